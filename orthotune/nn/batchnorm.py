@@ -1,0 +1,45 @@
+"""Recalibration of batch-normalization statistics.
+
+In very deep plain networks a small mismatch of the running averages grows from layer to
+layer: at 110 layers a network with 92 % accuracy in training mode can score at chance
+in evaluation mode. What cures it is to take the statistics of *all* layers from one and
+the same large batch; averages over many small batches do not (measured: 8 % accuracy
+again, see the README).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@torch.no_grad()
+def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
+    """Set the running statistics of every batch norm from one forward over `images`.
+
+    One pass in training mode with momentum 1: each layer's statistics are those of this
+    batch, computed on inputs that the layers below normalized by this batch too.
+    Parameters, momenta and the mode of the model are left as they were.
+
+    Args:
+        model: Any model; its batch-norm layers must track running statistics.
+        images: One large batch `(B, C, H, W)`, B in the thousands if it can be.
+
+    Example:
+        >>> net = nn.Sequential(nn.BatchNorm2d(1))
+        >>> recalibrate_batch_norm(net, torch.full((4, 1, 2, 2), 3.0))
+        >>> net[0].running_mean.tolist(), net[0].momentum
+        ([3.0], 0.1)
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    was_training = [(module, module.training) for module in model.modules()]
+    try:
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()
+        model(images)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, training in was_training:
+            module.training = training

@@ -1,0 +1,136 @@
+"""Read-only views of a network: orthonormality and backward error, layer by layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from orthotune.nn.modulation import ErrorProbes
+from orthotune.nn.orthonormality import (
+    gram_deviation,
+    parametric_layers,
+    parametric_weights,
+    weight_matrix,
+)
+
+
+@torch.no_grad()
+def gram_deviation_norms(model: nn.Module) -> Tensor:
+    r"""Frobenius norm :math:`\lVert D(W_l) \rVert_F` of each layer's Gram deviation.
+
+    Returns:
+        Tensor of shape `(D,)`, one entry for each of the model's D convolutions and
+        linear layers, in the order of `parametric_weights`. The sum of its squares is
+        the orthonormality penalty of the model, its maximum the Gram deviation.
+
+    Example:
+        >>> net = nn.Linear(2, 2, bias=False)
+        >>> _ = nn.init.constant_(net.weight, 1.0)
+        >>> gram_deviation_norms(net).tolist()  # Gram [[2, 2], [2, 2]]
+        [3.1622776985168457]
+    """
+    deviations = [
+        torch.linalg.matrix_norm(gram_deviation(weight_matrix(weight)))
+        for weight in parametric_weights(model)
+    ]
+    return torch.stack(deviations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingularValues:
+    """The extreme singular values of one layer's filter bank."""
+
+    smallest: float
+    largest: float
+
+
+@torch.no_grad()
+def extreme_singular_values(model: nn.Module) -> dict[str, SingularValues]:
+    """Smallest and largest singular value of every convolution and linear layer.
+
+    A layer with more filters than fan-in is read group by group, as the penalty reads
+    it; the extremes are over its groups. All are 1 exactly when the penalty is zero.
+
+    Returns:
+        One entry a layer, by its name in the model.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 2, bias=False))
+        >>> _ = net[0].weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 0.5]]))
+        >>> extreme_singular_values(net)
+        {'0': SingularValues(smallest=0.5, largest=3.0)}
+    """
+    result = {}
+    for name, layer in parametric_layers(model).items():
+        matrix = weight_matrix(layer.get_parameter("weight"))  # (O, M)
+        groups = matrix.split(matrix.shape[1])
+        values = torch.cat([torch.linalg.svdvals(group.float()) for group in groups])
+        result[name] = SingularValues(
+            smallest=values.min().item(), largest=values.max().item()
+        )
+    return result
+
+
+def backward_error_moments(
+    model: nn.Module, loss: Callable[[], Tensor]
+) -> dict[str, float]:
+    """Second-order moment of the backward error at every convolution's output.
+
+    One forward and backward of `loss`. Gradients, buffers (batch-norm statistics) and
+    hooks of the model are left as they were.
+
+    Args:
+        model: Any model whose convolutions each run once a forward.
+        loss: A function of no arguments that runs `model` and returns a scalar loss.
+
+    Returns:
+        The moments by layer name, in registration order.
+
+    Example:
+        >>> net = nn.Conv2d(1, 1, 1)
+        >>> backward_error_moments(net, lambda: net(torch.ones(1, 1, 2, 2)).sum())
+        {'': 1.0}
+        >>> net.weight.grad is None
+        True
+    """
+    convolutions = {
+        name: module
+        for name, module in parametric_layers(model).items()
+        if not isinstance(module, nn.Linear)
+    }
+    parameters = list(model.parameters())
+    gradients = [parameter.grad for parameter in parameters]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    probes = ErrorProbes(list(convolutions.values()))
+    try:
+        for parameter in parameters:
+            parameter.grad = None
+        loss().backward()
+        moments = probes.moments().tolist()
+    finally:
+        probes.remove()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    return dict(zip(convolutions, moments, strict=True))
+
+
+def backward_error_ratio(moments: Tensor) -> Tensor:
+    r"""How much larger the backward error is at the bottom than at the top.
+
+    .. math:: q_1 / q_L
+
+    Args:
+        moments: Second-order moments `(L,)` in forward order.
+
+    Returns:
+        Scalar tensor: 1 for a quasi-isometric backward pass; above 1 the error explodes
+        on its way down, below 1 it vanishes.
+
+    Example:
+        >>> backward_error_ratio(torch.tensor([8.0, 4.0, 2.0])).item()
+        4.0
+    """
+    return moments[0] / moments[-1]

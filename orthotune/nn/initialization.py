@@ -1,0 +1,130 @@
+"""Initial weights from an explicit generator: orthonormal, and He et al.'s.
+
+Numbers are drawn on the generator's device in float64 and then copied, so one seed
+gives one network on every device and in every dtype.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor, nn
+
+from orthotune.nn.orthonormality import parametric_layers, weight_matrix
+
+
+@torch.no_grad()
+def orthonormal_(weight: Tensor, generator: Generator) -> Tensor:
+    r"""Fill a weight with orthonormal filters, in place.
+
+    Uniform (Haar) over matrices of shape `(O, M)` with orthonormal rows: the QR
+    factorization of a Gaussian matrix, with the sign of R's diagonal moved into Q. Gain
+    1. With `O > M` each group of at most `M` filters is orthonormal on its own.
+
+    Args:
+        weight: Tensor of shape `(O, C, kH, kW)` or `(O, M)`, any memory format.
+        generator: Source of randomness.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ValueError: If `weight` has fewer than two dimensions.
+
+    Example:
+        >>> rows = orthonormal_(torch.empty(2, 3), Generator().manual_seed(0))
+        >>> bool((rows @ rows.T - torch.eye(2)).abs().max() < 1e-6)
+        True
+
+    References:
+        Mezzadri, "How to generate random matrices from the classical compact groups",
+        https://arxiv.org/abs/math-ph/0609050 (the sign).
+    """
+    rows, fan_in = weight_matrix(weight).shape
+    groups = [
+        _orthonormal_rows(min(fan_in, rows - start), fan_in, generator)
+        for start in range(0, rows, fan_in)
+    ]
+    return weight.copy_(torch.cat(groups).view(weight.shape))
+
+
+def _orthonormal_rows(rows: int, fan_in: int, generator: Generator) -> Tensor:
+    gaussian = torch.randn(
+        fan_in, rows, generator=generator, dtype=torch.float64, device=generator.device
+    )
+    q, r = torch.linalg.qr(gaussian)  # (M, O), (O, O)
+    return (q * r.diagonal().sgn()).T  # (O, M)
+
+
+@torch.no_grad()
+def he_(weight: Tensor, generator: Generator, gain: float = math.sqrt(2)) -> Tensor:
+    r"""Fill a weight with He et al.'s Gaussian, in place.
+
+    :math:`W_{ij} \sim N(0, g^2 / M)` with :math:`g = \sqrt 2` for a layer before a
+    ReLU.
+
+    Args:
+        weight: Tensor of shape `(O, C, kH, kW)` or `(O, M)`.
+        generator: Source of randomness.
+        gain: The factor :math:`g`.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ValueError: If `weight` has fewer than two dimensions.
+
+    Example:
+        >>> weight = he_(torch.empty(64, 50), Generator().manual_seed(0))
+        >>> abs(weight.std().item() - 0.2) < 0.01
+        True
+
+    References:
+        He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015,
+        https://arxiv.org/abs/1502.01852, Eq. 10.
+    """
+    rows, fan_in = weight_matrix(weight).shape
+    gaussian = torch.randn(
+        rows, fan_in, generator=generator, dtype=torch.float64, device=generator.device
+    )
+    return weight.copy_((gaussian * (gain / math.sqrt(fan_in))).view(weight.shape))
+
+
+def _fill_orthonormal(layer: nn.Module, generator: Generator) -> None:
+    orthonormal_(layer.get_parameter("weight"), generator)
+
+
+def _fill_he(layer: nn.Module, generator: Generator) -> None:
+    # The classifier is not followed by a ReLU, hence gain 1.
+    gain = 1.0 if isinstance(layer, nn.Linear) else math.sqrt(2)
+    he_(layer.get_parameter("weight"), generator, gain)
+
+
+_SCHEMES: dict[str, Callable[[nn.Module, Generator], None]] = {
+    "orthonormal": _fill_orthonormal,
+    "he": _fill_he,
+}
+
+
+def initialize(model: nn.Module, scheme: str, generator: Generator) -> None:
+    """Fill every convolution and linear layer of a model; their biases become zero.
+
+    Batch normalization keeps torch's start (weight 1, bias 0).
+
+    Args:
+        model: Any model.
+        scheme: `"orthonormal"` or `"he"`.
+        generator: Source of randomness; layers draw from it in registration order.
+
+    Raises:
+        ValueError: If there is no such scheme.
+
+    Example:
+        >>> initialize(nn.Linear(3, 2), "orthonormal", Generator().manual_seed(0))
+    """
+    if scheme not in _SCHEMES:
+        raise ValueError(f"`scheme` must be one of {sorted(_SCHEMES)}, got {scheme!r}.")
+    for layer in parametric_layers(model).values():
+        _SCHEMES[scheme](layer, generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.get_parameter("bias"))

@@ -1,0 +1,258 @@
+r"""Backward error modulation as an exact scaling of gradients after backward.
+
+The paper multiplies the backward error of parametric layer l, on its way down, by
+:math:`\rho_l = \sqrt{q_{l+1} / q_l}` wherever the second-order moments :math:`q` of two
+consecutive layers mismatch. Note [telescoping]: below layer l, backpropagation is
+linear in the error, so a scalar put on one layer's error multiplies every gradient
+below it. The modulated gradients are therefore the ordinary ones times products of the
+factors,
+
+.. math:: S_l = \prod_{k \ge l} \rho_k ,
+
+:math:`S_l` for the weight of convolution l and :math:`S_{l+1}` for the batch
+normalization that follows it (its error has not passed convolution l's output yet).
+The modulated moment of layer l is :math:`S_{l+1}^2 q_l` when it arrives, that of layer
+l+1 after its own factor is :math:`S_{l+1}^2 q_{l+1}`: their ratio is the ratio of the
+*unmodulated* moments, so the mismatch rule is replayed exactly from an ordinary
+backward.
+
+This holds for chains. With shortcuts the error of a layer is a sum over paths, which no
+scalar per layer reproduces.
+
+Letters: `L` convolutions in forward order; layer `L` is nearest the loss.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+
+class _Probe(torch.autograd.Function):
+    """Identity that carries the error's moment out of backward.
+
+    The moment leaves as the gradient of a dummy scalar: nothing is stored on the side,
+    so it traces and compiles.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, output: Tensor, moment: Tensor) -> Tensor:
+        ctx.moment_dtype = moment.dtype  # pyright: ignore[reportAttributeAccessIssue]
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        (error,) = grad_outputs
+        return error, error.to(ctx.moment_dtype).square().mean()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class ErrorProbes:
+    """Records the backward-error moment of layers during ordinary backward passes.
+
+    The moment of a layer is the mean of the squared entries of dLoss/d(layer output).
+    Outputs and gradients of the model are untouched, to the bit.
+
+    Args:
+        layers: The layers to probe, in forward order; each must run once a forward.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> probes = ErrorProbes([layer])
+        >>> layer(torch.ones(1, 2)).sum().backward()
+        >>> probes.moments().tolist()
+        [1.0]
+        >>> probes.remove()
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self._scalars = [
+            _scalar_like(layer.get_parameter("weight")) for layer in layers
+        ]
+        self._handles = [
+            layer.register_forward_hook(_hook(scalar))
+            for layer, scalar in zip(layers, self._scalars, strict=True)
+        ]
+
+    def moments(self) -> Tensor:
+        """The moments since the last `reset`, shape `(L,)`; sums over backward passes.
+
+        Raises:
+            RuntimeError: If a probed layer has seen no backward since the last `reset`.
+        """
+        recorded = [scalar.grad for scalar in self._scalars]
+        if any(moment is None for moment in recorded):
+            raise RuntimeError(
+                "Every probed layer must have seen a backward pass, but some have not. "
+                "Call `moments` after `backward`, and probe only layers that run."
+            )
+        return torch.stack([moment for moment in recorded if moment is not None])
+
+    def reset(self) -> None:
+        """Forget the moments, as `zero_grad` forgets gradients."""
+        for scalar in self._scalars:
+            scalar.grad = None
+
+    def remove(self) -> None:
+        """Take the probes off; the layers are as they were before."""
+        for handle in self._handles:
+            handle.remove()
+
+
+def _scalar_like(weight: Tensor) -> Tensor:
+    # At least float32: a moment is a mean of squares, bfloat16 has too few digits.
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return torch.zeros((), dtype=dtype, device=weight.device, requires_grad=True)
+
+
+def _hook(scalar: Tensor) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    def probe(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return output
+        return _Probe.apply(output, scalar)  # pyright: ignore[reportReturnType]
+
+    return probe
+
+
+def modulation_factors(
+    moments: Tensor, threshold: float | Tensor, strength: float | Tensor
+) -> Tensor:
+    r"""The factor of each layer's backward error, from unmodulated moments.
+
+    .. math::
+        \rho_l = \begin{cases}
+            (q_{l+1} / q_l)^{\alpha / 2}
+                & \text{if } |\log(q_{l+1} / q_l)| > \tau \\
+            1 & \text{otherwise}
+        \end{cases}
+
+    for l < L, and :math:`\rho_L = 1`. Strength :math:`\alpha = 1` is the paper's
+    factor, :math:`\alpha = 0` is no modulation.
+
+    Args:
+        moments: Second-order moments :math:`q`, shape `(L,)`, in forward order.
+        threshold: :math:`\tau \ge 0`, in units of the natural logarithm.
+        strength: :math:`\alpha`, a float or a scalar tensor.
+
+    Returns:
+        Tensor of shape `(L,)`, dtype and device of `moments`. A factor is 1 where a
+        moment is zero or not finite: no ratio is defined there.
+
+    Example:
+        >>> q = torch.tensor([4.0, 1.0, 1.0])
+        >>> modulation_factors(q, threshold=0.1, strength=1.0).tolist()
+        [0.5, 1.0, 1.0]
+
+    References:
+        Xie, Xiong and Pu, CVPR 2017, section 3.3; the threshold's value and the
+        exponent are ours, the paper says only "when magnitudes mismatch".
+    """
+    return torch.exp(_log_factors(moments, threshold, strength))
+
+
+def gradient_scales(
+    moments: Tensor, threshold: float | Tensor, strength: float | Tensor
+) -> Tensor:
+    r"""What the gradients of every layer are multiplied by, from unmodulated moments.
+
+    .. math:: S_l = \prod_{k = l}^{L} \rho_k , \qquad S_{L+1} = 1
+
+    Args:
+        moments: Second-order moments, shape `(L,)`, in forward order.
+        threshold: As in `modulation_factors`.
+        strength: As in `modulation_factors`.
+
+    Returns:
+        Tensor of shape `(L + 1,)`: entry l is for the weight of convolution l, entry
+        l + 1 for the batch normalization that follows it.
+
+    Example:
+        >>> q = torch.tensor([16.0, 4.0, 1.0])
+        >>> gradient_scales(q, threshold=0.0, strength=1.0).tolist()
+        [0.25, 0.5, 1.0, 1.0]
+    """
+    logs = _log_factors(moments, threshold, strength)
+    # A sum of logarithms: the product spans 1e-7 at 110 layers, and more in between.
+    return torch.exp(torch.cat([_sum_from_above(logs), logs.new_zeros(1)]))
+
+
+def _log_factors(
+    moments: Tensor, threshold: float | Tensor, strength: float | Tensor
+) -> Tensor:
+    log_ratio = torch.log(moments[1:]) - torch.log(moments[:-1])  # (L - 1,)
+    mismatched = torch.isfinite(log_ratio) & (log_ratio.abs() > threshold)
+    ours = torch.where(mismatched, log_ratio * (strength / 2), 0.0)
+    return torch.cat([ours, moments.new_zeros(1)])  # (L,)
+
+
+def _sum_from_above(values: Tensor) -> Tensor:
+    return values.flip(0).cumsum(0).flip(0)
+
+
+class ModulationHandle:
+    """Backward error modulation attached to a chain; made by `attach`."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self._probes = ErrorProbes([layer.get_submodule("conv") for layer in layers])
+        # Entry l of the scales is for the weight of conv l, entry l + 1 for its bn.
+        self._scaled = [
+            (parameter, index + offset)
+            for index, layer in enumerate(layers)
+            for offset, name in enumerate(("conv", "bn"))
+            for parameter in layer.get_submodule(name).parameters()
+        ]
+
+    @torch.no_grad()
+    def scale_gradients(
+        self, threshold: float | Tensor, strength: float | Tensor
+    ) -> Tensor:
+        """Multiply the gradients of the chain by `gradient_scales`; forget the moments.
+
+        Args:
+            threshold: As in `modulation_factors`.
+            strength: As in `modulation_factors`; 0 leaves every gradient as it is.
+
+        Returns:
+            The unmodulated moments of this backward, shape `(L,)`.
+
+        Raises:
+            RuntimeError: If there was no backward since the last call.
+        """
+        moments = self._probes.moments()
+        scales = gradient_scales(moments, threshold, strength).unbind()
+        pairs = [(p.grad, scales[i]) for p, i in self._scaled if p.grad is not None]
+        torch._foreach_mul_([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        self._probes.reset()
+        return moments
+
+    def remove(self) -> None:
+        """Take the probes off; the layers are as they were before."""
+        self._probes.remove()
+
+
+def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
+    """Attach backward error modulation to a chain of layers.
+
+    Run forward and backward as always, and call the handle's `scale_gradients` between
+    `backward` and the optimizer's step. The handle's `remove()` undoes `attach`.
+
+    Args:
+        layers: The chain in forward order: modules with a parametric layer `conv` and
+            the normalization `bn` that follows it, such as `PlainCNN.layers`. What
+            lies between two of them must not hold parameters.
+
+    Returns:
+        The handle.
+
+    Example:
+        >>> from orthotune.nn.networks import PlainCNN
+        >>> net = PlainCNN(depth=8, in_channels=1)
+        >>> modulation = attach(net.layers)
+        >>> net(torch.randn(4, 1, 8, 8)).logsumexp(1).sum().backward()
+        >>> moments = modulation.scale_gradients(threshold=0.1, strength=1.0)
+        >>> moments.shape
+        torch.Size([7])
+        >>> modulation.remove()
+    """
+    return ModulationHandle(layers)

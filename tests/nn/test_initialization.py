@@ -1,0 +1,58 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from orthotune.nn.initialization import he_, initialize, orthonormal_
+from orthotune.nn.networks import PlainCNN
+from orthotune.nn.orthonormality import orthonormality_penalty, parametric_weights
+
+
+@pytest.mark.parametrize("shape", [(16, 3, 3, 3), (64, 64, 3, 3), (10, 64), (64, 8)])
+def test_filters_are_orthonormal_inside_each_group(shape, generator):
+    weight = orthonormal_(torch.empty(shape, dtype=torch.float64), generator)
+    assert orthonormality_penalty(weight).item() < 1e-24
+
+
+def test_the_same_seed_gives_the_same_weights_in_any_memory_format():
+    plain = orthonormal_(torch.empty(8, 4, 3, 3), torch.Generator().manual_seed(1))
+    last = torch.empty(8, 4, 3, 3).to(memory_format=torch.channels_last)
+    orthonormal_(last, torch.Generator().manual_seed(1))
+    assert torch.equal(plain, last)
+    other = orthonormal_(torch.empty(8, 4, 3, 3), torch.Generator().manual_seed(2))
+    assert not torch.equal(plain, other)
+
+
+def test_orthonormal_rows_are_uniform_on_the_sphere(generator):
+    # A uniform unit vector in R^3 has mean 0 and E[x^2] = 1/3 for every entry, also for
+    # the entry QR would make positive without the sign fix.
+    draws = torch.stack(
+        [orthonormal_(torch.empty(2, 3), generator).flatten() for _ in range(4000)]
+    )
+    standard_error = math.sqrt(1 / 3 / 4000)
+    assert draws.mean(0).abs().max().item() < 4 * standard_error
+    assert (draws.square().mean(0) - 1 / 3).abs().max().item() < 0.03
+
+
+def test_he_weights_have_variance_two_over_fan_in(generator):
+    weight = he_(torch.empty(64, 64, 3, 3), generator)
+    fan_in = 64 * 9
+    assert weight.var().item() == pytest.approx(2 / fan_in, rel=0.03)
+    assert abs(weight.mean().item()) < 4 * math.sqrt(2 / fan_in / weight.numel())
+
+
+@pytest.mark.parametrize("scheme", ["orthonormal", "he"])
+def test_initialize_fills_every_weight_and_zeroes_biases(scheme, generator):
+    net = PlainCNN(depth=8)
+    before = [weight.clone() for weight in parametric_weights(net)]
+    initialize(net, scheme, generator)
+    for weight, old in zip(parametric_weights(net), before, strict=True):
+        assert not torch.equal(weight, old)
+    assert net.classifier.bias.abs().max().item() == 0
+    assert net.layers[0].bn.weight.min().item() == 1
+
+
+def test_an_unknown_scheme_is_refused(generator):
+    with pytest.raises(ValueError, match=r"\['he', 'orthonormal'\], got 'xavier'"):
+        initialize(nn.Linear(2, 2), "xavier", generator)
