@@ -9,7 +9,25 @@ class OrthotuneError(Exception):
 
 
 class ConfigError(OrthotuneError, ValueError):
-    """A trial's configuration holds a field or a value that is not allowed."""
+    """A trial's configuration holds a field or a value that is not allowed.
+
+    Args:
+        field: Dotted name of the field.
+        problem: The rest of the sentence: `must ..., but got .... Do ...`.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"`{field}` {problem}")
+        self.field = field
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Pickle by both arguments: the error crosses from a worker to its driver."""
+        return type(self), (self.field, self.problem)
+
+
+class FileError(OrthotuneError, ValueError):
+    """A YAML file cannot be read as the mapping it must be."""
 
 
 class SearchSpaceError(OrthotuneError, ValueError):

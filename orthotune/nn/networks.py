@@ -14,26 +14,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orthotune.nn.depth import check_depth
+
 NUM_STAGES = 3
-
-
-def check_depth(depth: int) -> None:
-    """Refuse a depth that is not 6n + 2, naming the nearest ones that are.
-
-    Raises:
-        ValueError: If `depth` is not 8, 14, 20, ...
-
-    Example:
-        >>> check_depth(44)
-    """
-    blocks, rest = divmod(depth - 2, 6)
-    if rest == 0 and blocks >= 1:
-        return
-    nearest = sorted({max(8, 6 * blocks + 2), max(8, 6 * (blocks + 1) + 2)})
-    raise ValueError(
-        f"`depth` must be 6n + 2 (8, 14, 20, ...), but got {depth}. "
-        f"Nearest: {' or '.join(map(str, nearest))}."
-    )
 
 
 class ConvBNReLU(nn.Module):

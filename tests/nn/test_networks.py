@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from orthotune.nn.networks import ConvBNReLU, PlainCNN, ResidualCNN, check_depth
+from orthotune.nn.depth import check_depth
+from orthotune.nn.networks import ConvBNReLU, PlainCNN, ResidualCNN
 from orthotune.nn.orthonormality import parametric_layers
 
 

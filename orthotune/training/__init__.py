@@ -1,0 +1,1 @@
+"""One trial: configuration, data, loop, checkpoint. Runs without Ray and MLflow."""

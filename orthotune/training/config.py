@@ -1,0 +1,364 @@
+"""The configuration of one trial: every field, its meaning, unit, range and source.
+
+A config is written as a flat mapping of dotted names (`model.depth: 44`), in files, on
+the command line and in Tune's param space alike. This module imports no torch: a file
+is checked before anything heavy loads.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orthotune.errors import ConfigError
+from orthotune.nn.depth import check_depth
+from orthotune.training.rules import RULE, Rule, check_fields, setting
+from orthotune.training.schedules import Schedule
+
+
+def _check_widths(widths: list[int]) -> None:
+    if len(widths) != 3:
+        raise ValueError(
+            f"must be three numbers of filters, but got {list(widths)}. "
+            "The default is [16, 32, 64]."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network."""
+
+    family: str = setting("plain", Rule(kind=str, choices=("plain", "residual")))
+    """plain (no shortcuts, the paper's subject) or residual (its counterpart with
+    identity shortcuts). Default plain."""
+
+    depth: int = setting(44, Rule(kind=int, low=8, high=1202, extra=check_depth))
+    """Number of parametric layers, 6n + 2: 8, 14, 20, 32, 44, 56, 74, 110, ... up to
+    1202 (the deepest of He et al., 2016). Default 44, the paper's smaller network."""
+
+    widths: tuple[int, ...] = setting(
+        (16, 32, 64),
+        Rule(kind=int, low=1, high=4096, is_list=True, extra=_check_widths),
+    )
+    """Filters of the three stages. Default [16, 32, 64], the paper's."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """Initial weights."""
+
+    scheme: str = setting("orthonormal", Rule(kind=str, choices=("orthonormal", "he")))
+    """orthonormal (the paper's, group-wise where a layer has more filters than fan-in)
+    or he (Gaussian of variance 2 / fan-in). Default orthonormal."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularizerConfig:
+    """The penalty on the weights of convolutions and linear layers."""
+
+    kind: str = setting(
+        "orthonormal", Rule(kind=str, choices=("orthonormal", "l2", "none"))
+    )
+    """orthonormal (paper, Eq. 3), l2 (weight decay), or none. Batch-norm parameters and
+    biases are never penalized. Default orthonormal."""
+
+    coeff: float = setting(1e-3, Rule(kind=float, low=0, high=1e3))
+    """lambda of (lambda / 2) * penalty. In [0, 1000]; default 1e-3, measured on digits
+    (the paper's value is not known to us; 1e-4 is usual for l2)."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    """Factor on `coeff` over training. Default constant."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModulationConfig:
+    """Backward error modulation (plain networks only)."""
+
+    enabled: bool = setting(True, Rule(kind=bool))
+    """Whether gradients are modulated. Default true."""
+
+    threshold: float = setting(0.1, Rule(kind=float, low=0, high=1e3))
+    """Consecutive moments mismatch when |log(q_above / q_below)| exceeds this. In
+    [0, 1000], natural logarithm; default 0.1, measured on digits (the paper says only
+    that matching layers are left alone)."""
+
+    strength: float = setting(1.0, Rule(kind=float, low=0, high=2))
+    """Exponent alpha of rho^alpha: 0 off, 1 the paper's factor. In [0, 2], default
+    1."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    """Factor on `strength` over training. Default constant: modulation throughout."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Stochastic gradient descent."""
+
+    lr: float = setting(0.01, Rule(kind=float, above=0, high=100))
+    """Learning rate at the schedule's factor 1. In (0, 100]; default 0.01, measured on
+    digits (0.1 is usual at batch 128 on CIFAR-10, He et al.)."""
+
+    momentum: float = setting(0.9, Rule(kind=float, low=0, below=1))
+    """Momentum. In [0, 1), default 0.9 (He et al.)."""
+
+    nesterov: bool = setting(False, Rule(kind=bool))
+    """Nesterov's form of momentum; needs momentum > 0. Default false."""
+
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(kind="cosine", warmup=0.1)
+    )
+    """Factor on `lr` over training. Default cosine with a 10 % warm-up; the paper's is
+    multistep."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+DATA_NAMES = (
+    "digits",
+    "cifar10",
+    "cifar100",
+    "svhn",
+    "fashion_mnist",
+    "synthetic",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The data set and its batches."""
+
+    name: str = setting("digits", Rule(kind=str, choices=DATA_NAMES))
+    """digits (scikit-learn's, embedded), cifar10, cifar100, svhn, fashion_mnist (read
+    from `root` by torchvision) or synthetic (seeded). Default digits."""
+
+    root: str = setting("data", Rule(kind=str))
+    """Folder of the data sets that are files. Default `data` in the working
+    directory."""
+
+    download: bool = setting(False, Rule(kind=bool))
+    """Whether a missing data set may be downloaded into `root`. Default false."""
+
+    batch_size: int = setting(64, Rule(kind=int, low=2, high=65536))
+    """Images a training batch, at least 2 (batch norm). Default 64 (the paper's CIFAR
+    batch is 128, from He et al.)."""
+
+    augment: bool = setting(False, Rule(kind=bool))
+    """Random crops of the zero-padded image, and horizontal flips where a mirror image
+    keeps its class. Default false, as far as we can tell the paper's."""
+
+    num_train: int | None = setting(
+        None, Rule(kind=int, low=2, high=10**9, optional=True)
+    )
+    """Training images used, of the training split; null for all. Default null."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The loop."""
+
+    num_epochs: int = setting(10, Rule(kind=int, low=1, high=100_000))
+    """Passes over the training images; the schedules span them. Default 10."""
+
+    precision: str = setting("fp32", Rule(kind=str, choices=("fp32", "bf16")))
+    """fp32, or bf16: forward and backward in bfloat16 autocast, weights in float32.
+    Default fp32."""
+
+    batch_norm: str = setting(
+        "recalibrated", Rule(kind=str, choices=("recalibrated", "running"))
+    )
+    """Statistics used in evaluation: recalibrated (all layers from one large batch of
+    training images before every evaluation) or running (torch's averages, which fail in
+    very deep plain networks). Default recalibrated."""
+
+    evaluate_test: bool = setting(False, Rule(kind=bool))
+    """Whether the last epoch also reports `test_error`. For a configuration already
+    chosen, once. Default false."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """All a trial's result depends on, and where its data lie.
+
+    Raises:
+        ConfigError: If a value is not allowed, alone or with another.
+
+    Example:
+        >>> config = TrialConfig.from_dict({"model.depth": 20, "optimizer.lr": 0.02})
+        >>> config.model.depth, config.optimizer.schedule.kind
+        (20, 'cosine')
+        >>> TrialConfig.from_dict(config.to_dict()) == config
+        True
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    init: InitConfig = field(default_factory=InitConfig)
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    modulation: ModulationConfig = field(default_factory=ModulationConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    seed: int = setting(0, Rule(kind=int, low=0, high=2**63 - 1))
+    """Seed of the trial's random streams: initial weights, order of the images, and
+    augmentation, each its own. In [0, 2^63), default 0."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.modulation.enabled and self.model.family != "plain":
+            raise ConfigError(
+                "modulation.enabled",
+                f"must be false for `model.family` {self.model.family}, but got True. "
+                "Modulation is exact only without shortcuts.",
+            )
+        if self.optimizer.nesterov and self.optimizer.momentum == 0:
+            raise ConfigError(
+                "optimizer.nesterov",
+                "must be false when `optimizer.momentum` is 0, but got True.",
+            )
+        widths = list(self.model.widths)
+        if self.model.family == "residual" and widths != sorted(widths):
+            raise ConfigError(
+                "model.widths",
+                f"must not decrease in a residual network, but got {widths}.",
+            )
+        num_train = self.data.num_train
+        if num_train is not None and num_train < self.data.batch_size:
+            raise ConfigError(
+                "data.num_train",
+                f"must be at least `data.batch_size` = {self.data.batch_size}, "
+                f"but got {num_train}.",
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
+        """A config from a flat mapping of dotted names; the rest are defaults.
+
+        Raises:
+            ConfigError: If a name is unknown or a value not allowed, with its name.
+        """
+        for name, value in values.items():
+            check_field(name, value)
+        return _build(cls, values, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by dotted name, as plain values (lists for tuples)."""
+        return dict(_leaves(self, ""))
+
+    def canonical(self) -> dict[str, Any]:
+        """The fields that can change the result, by dotted name.
+
+        Two configs with equal canonical forms give equal metrics: where the data lie,
+        the fields of a switched-off ingredient, and the fields a schedule's kind does
+        not read are left out.
+        """
+        idle = {"data.root", "data.download", "training.evaluate_test"}
+        off = {
+            "regularizer.": self.regularizer.kind == "none",
+            "modulation.": not self.modulation.enabled,
+        }
+        switches = {"regularizer.kind", "modulation.enabled"}
+        values = self.to_dict()
+        for name in values:
+            owner, _, leaf = name.rpartition(".")
+            if any(name.startswith(prefix) and off[prefix] for prefix in off):
+                idle |= {name} - switches
+            elif owner.endswith(".schedule"):
+                section = getattr(self, owner.split(".")[0])
+                idle |= set() if leaf in section.schedule.fields_read() else {name}
+        return {name: value for name, value in values.items() if name not in idle}
+
+
+def _leaves(section: object, prefix: str) -> Iterator[tuple[str, Any]]:
+    for item in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
+        value = getattr(section, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from _leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, list(value) if isinstance(value, tuple) else value
+
+
+def _rules(section: type, prefix: str) -> Iterator[tuple[str, Rule]]:
+    for item in dataclasses.fields(section):
+        if RULE in item.metadata:
+            yield prefix + item.name, item.metadata[RULE]
+        else:
+            yield from _rules(item.type, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
+
+
+def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """An instance of `section` from the names that begin with `prefix`."""
+    arguments = {}
+    for item in dataclasses.fields(section):
+        name = prefix + item.name
+        if RULE in item.metadata:
+            if name in values:
+                arguments[item.name] = values[name]
+            continue
+        own = {key: val for key, val in values.items() if key.startswith(f"{name}.")}
+        if own:
+            arguments[item.name] = _build_section(section, item, own, f"{name}.")
+    try:
+        return section(**arguments)
+    except ConfigError as err:
+        raise ConfigError(prefix + err.field, err.problem) from err
+
+
+def _build_section(
+    owner: type, item: dataclasses.Field, values: Mapping[str, Any], prefix: str
+) -> Any:  # noqa: ANN401
+    # A partly given section keeps its owner's defaults: the learning rate's schedule is
+    # cosine with warm-up where others are constant.
+    defaults = dict(_leaves(getattr(owner(), item.name), prefix))
+    return _build(item.type, {**defaults, **values}, prefix)  # pyright: ignore[reportArgumentType]
+
+
+FIELD_RULES: dict[str, Rule] = dict(_rules(TrialConfig, ""))
+"""The rule of every field, by dotted name."""
+
+
+def check_field(name: str, value: object) -> None:
+    """Check one value by the dotted name of its field.
+
+    Raises:
+        ConfigError: If there is no such field, or it may not hold the value.
+
+    Example:
+        >>> check_field("model.depth", 45)
+        Traceback (most recent call last):
+        orthotune.errors.ConfigError: `model.depth` must be 6n + 2 (8, 14, 20, ...), \
+but got 45. Nearest: 44 or 50.
+    """
+    if name not in FIELD_RULES:
+        raise ConfigError(name, f"is not a config field. {_nearest(name)}")
+    FIELD_RULES[name].check(name, value)
+
+
+def _nearest(name: str) -> str:
+    known = list(FIELD_RULES)
+    by_leaf = [known_name for known_name in known if known_name.endswith(f".{name}")]
+    close = by_leaf or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not close:
+        close = [known_name for known_name in known if known_name.startswith(name)]
+    if close:
+        return f"Did you mean {' or '.join(f'`{item}`' for item in close[:3])}?"
+    return f"Known: {', '.join(known)}."

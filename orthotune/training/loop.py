@@ -1,0 +1,353 @@
+"""One trial as an object: train an epoch, evaluate, report a plain dict of floats.
+
+Nothing is logged here: whoever calls `run_epoch` reports what it returns.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from orthotune.errors import CheckpointError
+from orthotune.nn.batchnorm import recalibrate_batch_norm
+from orthotune.nn.diagnostics import backward_error_ratio, gram_deviation_norms
+from orthotune.nn.initialization import initialize
+from orthotune.nn.modulation import ErrorProbes, attach
+from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
+from orthotune.nn.orthonormality import (
+    L2Regularizer,
+    OrthonormalityRegularizer,
+    parametric_weights,
+)
+from orthotune.training.config import TrialConfig
+from orthotune.training.data import Dataset, Split, augment, load_dataset
+from orthotune.training.streams import Streams
+
+METRICS = (
+    "train_loss",
+    "val_loss",
+    "val_error",
+    "orthonormality_penalty",
+    "gram_deviation_max",
+    "backward_error_ratio",
+    "lr",
+    "epoch_time_s",
+    "images_per_s",
+    "diverged",
+)
+"""The keys of every epoch's metrics. Loss: mean cross-entropy in nats. Error: fraction
+in [0, 1]. Penalty: sum over layers, not times the coefficient. `test_error` joins them
+in the last epoch where `training.evaluate_test` asks for it."""
+
+MAX_LOSS = 1e6
+MAX_DIAGNOSTIC = 1e30
+"""What a loss or a diagnostic is reported as when it is larger or not finite."""
+
+EVALUATION_BATCH = 1000
+RECALIBRATION_IMAGES = 4096
+
+REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
+
+
+class Trial:
+    """The training of one configuration, epoch by epoch.
+
+    On a CPU every number is computed by one thread: the metrics of a configuration (but
+    for the two that measure time) are the same to the bit in every process.
+
+    Args:
+        config: What to train.
+        device: Where: `"cpu"`, `"cuda"`, ...
+
+    Attributes:
+        model: The network, in channels-last memory.
+        epoch: Epochs finished.
+        diverged: Whether loss or weights have ceased to be finite.
+
+    Raises:
+        DataError: If the data set cannot be loaded.
+
+    Example:
+        >>> config = TrialConfig.from_dict(
+        ...     {"model.depth": 8, "training.num_epochs": 1, "data.num_train": 128}
+        ... )
+        >>> trial = Trial(config)
+        >>> metrics = trial.run_epoch()
+        >>> trial.finished, set(metrics) == set(METRICS)
+        (True, True)
+    """
+
+    def __init__(self, config: TrialConfig, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.epoch = 0
+        self.diverged = False
+        with _deterministic(self.device):
+            self._dataset = load_dataset(config.data, self.device)
+            self._streams = Streams(config.seed)
+            self.model = _build_model(config, self._dataset, self._streams)
+            self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._regularizer = _build_regularizer(config, self.model)
+        chain = list(self.model.layers)
+        self._modulation = attach(chain) if config.modulation.enabled else None
+        self._convolutions = [layer.conv for layer in chain]
+        self._optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=config.optimizer.lr,
+            momentum=config.optimizer.momentum,
+            nesterov=config.optimizer.nesterov,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train: full budget, or diverged."""
+        return self.diverged or self.epoch >= self.config.training.num_epochs
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer updates an epoch; an incomplete last batch is left out."""
+        return len(self._dataset.train) // self.config.data.batch_size
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch and evaluate.
+
+        A non-finite loss or weight ends the trial: the metrics then are
+        `diverged = 1`, `val_error = 1` and finite worst cases, and `finished` is true.
+
+        Returns:
+            The `METRICS`, all finite.
+
+        Raises:
+            RuntimeError: If the trial is finished.
+        """
+        if self.finished:
+            raise RuntimeError(
+                f"A trial must not run past its end, but epoch {self.epoch} of "
+                f"{self.config.training.num_epochs} is done. Look at `finished`."
+            )
+        start = time.perf_counter()
+        with _deterministic(self.device):
+            metrics = self._train()
+            metrics |= self._measure()
+        self.epoch += 1
+        self.diverged = not all(map(math.isfinite, metrics.values()))
+        if self.finished and self.config.training.evaluate_test:
+            with _deterministic(self.device):
+                metrics["test_error"] = self._evaluate(self._dataset.test)[1]
+        metrics["diverged"] = float(self.diverged)
+        metrics["epoch_time_s"] = time.perf_counter() - start
+        return {
+            name: _reportable(name, value, self.diverged)
+            for name, value in metrics.items()
+            if name != "parameter_norm"
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the training depends on, as tensors and plain values.
+
+        Schedules and modulation have no state of their own: the first is a function of
+        the epoch, the second of the current backward pass.
+        """
+        return {
+            "config": self.config.to_dict(),
+            "epoch": self.epoch,
+            "diverged": self.diverged,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "streams": self._streams.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state as if training had never stopped.
+
+        Raises:
+            CheckpointError: If the state is of a configuration with another result.
+        """
+        theirs = TrialConfig.from_dict(state["config"]).canonical()
+        ours = self.config.canonical()
+        differing = sorted(
+            name
+            for name in ours.keys() | theirs.keys()
+            if ours.get(name) != theirs.get(name)
+        )
+        if differing:
+            name = differing[0]
+            raise CheckpointError(
+                "The checkpoint must be of the same configuration, but "
+                f"`{name}` is {theirs.get(name)!r} there and {ours.get(name)!r} here. "
+                "Train from the start, or use the checkpoint's own configuration."
+            )
+        self.epoch = state["epoch"]
+        self.diverged = state["diverged"]
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._streams.load_state_dict(state["streams"])
+
+    def _train(self) -> dict[str, float]:
+        """One epoch of updates, and what is known from them."""
+        start = time.perf_counter()
+        self.model.train()
+        updates = self.updates_per_epoch
+        total = torch.zeros((), device=self.device)
+        moments = None
+        for index, batch in enumerate(self._batches()):
+            done = self.epoch + (index + 0.5) / updates
+            loss, moments = self._update(
+                batch,
+                progress=done / self.config.training.num_epochs,
+                last=index == updates - 1,
+            )
+            total += loss
+        train_loss = total.item() / updates  # waits for the device: before the clock
+        images = updates * self.config.data.batch_size
+        metrics = {
+            "train_loss": train_loss,
+            "lr": self._optimizer.param_groups[0]["lr"],
+            "images_per_s": images / (time.perf_counter() - start),
+        }
+        if moments is not None:
+            metrics["backward_error_ratio"] = backward_error_ratio(moments).item()
+        return metrics
+
+    def _measure(self) -> dict[str, float]:
+        """Validation and the state of the weights after an epoch."""
+        norms = gram_deviation_norms(self.model)
+        val_loss, val_error = self._evaluate(self._dataset.val)
+        return {
+            "val_loss": val_loss,
+            "val_error": val_error,
+            "orthonormality_penalty": norms.square().sum().item(),
+            "gram_deviation_max": norms.max().item(),
+            "parameter_norm": _norm(self.model),
+        }
+
+    def _batches(self) -> Iterator[Split]:
+        """The epoch's batches, gathered from the resident split, normalized."""
+        size, updates = self.config.data.batch_size, self.updates_per_epoch
+        train = self._dataset.train
+        order = torch.randperm(len(train), generator=self._streams["order"])
+        order = order[: updates * size].view(updates, size).to(self.device)
+        draws = None
+        if self.config.data.augment:
+            generator = self._streams["augmentation"]
+            draws = torch.rand(updates, size, 3, generator=generator).to(self.device)
+        for index in range(updates):
+            batch = train.take(order[index])
+            images = self._dataset.normalize(batch.images)
+            if draws is not None:
+                images = augment(images, draws[index], self._dataset.flips)
+            yield Split(images=images, targets=batch.targets)
+
+    def _update(
+        self, batch: Split, progress: float, last: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """One optimizer update: task loss, and the backward-error moments if probed."""
+        config = self.config
+        # Without modulation the diagnostic needs one probed backward an epoch.
+        probes = None
+        if last and self._modulation is None:
+            probes = ErrorProbes(self._convolutions)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self._logits(batch.images), batch.targets)
+        loss.backward()
+        moments = None
+        if probes is not None:
+            moments = probes.moments()
+            probes.remove()
+        if self._modulation is not None:
+            strength = config.modulation.strength
+            strength *= config.modulation.schedule.factor(progress)
+            moments = self._modulation.scale_gradients(
+                config.modulation.threshold, strength
+            )
+        if self._regularizer is not None:
+            coeff = config.regularizer.coeff
+            self._regularizer.add_gradients(
+                coeff * config.regularizer.schedule.factor(progress)
+            )
+        lr = config.optimizer.lr * config.optimizer.schedule.factor(progress)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        return loss.detach(), moments
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """The network's output in float32, computed in the configured precision."""
+        bf16 = self.config.training.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return self.model(images).float()
+
+    @torch.no_grad()
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean cross-entropy and error of a split, in evaluation mode."""
+        if self.config.training.batch_norm == "recalibrated":
+            images = self._dataset.train.images[:RECALIBRATION_IMAGES]
+            bf16 = self.config.training.precision == "bf16"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                recalibrate_batch_norm(self.model, self._dataset.normalize(images))
+        self.model.eval()
+        loss = torch.zeros((), device=self.device)
+        wrong = torch.zeros((), device=self.device)
+        for start in range(0, len(split), EVALUATION_BATCH):
+            images = split.images[start : start + EVALUATION_BATCH]
+            targets = split.targets[start : start + EVALUATION_BATCH]
+            logits = self._logits(self._dataset.normalize(images))
+            loss += F.cross_entropy(logits, targets, reduction="sum")
+            wrong += (logits.argmax(1) != targets).sum()
+        return loss.item() / len(split), wrong.item() / len(split)
+
+
+def _build_model(
+    config: TrialConfig, dataset: Dataset, streams: Streams
+) -> PlainCNN | ResidualCNN:
+    model = FAMILIES[config.model.family](
+        depth=config.model.depth,
+        widths=config.model.widths,
+        in_channels=dataset.in_channels,
+        num_classes=dataset.num_classes,
+    )
+    initialize(model, config.init.scheme, streams["init"])
+    return model
+
+
+def _build_regularizer(
+    config: TrialConfig, model: nn.Module
+) -> OrthonormalityRegularizer | L2Regularizer | None:
+    if config.regularizer.kind == "none":
+        return None
+    return REGULARIZERS[config.regularizer.kind](parametric_weights(model))
+
+
+def _norm(model: nn.Module) -> float:
+    norms = torch._foreach_norm(list(model.parameters()))
+    return torch.stack(norms).norm().item()
+
+
+def _reportable(name: str, value: float, diverged: bool) -> float:
+    """A metric as it is reported: finite, and the worst case in a diverged epoch."""
+    if diverged and name in ("val_error", "test_error"):
+        return 1.0
+    largest = MAX_LOSS if name.endswith("_loss") else MAX_DIAGNOSTIC
+    if diverged and name.endswith("_loss"):
+        return largest
+    return min(value, largest) if math.isfinite(value) else largest
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """One thread on a CPU, deterministic convolutions on a GPU; put back afterwards."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)

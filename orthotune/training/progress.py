@@ -1,0 +1,59 @@
+"""A line of progress with the time left, on standard error."""
+
+import sys
+import time
+from typing import TextIO
+
+
+class ProgressLine:
+    """One line that is rewritten on a terminal, and printed now and then elsewhere.
+
+    Args:
+        stream: Where to; standard error by default.
+        every_s: Seconds between two lines where `stream` is no terminal.
+
+    Example:
+        >>> import io
+        >>> line = ProgressLine(stream=io.StringIO())
+        >>> line.show("epoch 1/10")
+        >>> line.close()
+    """
+
+    def __init__(self, stream: TextIO | None = None, every_s: float = 10.0) -> None:
+        self._stream = stream or sys.stderr
+        self._every_s = every_s
+        self._last = float("-inf")
+        self._width = 0
+
+    def show(self, text: str, final: bool = False) -> None:
+        """Show the state; `final` is printed whenever it comes."""
+        now = time.monotonic()
+        if self._stream.isatty():
+            self._stream.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        elif final or now - self._last >= self._every_s:
+            self._stream.write(text + "\n")
+            self._last = now
+        self._stream.flush()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._stream.isatty() and self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+        self._width = 0
+
+
+def duration(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> duration(42.3), duration(200), duration(7500)
+        ('42 s', '3 min 20 s', '2 h 05 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,148 @@
+"""What a config field may hold, and the sentence for what it may not.
+
+A rule is attached to a dataclass field and checks the values a human wrote there.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orthotune.errors import ConfigError
+
+RULE = "rule"  # key of the rule in a dataclass field's metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """The values one field may hold.
+
+    Args:
+        kind: `bool`, `int`, `float` or `str`; an int is a float, a bool is no number.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        above: Bound that must be exceeded.
+        below: Bound that must not be reached.
+        choices: The values allowed, for strings.
+        optional: Whether null is allowed.
+        is_list: Whether the field holds a list of such values.
+        extra: A further check that raises ValueError with a whole sentence.
+    """
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] | None = None
+    optional: bool = False
+    is_list: bool = False
+    extra: Callable[[Any], None] | None = None
+
+    def check(self, field: str, value: object) -> None:
+        """Refuse a value this field may not hold.
+
+        Raises:
+            ConfigError: If the value is of another type, out of range, or no choice.
+        """
+        if value is None and self.optional:
+            return
+        if self.is_list and not isinstance(value, (list, tuple)):
+            raise ConfigError(field, f"must be {self.describe()}, but got {value!r}.")
+        items = value if isinstance(value, (list, tuple)) and self.is_list else [value]
+        if not all(self._allows(item) for item in items):
+            raise ConfigError(
+                field, f"must be {self.describe()}, but got {show(value)}."
+            )
+        if self.extra is not None:
+            try:
+                self.extra(value)
+            except ValueError as err:
+                name = field.rsplit(".", 1)[-1]
+                sentence = str(err).removeprefix(f"`{name}` ")
+                raise ConfigError(field, sentence) from err
+
+    def normalize(self, value: Any) -> Any:  # noqa: ANN401 - the field's own type
+        """A checked value in the one form the config keeps."""
+        if value is None:
+            return None
+        return tuple(map(self.kind, value)) if self.is_list else self.kind(value)
+
+    def _allows(self, value: object) -> bool:
+        if self.kind in (bool, str):
+            fits = isinstance(value, self.kind)
+            return fits and (self.choices is None or value in self.choices)
+        if isinstance(value, bool) or not isinstance(value, (int, self.kind)):
+            return False
+        return _is_finite(value) and self._in_range(value)
+
+    def _in_range(self, value: Any) -> bool:  # noqa: ANN401 - a number by now
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def describe(self) -> str:
+        """What is allowed, in words: `a number in (0, 100]`."""
+        if self.choices is not None:
+            return f"one of {', '.join(self.choices)}"
+        nouns = {bool: "true or false", int: "an integer", float: "a number"}
+        noun = nouns.get(self.kind, "a string")
+        if self.is_list:
+            noun = {int: "a list of integers", float: "a list of numbers"}[self.kind]
+        words = noun + self._range()
+        return f"{words} or null" if self.optional else words
+
+    def _range(self) -> str:
+        left = f"[{self.low:g}" if self.low is not None else None
+        left = f"({self.above:g}" if self.above is not None else left
+        right = f"{self.high:g}]" if self.high is not None else None
+        right = f"{self.below:g})" if self.below is not None else right
+        if left is None and right is None:
+            return ""
+        return f" in {left or '(-inf'}, {right or 'inf)'}"
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return math.isfinite(value)  # pyright: ignore[reportArgumentType]
+    except OverflowError:  # an integer too large for a float
+        return False
+
+
+def show(value: object) -> str:
+    """A value as an error quotes it: strings named as such, long ones cut.
+
+    Example:
+        >>> show("fast"), show(0.5)
+        ("the string 'fast'", '0.5')
+    """
+    if isinstance(value, int) and abs(value) > 10**30:
+        return f"an integer of about 1e{int(value.bit_length() * 0.30103)}"
+    text = repr(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f"the string {text}" if isinstance(value, str) else text
+
+
+def setting(default: Any, rule: Rule) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A dataclass field with a default and a rule."""
+    return dataclasses.field(default=default, metadata={RULE: rule})
+
+
+def check_fields(section: object) -> None:
+    """Check every field of a dataclass instance that has a rule, and normalize it.
+
+    Lists become tuples and integers in a field of floats become floats, so that equal
+    configs compare equal however they were written.
+
+    Raises:
+        ConfigError: With the field's own name, without its section's.
+    """
+    for field in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
+        if RULE in field.metadata:
+            rule, value = field.metadata[RULE], getattr(section, field.name)
+            rule.check(field.name, value)
+            object.__setattr__(section, field.name, rule.normalize(value))
