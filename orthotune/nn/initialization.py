@@ -57,16 +57,18 @@ def _orthonormal_rows(rows: int, fan_in: int, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def he_(weight: Tensor, generator: Generator, gain: float = math.sqrt(2)) -> Tensor:
+def he_(weight: Tensor, generator: Generator) -> Tensor:
     r"""Fill a weight with He et al.'s Gaussian, in place.
 
-    :math:`W_{ij} \sim N(0, g^2 / M)` with :math:`g = \sqrt 2` for a layer before a
-    ReLU.
+    .. math:: W_{ij} \sim N(0, 2 / (O \, k_H k_W))
+
+    the backward form, which keeps the variance of the backward error from layer to
+    layer: `kaiming_normal_` with mode `fan_out`, as the reference residual networks
+    use it. Every layer is treated alike, the classifier too.
 
     Args:
         weight: Tensor of shape `(O, C, kH, kW)` or `(O, M)`.
         generator: Source of randomness.
-        gain: The factor :math:`g`.
 
     Returns:
         The same tensor.
@@ -75,34 +77,25 @@ def he_(weight: Tensor, generator: Generator, gain: float = math.sqrt(2)) -> Ten
         ValueError: If `weight` has fewer than two dimensions.
 
     Example:
-        >>> weight = he_(torch.empty(64, 50), Generator().manual_seed(0))
+        >>> weight = he_(torch.empty(50, 64), Generator().manual_seed(0))
         >>> abs(weight.std().item() - 0.2) < 0.01
         True
 
     References:
         He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015,
-        https://arxiv.org/abs/1502.01852, Eq. 10.
+        https://arxiv.org/abs/1502.01852, Eq. 14.
     """
     rows, fan_in = weight_matrix(weight).shape
+    fan_out = rows * fan_in // weight.shape[1]  # O kH kW
     gaussian = torch.randn(
         rows, fan_in, generator=generator, dtype=torch.float64, device=generator.device
     )
-    return weight.copy_((gaussian * (gain / math.sqrt(fan_in))).view(weight.shape))
+    return weight.copy_((gaussian * math.sqrt(2 / fan_out)).view(weight.shape))
 
 
-def _fill_orthonormal(layer: nn.Module, generator: Generator) -> None:
-    orthonormal_(layer.get_parameter("weight"), generator)
-
-
-def _fill_he(layer: nn.Module, generator: Generator) -> None:
-    # The classifier is not followed by a ReLU, hence gain 1.
-    gain = 1.0 if isinstance(layer, nn.Linear) else math.sqrt(2)
-    he_(layer.get_parameter("weight"), generator, gain)
-
-
-_SCHEMES: dict[str, Callable[[nn.Module, Generator], None]] = {
-    "orthonormal": _fill_orthonormal,
-    "he": _fill_he,
+_SCHEMES: dict[str, Callable[[Tensor, Generator], Tensor]] = {
+    "orthonormal": orthonormal_,
+    "he": he_,
 }
 
 
@@ -125,6 +118,6 @@ def initialize(model: nn.Module, scheme: str, generator: Generator) -> None:
     if scheme not in _SCHEMES:
         raise ValueError(f"`scheme` must be one of {sorted(_SCHEMES)}, got {scheme!r}.")
     for layer in parametric_layers(model).values():
-        _SCHEMES[scheme](layer, generator)
+        _SCHEMES[scheme](layer.get_parameter("weight"), generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.get_parameter("bias"))

@@ -53,7 +53,7 @@ class InitConfig:
 
     scheme: str = setting("orthonormal", Rule(kind=str, choices=("orthonormal", "he")))
     """orthonormal (the paper's, group-wise where a layer has more filters than fan-in)
-    or he (Gaussian of variance 2 / fan-in). Default orthonormal."""
+    or he (Gaussian of variance 2 / fan-out). Default orthonormal."""
 
     def __post_init__(self) -> None:
         check_fields(self)

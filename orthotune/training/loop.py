@@ -93,9 +93,9 @@ class Trial:
             self.model = _build_model(config, self._dataset, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._regularizer = _build_regularizer(config, self.model)
-        chain = list(self.model.layers)
+        chain: list[nn.Module] = list(self.model.layers)
         self._modulation = attach(chain) if config.modulation.enabled else None
-        self._convolutions = [layer.conv for layer in chain]
+        self._convolutions = [layer.get_submodule("conv") for layer in chain]
         self._optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=config.optimizer.lr,
