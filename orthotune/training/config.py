@@ -5,15 +5,21 @@ the command line and in Tune's param space alike. This module imports no torch: 
 is checked before anything heavy loads.
 """
 
-import dataclasses
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orthotune.errors import ConfigError
 from orthotune.nn.depth import check_depth
-from orthotune.training.rules import RULE, Rule, check_fields, setting
+from orthotune.training.rules import (
+    Rule,
+    build,
+    check_fields,
+    leaves,
+    nearest,
+    rules,
+    setting,
+)
 from orthotune.training.schedules import Schedule
 
 
@@ -258,11 +264,11 @@ class TrialConfig:
         """
         for name, value in values.items():
             check_field(name, value)
-        return _build(cls, values, "")
+        return build(cls, values)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by dotted name, as plain values (lists for tuples)."""
-        return dict(_leaves(self, ""))
+        return dict(leaves(self))
 
     def canonical(self) -> dict[str, Any]:
         """The fields that can change the result, by dotted name.
@@ -288,51 +294,7 @@ class TrialConfig:
         return {name: value for name, value in values.items() if name not in idle}
 
 
-def _leaves(section: object, prefix: str) -> Iterator[tuple[str, Any]]:
-    for item in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
-        value = getattr(section, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from _leaves(value, f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, list(value) if isinstance(value, tuple) else value
-
-
-def _rules(section: type, prefix: str) -> Iterator[tuple[str, Rule]]:
-    for item in dataclasses.fields(section):
-        if RULE in item.metadata:
-            yield prefix + item.name, item.metadata[RULE]
-        else:
-            yield from _rules(item.type, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
-
-
-def _build(section: type, values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
-    """An instance of `section` from the names that begin with `prefix`."""
-    arguments = {}
-    for item in dataclasses.fields(section):
-        name = prefix + item.name
-        if RULE in item.metadata:
-            if name in values:
-                arguments[item.name] = values[name]
-            continue
-        own = {key: val for key, val in values.items() if key.startswith(f"{name}.")}
-        if own:
-            arguments[item.name] = _build_section(section, item, own, f"{name}.")
-    try:
-        return section(**arguments)
-    except ConfigError as err:
-        raise ConfigError(prefix + err.field, err.problem) from err
-
-
-def _build_section(
-    owner: type, item: dataclasses.Field, values: Mapping[str, Any], prefix: str
-) -> Any:  # noqa: ANN401
-    # A partly given section keeps its owner's defaults: the learning rate's schedule is
-    # cosine with warm-up where others are constant.
-    defaults = dict(_leaves(getattr(owner(), item.name), prefix))
-    return _build(item.type, {**defaults, **values}, prefix)  # pyright: ignore[reportArgumentType]
-
-
-FIELD_RULES: dict[str, Rule] = dict(_rules(TrialConfig, ""))
+FIELD_RULES: dict[str, Rule] = dict(rules(TrialConfig))
 """The rule of every field, by dotted name."""
 
 
@@ -349,16 +311,6 @@ def check_field(name: str, value: object) -> None:
 but got 45. Nearest: 44 or 50.
     """
     if name not in FIELD_RULES:
-        raise ConfigError(name, f"is not a config field. {_nearest(name)}")
+        hint = nearest(name, list(FIELD_RULES))
+        raise ConfigError(name, f"is not a config field. {hint}")
     FIELD_RULES[name].check(name, value)
-
-
-def _nearest(name: str) -> str:
-    known = list(FIELD_RULES)
-    by_leaf = [known_name for known_name in known if known_name.endswith(f".{name}")]
-    close = by_leaf or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not close:
-        close = [known_name for known_name in known if known_name.startswith(name)]
-    if close:
-        return f"Did you mean {' or '.join(f'`{item}`' for item in close[:3])}?"
-    return f"Known: {', '.join(known)}."

@@ -26,27 +26,8 @@ from orthotune.nn.orthonormality import (
 )
 from orthotune.training.config import TrialConfig
 from orthotune.training.data import Dataset, Split, augment, load_dataset
+from orthotune.training.metrics import METRICS, reportable
 from orthotune.training.streams import Streams
-
-METRICS = (
-    "train_loss",
-    "val_loss",
-    "val_error",
-    "orthonormality_penalty",
-    "gram_deviation_max",
-    "backward_error_ratio",
-    "lr",
-    "epoch_time_s",
-    "images_per_s",
-    "diverged",
-)
-"""The keys of every epoch's metrics. Loss: mean cross-entropy in nats. Error: fraction
-in [0, 1]. Penalty: sum over layers, not times the coefficient. `test_error` joins them
-in the last epoch where `training.evaluate_test` asks for it."""
-
-MAX_LOSS = 1e6
-MAX_DIAGNOSTIC = 1e30
-"""What a loss or a diagnostic is reported as when it is larger or not finite."""
 
 EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
@@ -142,9 +123,9 @@ class Trial:
         metrics["diverged"] = float(self.diverged)
         metrics["epoch_time_s"] = time.perf_counter() - start
         return {
-            name: _reportable(name, value, self.diverged)
-            for name, value in metrics.items()
-            if name != "parameter_norm"
+            name: reportable(name, metrics[name], self.diverged)
+            for name in (*METRICS, "test_error")
+            if name in metrics
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -326,16 +307,6 @@ def _build_regularizer(
 def _norm(model: nn.Module) -> float:
     norms = torch._foreach_norm(list(model.parameters()))
     return torch.stack(norms).norm().item()
-
-
-def _reportable(name: str, value: float, diverged: bool) -> float:
-    """A metric as it is reported: finite, and the worst case in a diverged epoch."""
-    if diverged and name in ("val_error", "test_error"):
-        return 1.0
-    largest = MAX_LOSS if name.endswith("_loss") else MAX_DIAGNOSTIC
-    if diverged and name.endswith("_loss"):
-        return largest
-    return min(value, largest) if math.isfinite(value) else largest
 
 
 @contextmanager

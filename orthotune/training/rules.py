@@ -4,8 +4,9 @@ A rule is attached to a dataclass field and checks the values a human wrote ther
 """
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,3 +147,62 @@ def check_fields(section: object) -> None:
             rule, value = field.metadata[RULE], getattr(section, field.name)
             rule.check(field.name, value)
             object.__setattr__(section, field.name, rule.normalize(value))
+
+
+def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and plain value (a list for a tuple) of every field, in order."""
+    for item in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
+        value = getattr(section, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, list(value) if isinstance(value, tuple) else value
+
+
+def rules(section: type, prefix: str = "") -> Iterator[tuple[str, Rule]]:
+    """Dotted name and rule of every field of a dataclass of dataclasses."""
+    for item in dataclasses.fields(section):
+        if RULE in item.metadata:
+            yield prefix + item.name, item.metadata[RULE]
+        else:
+            yield from rules(item.type, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
+
+
+def build(section: type, values: Mapping[str, Any], prefix: str = "") -> Any:  # noqa: ANN401
+    """An instance of a dataclass of dataclasses from dotted names.
+
+    Raises:
+        ConfigError: If a value is not allowed, by its dotted name.
+    """
+    arguments = {}
+    for item in dataclasses.fields(section):
+        name = prefix + item.name
+        if RULE in item.metadata:
+            if name in values:
+                arguments[item.name] = values[name]
+            continue
+        own = {key: val for key, val in values.items() if key.startswith(f"{name}.")}
+        if own:
+            # A partly given section keeps its owner's defaults: the learning rate's
+            # schedule is cosine with warm-up where others are constant.
+            defaults = dict(leaves(getattr(section(), item.name), f"{name}."))
+            arguments[item.name] = build(item.type, {**defaults, **own}, f"{name}.")  # pyright: ignore[reportArgumentType]
+    try:
+        return section(**arguments)
+    except ConfigError as err:
+        raise ConfigError(prefix + err.field, err.problem) from err
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The sentence that ends the refusal of an unknown name.
+
+    Example:
+        >>> nearest("model.dept", ["model.depth", "seed"])
+        'Did you mean `model.depth`?'
+    """
+    by_leaf = [candidate for candidate in known if candidate.endswith(f".{name}")]
+    close = by_leaf or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = close or [candidate for candidate in known if candidate.startswith(name)]
+    if close:
+        return f"Did you mean {' or '.join(f'`{item}`' for item in close[:3])}?"
+    return f"Known: {', '.join(known)}."

@@ -1,0 +1,154 @@
+"""python -m orthotune.search: run the study a file describes.
+
+Ends with the table of the best trials, the path of `best.yaml`, and the command that
+opens MLflow. Exit codes: 0; 1 when no trial gave a result; 2 for bad input; 130 on
+Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orthotune.command import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    parse_settings,
+    run,
+)
+from orthotune.tuning.settings import Study
+from orthotune.tuning.study_file import read_study
+
+if TYPE_CHECKING:
+    from orthotune.tuning.study import Outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the study, print; the exit code."""
+    options = _parser().parse_args(arguments)
+    return run(lambda: _search(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orthotune.search",
+        description="Search the space a file describes.",
+    )
+    parser.add_argument("file", metavar="FILE", help="search-space file (YAML)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a key of the file (search.num_trials=4) or fix a trial field "
+        "(model.depth=44), which then leaves the space (repeatable)",
+    )
+    parser.add_argument("--name", help="name of the study; default: the file's")
+    parser.add_argument(
+        "--storage",
+        default="studies",
+        metavar="DIR_OR_URI",
+        help="where the study's files go (default: studies)",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
+        metavar="URI",
+        help="MLflow store or server (default: $MLFLOW_TRACKING_URI, or ./mlflow.db)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="RAY_ADDRESS",
+        help="Ray cluster to run on; default: one on this machine",
+    )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what would run and about how long; start nothing",
+    )
+    return parser
+
+
+def _search(options: argparse.Namespace) -> int:
+    overrides = parse_settings(options.set)
+    if options.name is not None:
+        overrides["name"] = options.name
+    study = read_study(options.file, overrides)
+    _check_data(study)
+    if options.plan:
+        from orthotune.tuning.plan import plan_text
+
+        print(plan_text(study, os.cpu_count() or 1))
+        return EXIT_OK
+    return _run(study, options)
+
+
+def _check_data(study: Study) -> None:
+    """Load every data set the study names: what is missing is said before it starts."""
+    import dataclasses
+
+    from orthotune.training.config import TrialConfig
+    from orthotune.training.data import load_dataset
+
+    config = TrialConfig.from_dict(next(study.space.corners(1))).data
+    varying = {p.name: p.extremes() for p in study.space.parameters}
+    largest = {
+        leaf: max(value for value in varying[f"data.{leaf}"] if value is not None)
+        for leaf in ("batch_size", "num_train")
+        if f"data.{leaf}" in varying
+    }
+    for name in varying.get("data.name", [config.name]):
+        load_dataset(dataclasses.replace(config, name=name, **largest))
+
+
+def _run(study: Study, options: argparse.Namespace) -> int:
+    # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.tuning.study import Places, run_study
+    from orthotune.tuning.tracking import resolve_tracking_uri
+
+    places = Places(
+        storage=options.storage,
+        tracking_uri=resolve_tracking_uri(options.tracking_uri),
+        address=options.address,
+    )
+    outcome = run_study(study, places)
+    _print_outcome(study, outcome)
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if outcome.best else EXIT_FAILED
+
+
+def _print_outcome(study: Study, outcome: "Outcome") -> None:
+    from orthotune.training.progress import duration
+    from orthotune.tuning.report import counts
+
+    tally = ", ".join(f"{n} {status}" for status, n in counts(outcome.records).items())
+    print(
+        f"\n{study.settings.name}: {len(outcome.records)} trials "
+        f"({tally}) in {duration(outcome.elapsed_s)}"
+    )
+    if outcome.interrupted:
+        print("Interrupted: running trials were stopped, everything is closed.")
+    if outcome.best:
+        epochs = outcome.best[0].epoch
+        print(f"\nBest of those that ran {epochs} epochs:\n{outcome.table}\n")
+        print(f"Best configuration  {outcome.best_file}")
+        print(f"Figure              {outcome.figure}")
+        print(
+            f"Train it again      python -m orthotune.train {outcome.best_file} "
+            "--set training.evaluate_test=true"
+        )
+    else:
+        print("No trial gave a result that can be compared.")
+        for record in outcome.records:
+            if record.error is not None:
+                print(f"First error         {record.error}")
+                break
+    print(f"Browse it           {outcome.ui_command}")
+    print(f"                    {outcome.ui_address}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Many trials: Ray Tune schedules them, Optuna suggests them, MLflow records them."""

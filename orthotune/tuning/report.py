@@ -1,0 +1,95 @@
+"""What a study leaves for people: the table, best.yaml, every trial's history."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from orthotune.training.config import TrialConfig
+from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.search_space import Parameter
+
+BEST_SHOWN = 5
+
+
+def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
+    """How many trials ended how, those that did."""
+    statuses = [record.status for record in records]
+    return {status: statuses.count(status) for status in Status if status in statuses}
+
+
+def best_table(
+    best: Sequence[TrialRecord], metric: str, parameters: Sequence[Parameter]
+) -> str:
+    """The best equal-budget trials as text, one a line.
+
+    Args:
+        best: The trials, best first.
+        metric: What the study minimizes.
+        parameters: What it varies.
+    """
+    header = ["rank", "trial", metric, "epochs", *(_short(p.name) for p in parameters)]
+    rows = [
+        [
+            str(rank),
+            str(record.number),
+            f"{record.last(metric):.4f}",
+            str(record.epoch),
+            *(_cell(record.fields.get(p.name)) for p in parameters),
+        ]
+        for rank, record in enumerate(best[:BEST_SHOWN], 1)
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in [header, *rows]
+    )
+
+
+def _short(name: str) -> str:
+    return name.replace("regularizer", "reg").replace("modulation", "mod")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def write_best(
+    path: Path, record: TrialRecord, *, study: str, metric: str, commit: str | None
+) -> None:
+    """Write a trial's whole configuration as a file `orthotune.train` takes.
+
+    Args:
+        path: The file.
+        record: The trial.
+        study: Name of the study.
+        metric: What it minimizes.
+        commit: Commit of the code that ran it, if known.
+    """
+    lines = [
+        f"# The best of study {study}: trial {record.number}, {metric} "
+        f"{record.last(metric):.4f} after {record.epoch} epochs.",
+        f"# Code: commit {commit}." if commit else "# Code: commit unknown.",
+        f"# Again: python -m orthotune.train {path}",
+    ]
+    config = TrialConfig.from_dict(record.fields).to_dict()
+    body = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+    path.write_text("\n".join(lines) + "\n" + body)
+
+
+def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
+    """Write every trial with its history as one JSON object a line."""
+    with path.open("w") as file:
+        for record in records:
+            entry: Mapping[str, object] = {
+                "number": record.number,
+                "trial_id": record.trial_id,
+                "status": str(record.status),
+                "error": record.error,
+                "fields": record.fields,
+                "history": record.history,
+            }
+            file.write(json.dumps(entry) + "\n")

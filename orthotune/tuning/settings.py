@@ -1,0 +1,116 @@
+"""What a study is: its settings, its space, and what one trial of it is given."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orthotune.errors import ConfigError
+from orthotune.training.metrics import TARGETS
+from orthotune.training.rules import Rule, check_fields, setting, show
+from orthotune.tuning.search_space import SearchSpace
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError(
+            "must be 1 to 64 letters, digits, dots, dashes or underscores, "
+            f"but got {show(name)}. It names a folder and an MLflow experiment."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How the space is searched."""
+
+    num_trials: int = setting(20, Rule(kind=int, low=1, high=1_000_000))
+    """Trials to run. Default 20."""
+
+    max_epochs: int = setting(10, Rule(kind=int, low=1, high=100_000))
+    """Epochs of a trial that is not stopped early; its schedules span them. Default
+    10."""
+
+    searcher: str = setting("tpe", Rule(kind=str, choices=("tpe", "random", "gp")))
+    """tpe (tree-structured Parzen estimator), random, or gp (Gaussian process).
+    Default tpe."""
+
+    scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "none")))
+    """asha (asynchronous successive halving: stops the worse trials early) or none.
+    Default asha."""
+
+    grace_epochs: int = setting(1, Rule(kind=int, low=1, high=100_000))
+    """Epochs before asha may stop a trial. Default 1."""
+
+    reduction_factor: int = setting(3, Rule(kind=int, low=2, high=100))
+    """One in so many trials passes each rung of asha. Default 3."""
+
+    seed: int = setting(0, Rule(kind=int, low=0, high=2**32 - 1))
+    """Seed of the searcher (a trial's own is the field `seed`). Default 0."""
+
+    time_budget_s: float | None = setting(
+        None, Rule(kind=float, above=0, high=1e8, optional=True)
+    )
+    """Seconds after which no trial goes on; null for no limit. Default null."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.scheduler == "asha" and self.grace_epochs > self.max_epochs:
+            raise ConfigError(
+                "grace_epochs",
+                f"must be at most `search.max_epochs` = {self.max_epochs}, "
+                f"but got {self.grace_epochs}.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial occupies."""
+
+    cpus: int = setting(1, Rule(kind=int, low=1, high=4096))
+    """CPU cores. A trial computes with one thread; more only reserve. Default 1."""
+
+    gpus: float = setting(0.0, Rule(kind=float, low=0, high=1024))
+    """GPUs; a fraction shares one between trials. Default 0."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """All of a study but its space."""
+
+    name: str = setting("study", Rule(kind=str, extra=_check_name))
+    """Name of the study, its folder and its MLflow experiment. Default: the file's."""
+
+    metric: str = setting("val_error", Rule(kind=str, choices=TARGETS))
+    """What is minimized. Default val_error."""
+
+    mode: str = setting("min", Rule(kind=str, choices=("min",)))
+    """min: every metric here is better when smaller."""
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study file, checked.
+
+    Args:
+        path: The file as the user named it.
+        settings: Name, metric, search, resources.
+        space: What varies and what is fixed.
+    """
+
+    path: str
+    settings: StudySettings
+    space: SearchSpace
+
+    def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of one trial: fixed and suggested values, and the budget."""
+        epochs = {"training.num_epochs": self.settings.search.max_epochs}
+        return {**self.space.fixed, **values, **epochs}

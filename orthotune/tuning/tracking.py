@@ -1,0 +1,334 @@
+"""The one writer to MLflow: on the driver, in the background, in batches.
+
+One experiment per study name, a parent run for the study, a child run per trial.
+Nothing here blocks or breaks Ray's event loop: observers only put an operation in a
+queue, a thread writes, and a failing store costs a warning, never the study.
+"""
+
+import logging
+import queue
+import re
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from orthotune.errors import StudyError
+from orthotune.training.config import TrialConfig
+from orthotune.tuning.journal import Status, TrialRecord
+
+MAX_BATCH = 1000  # metrics in one call, MLflow's limit
+MAX_PARAMS = 100  # params or tags in one call, likewise
+RETRY_WAITS_S = (0.5, 2.0, 8.0)
+
+RUN_STATUS = {
+    Status.FINISHED: "FINISHED",
+    Status.STOPPED: "KILLED",
+    Status.INTERRUPTED: "KILLED",
+    Status.DIVERGED: "FAILED",
+    Status.FAILED: "FAILED",
+}
+
+
+def resolve_tracking_uri(uri: str) -> str:
+    """A tracking URI as every process understands it.
+
+    Raises:
+        StudyError: If the URI is not one this program can write to.
+
+    Example:
+        >>> resolve_tracking_uri("sqlite:////tmp/mlflow.db")
+        'sqlite:////tmp/mlflow.db'
+        >>> resolve_tracking_uri("http://127.0.0.1:5000/")
+        'http://127.0.0.1:5000'
+    """
+    if uri.startswith(("http://", "https://")):
+        return uri.rstrip("/")
+    if uri.startswith("sqlite:///"):
+        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    if re.match(r"(postgresql|mysql|mssql)(\+\w+)?://", uri):
+        return uri
+    raise StudyError(
+        "--tracking-uri must be http(s)://..., sqlite:///FILE or a database URI, "
+        f"but got {uri!r}. For a file on this machine: sqlite:///mlflow.db"
+    )
+
+
+def check_server(uri: str) -> None:
+    """Refuse an MLflow server that does not answer, before anything is started.
+
+    Raises:
+        StudyError: If `uri` is a server's and it does not answer within 5 seconds.
+    """
+    if not uri.startswith("http"):
+        return
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=5):
+            return
+    except (urllib.error.URLError, TimeoutError, ValueError) as err:
+        reason = getattr(err, "reason", err)
+        raise StudyError(
+            f"--tracking-uri must be an MLflow server that answers, but {uri} does not "
+            f"({reason}). Start it with: mlflow server --host 127.0.0.1 --port 5000"
+        ) from err
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What the writer thread knows of a trial's run, and what it has yet to write."""
+
+    run_id: str | None = None
+    metrics: list[Metric] = field(default_factory=list)
+
+
+class Tracker:
+    """Writes a study to MLflow; an observer of its journal.
+
+    Args:
+        uri: Where, as `resolve_tracking_uri` gives it.
+        name: Name of the study, and of the experiment.
+        metric: What the study minimizes; the parent run shows the best so far.
+
+    Raises:
+        StudyError: If the store cannot be written to.
+    """
+
+    def __init__(self, *, uri: str, name: str, metric: str) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        self.uri = uri
+        self._name = name
+        self._metric = metric
+        self._best = float("inf")
+        self._trial_tags: dict[str, str] = {}
+        self._runs: dict[str, _Run] = {}
+        self._operations: queue.SimpleQueue[Callable[[], object] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(
+            target=self._write_all, name="mlflow-writer", daemon=True
+        )
+        self.first_error: str | None = None
+        check_server(uri)
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+            self.experiment_id = self._experiment()
+        except MlflowException as err:
+            raise StudyError(
+                f"--tracking-uri must be a store that can be written to, but {uri} "
+                f"says: {str(err).splitlines()[0]}."
+            ) from err
+
+    def start(self, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Create the parent run and start the writer thread.
+
+        Args:
+            params: The study's settings.
+            tags: Where it comes from; a few are copied to every trial's run.
+        """
+        self._parent = self._client.create_run(
+            self.experiment_id, tags=dict(tags), run_name=self._name
+        ).info.run_id
+        self._log_params(self._parent, params)
+        self._trial_tags = {
+            **{name: tags[name] for name in _COPIED_TAGS if name in tags},
+            "mlflow.parentRunId": self._parent,
+            "orthotune.study": self._name,
+            "orthotune.kind": "trial",
+        }
+        self._thread.start()
+
+    def on_start(self, record: TrialRecord) -> None:
+        """Open the trial's run, with its parameters."""
+        started = _now()
+        self._runs[record.trial_id] = _Run()
+        self._operations.put(lambda: self._open(record, started))
+
+    def on_epoch(self, record: TrialRecord, epoch: int) -> None:
+        """Log the epoch's metrics, and the study's best so far."""
+        now = _now()
+        metrics = [
+            Metric(name, value, now, epoch)
+            for name, value in record.history[epoch].items()
+        ]
+        run = self._runs[record.trial_id]
+        self._operations.put(lambda: run.metrics.extend(metrics))
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Close the trial's run as what it was."""
+        ended = _now()
+        self._operations.put(lambda: self._close(record, ended))
+        if record.status == Status.FINISHED:
+            self._best = min(self._best, record.last(self._metric))
+            best = Metric(f"best_{self._metric}", self._best, ended, record.number)
+            self._operations.put(
+                lambda: self._client.log_batch(self._parent, metrics=[best])
+            )
+
+    def finish(
+        self,
+        *,
+        status: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        artifacts: Sequence[Path],
+    ) -> None:
+        """Write what is left, the study's summary and files, and close its run.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            metrics: The study's own metrics.
+            tags: Tags of the parent run.
+            artifacts: Files to keep with the parent run.
+        """
+        self._operations.put(lambda: self._summarize(metrics, tags))
+        for path in artifacts:
+            self._operations.put(
+                lambda path=path: self._client.log_artifact(self._parent, str(path))
+            )
+        self._operations.put(
+            lambda: self._client.set_terminated(self._parent, status=status)
+        )
+        self._operations.put(None)
+        self._thread.join()
+
+    def ui_command(self) -> str:
+        """The command that opens this store in a browser."""
+        if self.uri.startswith("http"):
+            return f"open {self.ui_address()}"
+        return f"mlflow ui --backend-store-uri {self.uri} --port 5000"
+
+    def ui_address(self) -> str:
+        """The address of the study's table of runs.
+
+        Today's UI opens an experiment in its GenAI workspace, where trials are not
+        shown; the address says which workspace.
+        """
+        server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return (
+            f"{server}/#/experiments/{self.experiment_id}"
+            "/runs?workflowType=machine_learning"
+        )
+
+    def _experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(self._name)
+        if experiment is None:
+            return self._client.create_experiment(
+                self._name, artifact_location=self._artifact_location()
+            )
+        if experiment.lifecycle_stage != "active":
+            raise StudyError(
+                f"`name` must not be a deleted MLflow experiment, but {self._name} is "
+                "one. Restore it (mlflow experiments restore), or choose another name."
+            )
+        return experiment.experiment_id
+
+    def _artifact_location(self) -> str | None:
+        """Beside a SQLite file, absolute; a server decides for itself."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        folder = Path(self.uri.removeprefix("sqlite:///")).parent
+        return (folder / "mlartifacts" / self._name).as_uri()
+
+    def _open(self, record: TrialRecord, started: int) -> None:
+        config = TrialConfig.from_dict(record.fields).to_dict()
+        tags = {
+            **self._trial_tags,
+            "orthotune.trial_id": record.trial_id,
+            "seed": str(config["seed"]),
+        }
+        created = self._client.create_run(
+            self.experiment_id,
+            start_time=started,
+            tags=tags,
+            run_name=f"trial-{record.number:04d}",
+        )
+        self._runs[record.trial_id].run_id = created.info.run_id
+        self._log_params(created.info.run_id, config)
+
+    def _close(self, record: TrialRecord, ended: int) -> None:
+        run = self._runs.pop(record.trial_id)
+        if run.run_id is None:  # its creation failed, and was reported
+            return
+        self._flush(run)
+        tags = {"orthotune.status": str(record.status)}
+        if record.status == Status.DIVERGED:
+            tags["diverged"] = f"in epoch {record.epoch}"
+        if record.error is not None:
+            tags["error"] = record.error[:5000]
+        self._client.log_batch(run.run_id, tags=_run_tags(tags))
+        self._client.set_terminated(
+            run.run_id, status=RUN_STATUS[record.status], end_time=ended
+        )
+
+    def _summarize(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        now = _now()
+        self._client.log_batch(
+            self._parent,
+            metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+            tags=_run_tags(tags),
+        )
+
+    def _log_params(self, run_id: str, params: Mapping[str, object]) -> None:
+        entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
+        for start in range(0, len(entries), MAX_PARAMS):
+            self._client.log_batch(run_id, params=entries[start : start + MAX_PARAMS])
+
+    def _flush(self, run: _Run) -> None:
+        while run.metrics and run.run_id is not None:
+            self._client.log_batch(run.run_id, metrics=run.metrics[:MAX_BATCH])
+            del run.metrics[:MAX_BATCH]
+
+    def _write_all(self) -> None:
+        """The writer thread: operations in order; metrics when there is a pause."""
+        while (operation := self._operations.get()) is not None:
+            self._attempt(operation)
+            if self._operations.empty():
+                for run in list(self._runs.values()):
+                    self._attempt(lambda run=run: self._flush(run))
+
+    def _attempt(self, operation: Callable[[], object]) -> None:
+        for wait_s in (*RETRY_WAITS_S, None):
+            try:
+                operation()
+                return
+            except Exception as err:
+                if wait_s is None or self.first_error is not None:
+                    self._warn(err)
+                    return
+                time.sleep(wait_s)
+
+    def _warn(self, err: Exception) -> None:
+        if self.first_error is None:
+            self.first_error = str(err).splitlines()[0] if str(err) else repr(err)
+            sys.stderr.write(
+                f"orthotune: warning: MLflow at {self.uri} fails ({self.first_error}); "
+                "training goes on, what it misses is in the study's folder.\n"
+            )
+
+
+_COPIED_TAGS = (
+    "mlflow.user",
+    "mlflow.source.type",
+    "mlflow.source.name",
+    "mlflow.source.git.commit",
+    "mlflow.source.git.branch",
+    "git.dirty",
+    "host",
+)
+
+
+def _run_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(name, value) for name, value in tags.items()]
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
