@@ -252,7 +252,7 @@ def _frozen(
     ended = suggested.state != TrialState.RUNNING
     return create_trial(
         state=suggested.state,
-        value=suggested.value if suggested.state == TrialState.COMPLETE else None,
+        value=suggested.value,
         params=params,
         distributions={
             name: json_to_distribution(text) for name, text in distributions.items()

@@ -28,7 +28,7 @@ from orthotune.tuning.provenance import provenance
 from orthotune.tuning.report import best_table, counts, write_best, write_trials
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.settings import Study
-from orthotune.tuning.tracking import Tracker
+from orthotune.tuning.tracking import Tracker, check_store
 from orthotune.tuning.trainable import OrthoTrainable
 
 
@@ -83,23 +83,38 @@ def run_study(study: Study, places: Places) -> Outcome:
         StudyError: If MLflow or the Ray cluster cannot be reached; nothing is started.
     """
     started = time.monotonic()
-    tags = provenance()
-    tracker = Tracker(
-        uri=places.tracking_uri, name=study.settings.name, metric=study.settings.metric
-    )
+    _check_storage(study, places)
+    check_store(places.tracking_uri)
     stop = _StopOnInterrupt()
-    journal = Journal(
-        study.settings.search.max_epochs, [tracker, _Progress(study, started)]
-    )
     with _ray(places.address), stop.installed():
+        tags = provenance()
+        tracker = Tracker(
+            uri=places.tracking_uri,
+            name=study.settings.name,
+            metric=study.settings.metric,
+        )
+        progress = _Progress(study, started)
+        journal = Journal(study.settings.search.max_epochs, [tracker, progress])
         tracker.start(_study_params(study), _study_tags(study, tags))
         try:
             _tuner(study, places, journal, stop).fit()
         finally:
+            progress.close()
             journal.interrupted = stop.requested
             journal.close()
             outcome = _conclude(study, places, journal, tracker, tags, started)
     return outcome
+
+
+def _check_storage(study: Study, places: Places) -> None:
+    """Refuse a folder that cannot be written to before anything is started."""
+    folder = study_folder(study, places.storage)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StudyError(
+            f"--storage must be a folder that can be written to, but {existing} is "
+            "not. Choose another one."
+        )
 
 
 def _tuner(
@@ -319,8 +334,10 @@ class _Progress:
     def on_end(self, record: TrialRecord) -> None:
         """Count its end."""
         self._show()
-        if len(self._ended()) == self._total:
-            self._line.close()
+
+    def close(self) -> None:
+        """End the line."""
+        self._line.close()
 
     def _ended(self) -> list[TrialRecord]:
         return [r for r in self._records if r.status != Status.RUNNING]

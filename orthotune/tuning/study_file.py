@@ -84,7 +84,8 @@ class _Reader:
                 "must hold at least one parameter, but is empty. "
                 "To train one configuration: python -m orthotune.train",
             )
-        space = SearchSpace(parameters=self._in_order(parameters, fixed), fixed=fixed)
+        ordered = _possible(self._in_order(parameters, fixed), fixed)
+        space = SearchSpace(parameters=ordered, fixed=fixed)
         study = Study(path=self._file.path, settings=settings, space=space)
         self._check_combinations(study)
         return study
@@ -364,3 +365,17 @@ class _Reader:
     def _where(self, keys: tuple[str, ...]) -> str:
         overridden = any(".".join(keys[start:]) in self._overrides for start in (0, 1))
         return "--set" if overridden else self._file.where(*keys)
+
+
+def _possible(
+    parameters: tuple[Parameter, ...], fixed: Mapping[str, Any]
+) -> tuple[Parameter, ...]:
+    """Without those whose condition what is fixed rules out for good."""
+    kept: dict[str, Parameter] = {}
+    for parameter in parameters:
+        if all(
+            fixed[name] == value if name in fixed else name in kept
+            for name, value in parameter.when.items()
+        ):
+            kept[parameter.name] = parameter
+    return tuple(kept.values())

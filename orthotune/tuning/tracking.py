@@ -6,6 +6,7 @@ queue, a thread writes, and a failing store costs a warning, never the study.
 """
 
 import logging
+import os
 import queue
 import re
 import sys
@@ -62,12 +63,20 @@ def resolve_tracking_uri(uri: str) -> str:
     )
 
 
-def check_server(uri: str) -> None:
-    """Refuse an MLflow server that does not answer, before anything is started.
+def check_store(uri: str) -> None:
+    """Refuse a store that cannot be there, before anything is started.
 
     Raises:
-        StudyError: If `uri` is a server's and it does not answer within 5 seconds.
+        StudyError: If `uri` is a server's and it does not answer within 5 seconds, or a
+            file's in a folder that does not exist.
     """
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise StudyError(
+                "--tracking-uri must be a file in a folder that can be written to, but "
+                f"{folder} is not. Create it, or choose another one."
+            )
     if not uri.startswith("http"):
         return
     try:
@@ -117,7 +126,6 @@ class Tracker:
             target=self._write_all, name="mlflow-writer", daemon=True
         )
         self.first_error: str | None = None
-        check_server(uri)
         try:
             self._client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment()
@@ -165,6 +173,7 @@ class Tracker:
     def on_end(self, record: TrialRecord) -> None:
         """Close the trial's run as what it was."""
         ended = _now()
+        self._operations.put(lambda: self._tag_end(record))
         self._operations.put(lambda: self._close(record, ended))
         if record.status == Status.FINISHED:
             self._best = min(self._best, record.last(self._metric))
@@ -245,17 +254,20 @@ class Tracker:
             "orthotune.trial_id": record.trial_id,
             "seed": str(config["seed"]),
         }
-        created = self._client.create_run(
-            self.experiment_id,
-            start_time=started,
-            tags=tags,
-            run_name=f"trial-{record.number:04d}",
-        )
-        self._runs[record.trial_id].run_id = created.info.run_id
-        self._log_params(created.info.run_id, config)
+        run = self._runs[record.trial_id]
+        if run.run_id is None:  # a retry must not make a second one
+            created = self._client.create_run(
+                self.experiment_id,
+                start_time=started,
+                tags=tags,
+                run_name=f"trial-{record.number:04d}",
+            )
+            run.run_id = created.info.run_id
+        self._log_params(run.run_id, config)
 
-    def _close(self, record: TrialRecord, ended: int) -> None:
-        run = self._runs.pop(record.trial_id)
+    def _tag_end(self, record: TrialRecord) -> None:
+        """Write what is left of a trial, and how it ended."""
+        run = self._runs[record.trial_id]
         if run.run_id is None:  # its creation failed, and was reported
             return
         self._flush(run)
@@ -265,9 +277,14 @@ class Tracker:
         if record.error is not None:
             tags["error"] = record.error[:5000]
         self._client.log_batch(run.run_id, tags=_run_tags(tags))
-        self._client.set_terminated(
-            run.run_id, status=RUN_STATUS[record.status], end_time=ended
-        )
+
+    def _close(self, record: TrialRecord, ended: int) -> None:
+        """End a trial's run, also where its last tags could not be written."""
+        run_id = self._runs[record.trial_id].run_id
+        if run_id is not None:
+            status = RUN_STATUS[record.status]
+            self._client.set_terminated(run_id, status=status, end_time=ended)
+        del self._runs[record.trial_id]
 
     def _summarize(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         now = _now()

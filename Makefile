@@ -1,0 +1,37 @@
+# Every target sets up .venv when it is missing or older than pyproject.toml.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+FILE   ?= search_spaces/modulation.yaml
+
+.PHONY: search test lint bench ui clean
+
+search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
+	$(BIN)/python -m orthotune.search $(FILE)
+
+test: lint  ## everything a reviewer would run
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## format, lint, types, direction of the imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## ratios against the textbook way, measured in one run
+	$(BIN)/python -m tests.benchmarks.step
+
+ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+clean:  ## remove the environment; studies and mlflow.db stay
+	rm -rf $(VENV)
+
+# One command installs torch and torchvision together: they must be built for each other.
+# .ready is written last, so an interrupted installation is taken up again.
+$(READY): pyproject.toml
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)

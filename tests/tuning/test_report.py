@@ -1,0 +1,94 @@
+import json
+
+from orthotune.train import read_config
+from orthotune.training.config import TrialConfig
+from orthotune.tuning.figure import draw_study
+from orthotune.tuning.journal import Status
+from orthotune.tuning.report import best_table, counts, write_best, write_trials
+from orthotune.tuning.search_space import CategoricalParameter, FloatParameter
+from tests.tuning.records import record
+
+LR = FloatParameter(name="optimizer.lr", low=1e-3, high=1, log=True)
+DEPTH = CategoricalParameter(name="model.depth", choices=(8, 14))
+WIDTHS = CategoricalParameter(name="model.widths", choices=([4, 4, 4], [4, 8, 8]))
+RECORDS = [
+    record(0, [0.5, 0.25], **{"model.depth": 8, "model.widths": [4, 4, 4]}),
+    record(1, [0.9], Status.STOPPED, **{"model.widths": [4, 8, 8]}),
+    record(2, [1.0], Status.DIVERGED),
+    record(3, [], Status.FAILED),
+]
+
+
+def test_the_table_shows_rank_trial_value_and_what_was_varied():
+    table = best_table([RECORDS[0]], "val_error", [LR, DEPTH])
+    header, row = table.splitlines()
+    assert header.split() == [
+        "rank",
+        "trial",
+        "val_error",
+        "epochs",
+        "optimizer.lr",
+        "model.depth",
+    ]
+    assert row.split() == ["1", "0", "0.2500", "2", "0.01", "8"]
+
+
+def test_the_table_holds_the_five_best_and_a_dash_for_what_a_trial_has_not():
+    table = best_table([record(n, [0.1]) for n in range(9)], "val_error", [DEPTH])
+    assert len(table.splitlines()) == 6
+    assert table.splitlines()[-1].split() == ["5", "4", "0.1000", "1", "-"]
+
+
+def test_counts_name_only_what_happened():
+    assert counts(RECORDS) == {
+        Status.FINISHED: 1,
+        Status.STOPPED: 1,
+        Status.DIVERGED: 1,
+        Status.FAILED: 1,
+    }
+
+
+def test_best_yaml_is_the_whole_configuration_and_train_reads_it(tmp_path):
+    fields = {
+        "optimizer.lr": 1.2345678901234567e-05,
+        "model.widths": [4, 8, 8],
+        "modulation.enabled": False,
+        "data.num_train": None,
+        "seed": 2**53 + 1,
+    }
+    path = tmp_path / "best.yaml"
+    best = record(0, [0.25], **fields)
+    write_best(path, best, study="s", metric="val_error", commit="abc")
+    assert read_config(str(path), {}) == TrialConfig.from_dict(best.fields)
+    head = path.read_text().splitlines()[:3]
+    assert head[0].startswith(
+        "# The best of study s: trial 0, val_error 0.2500 after 1"
+    )
+    assert head[2] == f"# Again: python -m orthotune.train {path}"
+
+
+def test_the_trials_file_holds_every_history(tmp_path):
+    path = tmp_path / "trials.jsonl"
+    write_trials(path, RECORDS)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["status"] for line in lines] == [
+        "finished",
+        "stopped",
+        "diverged",
+        "failed",
+    ]
+    assert lines[0]["history"]["2"]["val_error"] == 0.25
+    assert lines[3]["error"] == "ValueError: broken"
+
+
+def test_the_figure_is_drawn_for_any_mix_of_trials(tmp_path):
+    for name, records in (("mixed", RECORDS), ("none", []), ("failed", RECORDS[3:])):
+        path = tmp_path / f"{name}.png"
+        draw_study(
+            path,
+            name=name,
+            metric="val_error",
+            parameters=[LR, DEPTH, WIDTHS],
+            records=records,
+        )
+        assert path.read_bytes().startswith(b"\x89PNG")
