@@ -20,7 +20,6 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
@@ -129,7 +128,9 @@ class Tracker:
         try:
             self._client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment()
-        except MlflowException as err:
+        except StudyError:
+            raise
+        except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
             raise StudyError(
                 f"--tracking-uri must be a store that can be written to, but {uri} "
                 f"says: {str(err).splitlines()[0]}."

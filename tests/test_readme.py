@@ -1,0 +1,91 @@
+"""The README's commands and snippets run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orthotune import search, train
+from orthotune.command import parse_settings
+from orthotune.tuning.study_file import read_study
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [
+    line.partition(" #")[0].strip()
+    for block in blocks("bash")
+    for line in block.splitlines()
+]
+SEARCHES = [command for command in COMMANDS if "orthotune.search" in command]
+TRAININGS = [command for command in COMMANDS if "orthotune.train" in command]
+MAKES = [command for command in COMMANDS if command.startswith("make ")]
+SNIPPETS = blocks("python")
+
+
+def test_every_command_is_of_a_kind_tested_here():
+    assert sorted(SEARCHES + TRAININGS + MAKES) == sorted(COMMANDS)
+    assert MAKES[:2] == ["make search", "make test"]
+    assert len(SEARCHES) >= 4
+    assert len(TRAININGS) >= 3
+
+
+@pytest.mark.parametrize("command", MAKES)
+def test_make_knows_the_target(command):
+    done = subprocess.run(
+        ["make", "--dry-run", *shlex.split(command)[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", SEARCHES)
+def test_search_commands_name_valid_files_and_keys(command):
+    arguments = shlex.split(command)
+    assert arguments[:3] == ["python", "-m", "orthotune.search"]
+    options = search._parser().parse_args(arguments[3:])
+    read_study(str(ROOT / options.file), parse_settings(options.set))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", TRAININGS)
+def test_training_commands_run(command, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments = shlex.split(command)
+    assert arguments[:3] == ["python", "-m", "orthotune.train"]
+    assert train.main(arguments[3:]) == 0
+    assert "val_error" in capsys.readouterr().out
+
+
+def test_the_yaml_example_is_a_valid_study(tmp_path):
+    (text,) = blocks("yaml")
+    path = tmp_path / "example.yaml"
+    path.write_text(text)
+    assert len(read_study(str(path)).space.parameters) == 3
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=["tune", "pieces"])
+def test_python_snippets_run(snippet, tmp_path):
+    path = tmp_path / "snippet.py"
+    path.write_text(snippet)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,247 @@
+"""Whole studies on a real Ray runtime, into a real MLflow store."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from mlflow import MlflowClient
+
+from orthotune.errors import StudyError
+from orthotune.train import read_config
+from orthotune.training.loop import Trial
+from orthotune.tuning.journal import Status
+from orthotune.tuning.study_file import read_study
+from orthotune.tuning.tracking import resolve_tracking_uri
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
+        # Ray's own code on today's Python and libraries
+        "ignore::DeprecationWarning:ray.*",
+        "ignore::FutureWarning:ray.*",
+        "ignore::ResourceWarning",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    import ray
+
+    ray.init(
+        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    yield
+    ray.shutdown()
+
+
+def places(folder):
+    from orthotune.tuning.study import Places
+
+    return Places(
+        storage=str(folder / "studies"),
+        tracking_uri=resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db"),
+    )
+
+
+def runs_of(folder, name):
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name(name)
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
+    trials = [r for r in found if r.data.tags["orthotune.kind"] == "trial"]
+    return client, parent, trials
+
+
+def command(folder, *arguments):
+    """The search as a user types it, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "orthotune.search", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+    )
+
+
+def test_the_command_ends_with_a_best_configuration_one_can_train_again(
+    tiny_file, tmp_path
+):
+    process = command(tmp_path, "tiny.yaml", "--name", "again")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    folder = tmp_path / "studies" / "again"
+    assert f"Best configuration  {folder / 'best.yaml'}" in out
+    assert "mlflow ui --backend-store-uri sqlite:///" in out
+    assert "/runs?workflowType=machine_learning" in out
+    assert "4/4 trials done" in err
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    trials = [json.loads(line) for line in lines]
+    assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
+    head = (folder / "best.yaml").read_text().splitlines()[0]
+    number = int(head.split("trial ")[1].split(",")[0])
+    trial = Trial(read_config(str(folder / "best.yaml"), {}))
+    for epoch in ("1", "2", "3"):  # the same numbers without Ray, bit for bit
+        ours, theirs = trial.run_epoch(), trials[number]["history"][epoch]
+        for metric in ("train_loss", "val_loss", "val_error", "gram_deviation_max"):
+            assert ours[metric] == theirs[metric]
+    client, parent, runs = runs_of(tmp_path, "again")
+    assert parent.info.status == "FINISHED"
+    assert len(runs) == 4
+    expected = Counter(trial["status"] for trial in trials)
+    assert Counter(r.data.tags["orthotune.status"] for r in runs) == expected
+    assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
+    artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert artifacts == {"tiny.yaml", "best.yaml", "study.png", "trials.jsonl"}
+    for run in runs:
+        history = client.get_metric_history(run.info.run_id, "val_error")
+        steps = [metric.step for metric in history]
+        assert steps == list(range(1, len(steps) + 1))
+
+
+def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
+    process = command(
+        tmp_path,
+        "tiny.yaml",
+        "--set",
+        "search.max_epochs=20000",
+        "--set",
+        "search.scheduler=none",
+    )
+    for line in process.stderr:
+        if "1 running" in line or "2 running" in line:
+            break
+    time.sleep(3)  # into an epoch
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Interrupted: running trials were stopped, everything is closed." in out
+    assert "Traceback" not in err
+    _, parent, runs = runs_of(tmp_path, "tiny")
+    assert parent.info.status == "KILLED"
+    assert runs
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert {r.data.tags["orthotune.status"] for r in runs} == {"interrupted"}
+
+
+def test_diverged_trials_are_results_and_the_best_is_finite(
+    runtime, tiny_file, tmp_path
+):
+    from orthotune.tuning.study import run_study
+
+    tiny_file.write_text(
+        "name: half\n"
+        "search: {num_trials: 8, max_epochs: 2, searcher: random, seed: 0}\n"
+        "fixed: {model.depth: 8, data.name: synthetic, data.num_train: 128}\n"
+        "space:\n"
+        "  regularizer.coeff: {type: categorical, choices: [1e-3, 1000]}\n"
+        "  optimizer.lr: {type: float, low: 0.05, high: 0.1}\n"
+    )
+    outcome = run_study(read_study(str(tiny_file)), places(tmp_path))
+    by_coeff = {
+        (record.fields["regularizer.coeff"], record.status)
+        for record in outcome.records
+    }
+    assert (1000, Status.DIVERGED) in by_coeff
+    assert (1e-3, Status.DIVERGED) not in by_coeff
+    assert len(outcome.records) == 8
+    assert outcome.best[0].last("val_error") < 1
+    _, parent, runs = runs_of(tmp_path, "half")
+    assert parent.data.metrics["num_diverged"] >= 1
+    for run in runs:
+        diverged = run.data.tags["orthotune.status"] == "diverged"
+        assert (run.info.status == "FAILED") == diverged
+        assert ("diverged" in run.data.tags) == diverged
+
+
+def test_a_study_whose_trials_all_fail_says_why(runtime, tiny_study, tmp_path):
+    from orthotune.tuning import study as module
+
+    class Broken(module.OrthoTrainable):
+        def step(self):
+            raise RuntimeError("the roof is on fire")
+
+    original, module.OrthoTrainable = module.OrthoTrainable, Broken
+    try:
+        outcome = module.run_study(tiny_study, places(tmp_path))
+    finally:
+        module.OrthoTrainable = original
+    assert not outcome.best
+    assert outcome.best_file is None
+    assert {record.status for record in outcome.records} == {Status.FAILED}
+    assert all("roof is on fire" in record.error for record in outcome.records)
+    _, parent, runs = runs_of(tmp_path, "tiny")
+    assert parent.info.status == "FAILED"
+    assert {run.info.status for run in runs} == {"FAILED"}
+    assert all("roof is on fire" in run.data.tags["error"] for run in runs)
+
+
+def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_path):
+    from orthotune.training.config import TrialConfig
+    from orthotune.tuning.study import run_study
+
+    overrides = {"search.num_trials": 6, "search.scheduler": "none"}
+    outcome = run_study(read_study(str(tiny_file), overrides), places(tmp_path))
+    assert len(outcome.records) == 6  # on two actors
+    for record in outcome.records:
+        trial = Trial(TrialConfig.from_dict(record.fields))
+        for epoch in (1, 2, 3):
+            assert trial.run_epoch()["val_loss"] == record.history[epoch]["val_loss"]
+
+
+def test_the_trainable_passes_rays_own_check_of_save_and_restore(runtime):
+    from ray.tune.utils import validate_save_restore
+
+    from orthotune.tuning.trainable import OrthoTrainable
+
+    config = {"model.depth": 8, "data.num_train": 128, "training.num_epochs": 20}
+    assert validate_save_restore(OrthoTrainable, config=config)
+
+
+def test_a_dead_tracking_server_is_refused_before_anything_is_started(
+    tiny_file, tmp_path
+):
+    process = command(tmp_path, "tiny.yaml", "--tracking-uri", "http://127.0.0.1:9")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.count("\n") == 1
+    assert "must be an MLflow server that answers" in err
+    assert out == ""
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_a_cluster_that_is_not_there_is_refused(tiny_file, tmp_path):
+    process = command(tmp_path, "tiny.yaml", "--address", "127.0.0.1:9")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert "--address must be a Ray cluster that answers, but got '127.0.0.1:9'" in err
+    assert "Traceback" not in err
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_a_storage_that_is_a_file_is_refused(tiny_study, tmp_path):
+    from orthotune.tuning.study import Places, run_study
+
+    target = Places(
+        storage=str(tmp_path / "tiny.yaml"),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+    )
+    with pytest.raises(StudyError, match=r"--storage must be a folder .*tiny\.yaml is"):
+        run_study(tiny_study, target)
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_plan_starts_nothing(tiny_file, tmp_path):
+    process = command(tmp_path, "tiny.yaml", "--plan")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.startswith("study      tiny (tiny.yaml)\n")
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
