@@ -1,0 +1,606 @@
+import gzip
+import hashlib
+import struct
+import sys
+from collections import Counter
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from orthotune.errors import DataError
+from orthotune.training import data
+from orthotune.training.config import DataConfig, TrialConfig
+from orthotune.training.data import augment, load_dataset
+
+
+@pytest.fixture
+def fresh():
+    """Data sets are cached by name and folder; the files of a test are its own."""
+    data._load.cache_clear()
+    yield
+    data._load.cache_clear()
+
+
+def splits(dataset):
+    return dataset.train, dataset.val, dataset.test
+
+
+def keys(images, targets):
+    """Each image with its class as bytes, to count and compare."""
+    return [
+        (image.tobytes(), int(target))
+        for image, target in zip(np.asarray(images), np.asarray(targets), strict=True)
+    ]
+
+
+def test_every_digit_of_scikit_learn_is_in_exactly_one_split():
+    dataset = load_dataset(DataConfig(name="digits"))
+    assert [len(split) for split in splits(dataset)] == [1197, 300, 300]
+    theirs = load_digits()
+    expected = Counter(keys(theirs.images.astype(np.uint8)[:, None], theirs.target))
+    found = Counter()
+    for split in splits(dataset):
+        found.update(keys(split.images, split.targets))
+    assert found == expected
+    # Some digits are in the data set twice, so that equal images may be in two splits:
+    # disjoint splits are proved by the counts, not by distinct images.
+    assert found.total() == 1797
+
+
+def test_digits_are_as_stored():
+    dataset = load_dataset(DataConfig(name="digits"))
+    assert dataset.num_classes == 10
+    assert dataset.in_channels == 1
+    assert not dataset.flips
+    for split in splits(dataset):
+        assert split.images.dtype == torch.uint8
+        assert split.images.shape == (len(split), 1, 8, 8)
+        assert split.targets.dtype == torch.int64
+        assert split.targets.shape == (len(split),)
+        counts = torch.bincount(split.targets, minlength=10)
+        assert counts.min().item() > 0.06 * len(split)  # every class in every split
+    assert dataset.train.images.max().item() == 16
+
+
+def test_the_splits_do_not_depend_on_the_trials_seed_or_on_torchs(fresh):
+    torch.manual_seed(1)
+    first = load_dataset(TrialConfig.from_dict({"seed": 1}).data)
+    data._load.cache_clear()
+    torch.manual_seed(2)
+    second = load_dataset(TrialConfig.from_dict({"seed": 2}).data)
+    for ours, theirs in zip(splits(first), splits(second), strict=True):
+        assert ours.images is not theirs.images
+        assert torch.equal(ours.images, theirs.images)
+        assert torch.equal(ours.targets, theirs.targets)
+
+
+def test_loading_moves_no_global_generator(fresh):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()
+    load_dataset(DataConfig(name="digits"))
+    load_dataset(DataConfig(name="synthetic"))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == numpys).all()
+
+
+def test_a_data_set_is_loaded_once_a_process():
+    first = load_dataset(DataConfig(name="digits", num_train=100))
+    second = load_dataset(DataConfig(name="digits", batch_size=8))
+    assert first.val.images is second.val.images
+
+
+def test_the_first_training_images_are_taken_and_nothing_else_changes():
+    whole = load_dataset(DataConfig(name="digits"))
+    part = load_dataset(DataConfig(name="digits", num_train=100))
+    assert len(part.train) == 100
+    assert torch.equal(part.train.images, whole.train.images[:100])
+    assert torch.equal(part.train.targets, whole.train.targets[:100])
+    assert torch.equal(part.mean, whole.mean)
+    assert torch.equal(part.std, whole.std)
+    assert part.val is whole.val
+    assert part.test is whole.test
+
+
+def test_all_training_images_may_be_asked_for_by_number():
+    assert len(load_dataset(DataConfig(name="digits", num_train=1197)).train) == 1197
+    load_dataset(DataConfig(name="digits", batch_size=1197))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"num_train": 1198},
+            "`data.num_train` must be at most 1197, the training images of digits, "
+            "but got 1198.",
+        ),
+        (
+            {"batch_size": 1198},
+            "`data.batch_size` must be at most 1197, the training images of digits, "
+            "but got 1198.",
+        ),
+        (
+            {"name": "synthetic", "num_train": 5000, "batch_size": 4000},
+            "`data.num_train` must be at most 1400, the training images of synthetic, "
+            "but got 5000.",
+        ),
+    ],
+)
+def test_more_images_than_there_are_are_refused(fields, message):
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataConfig(**fields))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["digits", "synthetic"])
+def test_normalized_training_images_have_mean_zero_and_variance_one(name):
+    dataset = load_dataset(DataConfig(name=name))
+    images = dataset.normalize(dataset.train.images)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    by_channel = images.double().transpose(0, 1).flatten(1)
+    zeros = torch.zeros(len(by_channel), dtype=torch.float64)
+    # float32 images, means and deviations: a few units in the last place of each.
+    tolerance = 8 * torch.finfo(torch.float32).eps
+    torch.testing.assert_close(by_channel.mean(1), zeros, rtol=0, atol=tolerance)
+    torch.testing.assert_close(
+        by_channel.var(1, unbiased=False), zeros + 1, rtol=0, atol=tolerance
+    )
+
+
+def test_normalizing_is_invertible_by_hand():
+    dataset = load_dataset(DataConfig(name="synthetic"))
+    pixels = dataset.train.images.double().transpose(0, 1).flatten(1)  # (C, N H W)
+    mean = pixels.mean(1)[:, None, None]
+    std = pixels.std(1, unbiased=False)[:, None, None]
+    expected = (dataset.val.images.double() - mean) / std
+    ours = dataset.normalize(dataset.val.images)
+    torch.testing.assert_close(ours.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_constant_channel_is_normalized_to_finite_numbers():
+    images = torch.full((4, 2, 3, 3), 7, dtype=torch.uint8)
+    images[:, 1] += torch.arange(4, dtype=torch.uint8)[:, None, None]
+    mean, std = data._channel_moments(images)
+    assert mean.flatten().tolist() == [7, 8.5]
+    assert std[1].item() == pytest.approx(1.25**0.5)
+    assert std[0].item() > 0
+
+
+def test_moments_are_those_of_all_chunks():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (9000, 1, 2, 2), generator=generator)
+    mean, std = data._channel_moments(images.to(torch.uint8))
+    assert mean.item() == pytest.approx(images.double().mean().item())
+    assert std.item() == pytest.approx(images.double().std(unbiased=False).item())
+
+
+def test_synthetic_images_are_seeded_and_can_be_told_apart():
+    dataset = load_dataset(DataConfig(name="synthetic"))
+    assert [len(split) for split in splits(dataset)] == [1400, 300, 300]
+    assert dataset.train.images.shape == (1400, 3, 8, 8)
+    assert dataset.train.images.dtype == torch.float32
+    assert dataset.in_channels == 3
+    prototypes = torch.stack(
+        [dataset.train.images[dataset.train.targets == k].mean(0) for k in range(10)]
+    )
+    distances = torch.cdist(dataset.test.images.flatten(1), prototypes.flatten(1))
+    accuracy = (distances.argmin(1) == dataset.test.targets).double().mean().item()
+    assert accuracy > 0.95
+
+
+def test_a_data_set_moves_to_a_device_whole():
+    dataset = load_dataset(DataConfig(name="digits"), "meta")
+    tensors = [dataset.mean, dataset.std]
+    for split in splits(dataset):
+        tensors += [split.images, split.targets]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
+# Augmentation, judged by a loop over images and pixels.
+
+
+def slow_augment(images, draws, flips):
+    size, channels, height, width = images.shape
+    pad = max(1, height // 8)
+    result = torch.empty_like(images)
+    for index in range(size):
+        row, column, mirror = draws[index].tolist()
+        top, left = int(row * (2 * pad + 1)), int(column * (2 * pad + 1))
+        for channel in range(channels):
+            canvas = torch.zeros(height + 2 * pad, width + 2 * pad)
+            canvas[pad : pad + height, pad : pad + width] = images[index, channel]
+            crop = canvas[top : top + height, left : left + width]
+            if flips and mirror < 0.5:
+                crop = torch.from_numpy(np.fliplr(crop.numpy()).copy())
+            result[index, channel] = crop
+    return result
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(60, 1, 8, 8), (40, 3, 32, 32), (30, 2, 5, 11), (30, 1, 16, 40)]
+)
+def test_augmentation_agrees_with_a_loop_over_images(shape, flips, generator):
+    images = torch.randn(shape, generator=generator)
+    draws = torch.rand(shape[0], 3, generator=generator)
+    ours = augment(images, draws, flips)
+    assert torch.equal(ours, slow_augment(images, draws, flips))
+    assert ours.shape == images.shape
+
+
+def test_augmented_images_are_channels_last(generator):
+    images = torch.randn(6, 3, 8, 8, generator=generator)
+    draws = torch.rand(6, 3, generator=generator)
+    for given in (images, images.contiguous(memory_format=torch.channels_last)):
+        ours = augment(given, draws, flips=True)
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(ours, slow_augment(images, draws, True))
+
+
+def test_the_smallest_and_largest_draws_are_the_corners():
+    image = torch.arange(1.0, 65.0).view(1, 1, 8, 8)
+    below_one = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0)).item()
+    shifted = augment(image, torch.tensor([[0.0, 0.0, 0.9]]), flips=True)
+    assert torch.equal(shifted[0, 0, 1:, 1:], image[0, 0, :-1, :-1])
+    assert not shifted[0, 0, 0].any()
+    assert not shifted[0, 0, :, 0].any()
+    shifted = augment(image, torch.tensor([[below_one] * 3]), flips=True)
+    assert torch.equal(shifted[0, 0, :-1, :-1], image[0, 0, 1:, 1:])
+
+
+def test_every_crop_and_mirror_image_is_drawn_equally_often():
+    image = torch.arange(1.0, 65.0).view(1, 1, 8, 8)
+    num = 9000
+    draws = torch.rand(num, 3, generator=torch.Generator().manual_seed(0))
+    crops = augment(image.expand(num, -1, -1, -1), draws, flips=True)
+    counts = Counter(crop.numpy().tobytes() for crop in crops)
+    assert len(counts) == 18
+    # Binomial: mean 500, deviation 21.7; five deviations are 109.
+    assert all(391 < count < 609 for count in counts.values())
+
+
+def test_nothing_is_mirrored_where_flips_are_not_allowed():
+    image = torch.arange(1.0, 65.0).view(1, 1, 8, 8)
+    draws = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    crops = augment(image.expand(500, -1, -1, -1), draws, flips=False)
+    assert len({crop.numpy().tobytes() for crop in crops}) == 9
+
+
+# Data sets that are files. Each test writes a small data set in the real format.
+
+
+def pixels(num, *shape, seed):
+    return np.random.default_rng(seed).integers(0, 256, (num, *shape), dtype=np.uint8)
+
+
+def classes(num, num_classes, seed):
+    drawn = np.random.default_rng(seed).integers(0, num_classes, num)
+    drawn[:2] = 0, num_classes - 1
+    return [int(target) for target in drawn]
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def short_string(text):
+    return b"T" + struct.pack("<i", len(text)) + text
+
+
+def number(value):
+    return b"J" + struct.pack("<i", value)
+
+
+def array_of_python_2(array):
+    """The opcodes that numpy under Python 2 wrote for an array of bytes."""
+    dtype = b"cnumpy\ndtype\n(" + short_string(b"u1") + number(0) + number(1) + b"tR"
+    dtype += b"(" + number(3) + short_string(b"|") + b"NNN"
+    dtype += number(-1) + number(-1) + number(0) + b"tb"
+    shape = b"(" + b"".join(map(number, array.shape)) + b"t"
+    content = b"\x89" + short_string(array.tobytes())  # False: not in Fortran's order
+    return (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n("
+        + number(0)
+        + b"t"
+        + short_string(b"b")
+        + b"tR("
+        + number(1)
+        + shape
+        + dtype
+        + content
+        + b"tb"
+    )
+
+
+def pickle_of_python_2(mapping):
+    """A dict of strings to arrays and lists, as CIFAR's authors pickled it."""
+
+    def opcodes(value):
+        if isinstance(value, np.ndarray):
+            return array_of_python_2(value)
+        if isinstance(value, list):
+            return b"](" + b"".join(map(opcodes, value)) + b"e"
+        return number(value) if isinstance(value, int) else short_string(value.encode())
+
+    items = b"".join(opcodes(key) + opcodes(mapping[key]) for key in mapping)
+    return b"\x80\x02}(" + items + b"u."
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch, fresh):
+    """A function that writes a CIFAR of 50 training images and 7 test images."""
+    torchvision = pytest.importorskip("torchvision")
+
+    def write(kind, num_classes):
+        cls = getattr(torchvision.datasets, kind)
+        folder = tmp_path / cls.base_folder
+        folder.mkdir()
+        label = "labels" if kind == "CIFAR10" else "fine_labels"
+        train = pixels(50, 3072, seed=0), classes(50, num_classes, seed=1)
+        test = pixels(7, 3072, seed=2), classes(7, num_classes, seed=3)
+        names = [name for name, _ in cls.train_list]
+        size = 50 // len(names)
+        files = {
+            name: {"data": part, label: train[1][start : start + size]}
+            for name, start in zip(names, range(0, 50, size), strict=True)
+            for part in [train[0][start : start + size]]
+        }
+        files[cls.test_list[0][0]] = {"data": test[0], label: test[1]}
+        files[cls.meta["filename"]] = {
+            cls.meta["key"]: [f"class {k}" for k in range(num_classes)]
+        }
+        for name, content in files.items():
+            (folder / name).write_bytes(pickle_of_python_2(content))
+        for attribute in ("train_list", "test_list"):
+            listed = getattr(cls, attribute)
+            checked = [[name, md5(folder / name)] for name, _ in listed]
+            monkeypatch.setattr(cls, attribute, checked)
+        meta = {**cls.meta, "md5": md5(folder / cls.meta["filename"])}
+        monkeypatch.setattr(cls, "meta", meta)
+        return train, test
+
+    return write
+
+
+def check_splits(dataset, train, test, shape):
+    """The official test part is the test split; a tenth of the rest is validation."""
+    num = len(train[1])
+    assert len(dataset.val) == round(num / 10)
+    assert len(dataset.train) == num - round(num / 10)
+    ours = Counter()
+    for split in (dataset.train, dataset.val):
+        ours.update(keys(split.images, split.targets))
+    assert ours == Counter(keys(train[0].reshape(-1, *shape), train[1]))
+    assert np.array_equal(dataset.test.images.numpy(), test[0].reshape(-1, *shape))
+    assert dataset.test.targets.tolist() == list(test[1])
+    for split in splits(dataset):
+        assert split.images.dtype == torch.uint8
+        assert split.images.shape[1:] == shape
+        assert split.targets.dtype == torch.int64
+    order = [train[1].index(target) for target in dataset.train.targets.tolist()]
+    assert order != sorted(order)  # shuffled
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "num_classes"),
+    [("cifar10", "CIFAR10", 10), ("cifar100", "CIFAR100", 100)],
+)
+def test_cifar_is_read_from_torchvisions_files(
+    name, kind, num_classes, cifar, tmp_path
+):
+    train, test = cifar(kind, num_classes)
+    dataset = load_dataset(DataConfig(name=name, root=str(tmp_path), batch_size=4))
+    check_splits(dataset, train, test, (3, 32, 32))
+    assert dataset.num_classes == num_classes
+    assert dataset.flips
+    images = dataset.normalize(dataset.train.images).double()
+    means = images.mean((0, 2, 3))
+    torch.testing.assert_close(means, torch.zeros_like(means), rtol=0, atol=1e-6)
+
+
+@pytest.fixture
+def svhn(tmp_path, monkeypatch, fresh):
+    """A function that writes an SVHN of 40 training images and 6 test images."""
+    torchvision = pytest.importorskip("torchvision")
+    savemat = pytest.importorskip("scipy.io").savemat
+
+    def write():
+        parts, listed = {}, {}
+        for part, num in (("train", 40), ("test", 6)):
+            images = pixels(num, 3, 32, 32, seed=num)
+            targets = classes(num, 10, seed=num + 1)
+            url, name, _ = torchvision.datasets.SVHN.split_list[part]
+            stored = [[target or 10] for target in targets]  # the files call zero ten
+            content = {
+                "X": images.transpose(2, 3, 1, 0),  # (H, W, C, N)
+                "y": np.array(stored, dtype=np.uint8),
+            }
+            savemat(tmp_path / name, content)
+            parts[part] = images, targets
+            listed[part] = [url, name, md5(tmp_path / name)]
+        monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", listed)
+        return parts["train"], parts["test"]
+
+    return write
+
+
+def test_svhn_is_read_from_torchvisions_files(svhn, tmp_path):
+    train, test = svhn()
+    dataset = load_dataset(DataConfig(name="svhn", root=str(tmp_path), batch_size=4))
+    check_splits(dataset, train, test, (3, 32, 32))
+    assert dataset.num_classes == 10
+    assert not dataset.flips  # a mirrored 2 is no 2
+
+
+def write_idx(path, array):
+    header = struct.pack(">HBB", 0, 8, array.ndim)  # 8: unsigned bytes
+    header += struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
+@pytest.fixture
+def fashion(tmp_path, fresh):
+    """A function that writes a Fashion-MNIST of 30 training and 5 test images."""
+    pytest.importorskip("torchvision")
+
+    def write():
+        folder = tmp_path / "FashionMNIST" / "raw"
+        folder.mkdir(parents=True)
+        parts = []
+        for name, num in (("train", 30), ("t10k", 5)):
+            images, targets = pixels(num, 28, 28, seed=num), classes(num, 10, seed=num)
+            write_idx(folder / f"{name}-images-idx3-ubyte", images)
+            labels = np.array(targets, dtype=np.uint8)
+            write_idx(folder / f"{name}-labels-idx1-ubyte", labels)
+            parts.append((images, targets))
+        return parts
+
+    return write
+
+
+def fashion_config(tmp_path):
+    return DataConfig(name="fashion_mnist", root=str(tmp_path), batch_size=4)
+
+
+def test_fashion_mnist_is_read_from_torchvisions_files(fashion, tmp_path):
+    train, test = fashion()
+    dataset = load_dataset(fashion_config(tmp_path))
+    check_splits(dataset, train, test, (1, 28, 28))
+    assert dataset.num_classes == 10
+    assert dataset.flips
+
+
+def test_a_root_in_the_working_directory_is_found(fashion, tmp_path, monkeypatch):
+    fashion()
+    monkeypatch.chdir(tmp_path.parent)
+    relative = load_dataset(
+        DataConfig(name="fashion_mnist", root=tmp_path.name, batch_size=4)
+    )
+    assert relative.train is not None
+    assert relative.val is load_dataset(fashion_config(tmp_path)).val
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cifar10", "CIFAR10"),
+        ("cifar100", "CIFAR100"),
+        ("svhn", "SVHN"),
+        ("fashion_mnist", "FashionMNIST"),
+    ],
+)
+def test_a_missing_data_set_is_refused_with_where_and_how_to_get_it(
+    name, kind, tmp_path, fresh
+):
+    pytest.importorskip("torchvision")
+    root = tmp_path / "empty"
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataConfig(name=name, root=str(root)))
+    message = str(caught.value)
+    assert message.startswith(
+        f"`data.root` must hold {kind}, but it was not found or is broken in {root} "
+        "(Dataset not found"
+    )
+    assert message.endswith(
+        "Set `data.download` to true where there is a network, or put torchvision's "
+        "files there."
+    )
+    assert "\n" not in message
+    assert caught.value.__cause__ is not None
+    assert not root.exists()
+
+
+def refuse(config, tmp_path, kind):
+    data._load.cache_clear()
+    problem = "but it was not found or is broken in"
+    with pytest.raises(DataError) as caught:
+        load_dataset(config)
+    assert str(caught.value).startswith(
+        f"`data.root` must hold {kind}, {problem} {tmp_path} ("
+    )
+
+
+@pytest.mark.parametrize("left", [0, 1, 4, 10, 16, 17, 5000])
+def test_a_truncated_image_file_is_refused(left, fashion, tmp_path):
+    fashion()
+    file = tmp_path / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:left])
+    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+
+
+def test_a_truncated_label_file_is_refused(fashion, tmp_path):
+    fashion()
+    file = tmp_path / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+
+
+def test_compressed_files_under_the_wrong_name_are_refused(fashion, tmp_path):
+    fashion()
+    file = tmp_path / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(gzip.compress(file.read_bytes()))
+    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+
+
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
+def test_a_broken_cifar_file_is_refused(name, cifar, tmp_path):
+    cifar("CIFAR10", 10)
+    config = DataConfig(name="cifar10", root=str(tmp_path), batch_size=4)
+    file = tmp_path / "cifar-10-batches-py" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    refuse(config, tmp_path, "CIFAR10")
+    file.unlink()
+    refuse(config, tmp_path, "CIFAR10")
+    file.write_bytes(whole)
+    load_dataset(config)  # a failure is not remembered
+
+
+def test_a_truncated_svhn_file_is_refused(svhn, tmp_path):
+    svhn()
+    file = tmp_path / "train_32x32.mat"
+    file.write_bytes(file.read_bytes()[:-100])
+    refuse(DataConfig(name="svhn", root=str(tmp_path), batch_size=4), tmp_path, "SVHN")
+
+
+def test_a_failing_download_is_refused_and_none_is_tried_unasked(
+    fresh, tmp_path, monkeypatch
+):
+    torchvision = pytest.importorskip("torchvision")
+    tried = []
+
+    def download(dataset):
+        tried.append(dataset.root)
+        raise URLError("no network")
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", download)
+    fields = {"name": "cifar10", "root": str(tmp_path)}
+    with pytest.raises(DataError, match=r"must hold CIFAR10, .*\(Dataset not found"):
+        load_dataset(DataConfig(**fields))
+    assert tried == []
+    with pytest.raises(DataError, match=r"must hold CIFAR10, .*no network.*Set `data"):
+        load_dataset(DataConfig(**fields, download=True))
+    assert tried == [str(tmp_path)]
+
+
+def test_a_missing_torchvision_is_refused_with_how_to_get_it(fresh, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # as if not installed
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataConfig(name="cifar10"))
+    message = str(caught.value)
+    assert message.startswith(
+        "torchvision must be installed and built for this torch, but importing it "
+        "failed (import of torchvision halted"
+    )
+    assert message.endswith("in one command: pip install torch torchvision.")
+
+
+def test_data_sets_in_memory_need_no_torchvision(fresh, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    load_dataset(DataConfig(name="digits"))
+    load_dataset(DataConfig(name="synthetic"))
