@@ -68,7 +68,9 @@ def read_config(path: str | None, settings: dict[str, Any]) -> TrialConfig:
     try:
         return TrialConfig.from_dict({**file.data, **settings})
     except ConfigError as err:
-        raise FileError(f"{file.where(err.field)}: {err}") from err
+        if err.field in file.data and err.field not in settings:
+            raise FileError(f"{file.where(err.field)}: {err}") from err
+        raise
 
 
 def _train(options: argparse.Namespace) -> int:

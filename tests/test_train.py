@@ -253,10 +253,14 @@ def test_a_config_read_is_the_config_written(config):
 def test_settings_are_checked_together_with_the_file(config):
     path = config("model.family: residual\nmodulation.enabled: false\n")
     assert read_config(path, {"seed": 1}).model.family == "residual"
+    # the file's own line is not to blame for what --set says
+    with pytest.raises(ConfigError, match=r"^`modulation\.enabled` must be false"):
+        read_config(path, {"modulation.enabled": True})
+    path = config("model.family: residual\nmodulation.enabled: true\n")
     with pytest.raises(
         FileError, match=r"config\.yaml:2: `modulation\.enabled` must b"
     ):
-        read_config(path, {"modulation.enabled": True})
+        read_config(path, {})
     with pytest.raises(ConfigError, match=r"^`seed` must be .* but got -1\."):
         read_config(path, {"seed": -1})
 

@@ -1,7 +1,6 @@
 """The whole state of a trial to and from one file, readable with weights_only=True."""
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as err:
-        reason = str(err).splitlines()[0] if str(err) else type(err).__name__
+    except OSError as err:
         raise CheckpointError(
-            f"{path} must be a readable checkpoint, but: {reason}. "
-            "Use an earlier one, or train from the start."
+            f"{path} must be a readable checkpoint, but: {err.strerror}. "
+            "Use another one, or train from the start."
+        ) from err
+    except Exception as err:  # what torch raises for a broken file has no common base
+        raise CheckpointError(
+            f"{path} must be a checkpoint of tensors and plain values, but holds "
+            f"something else or is broken ({type(err).__name__}). Use another one, or "
+            "train from the start."
         ) from err
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(

@@ -31,6 +31,11 @@ def _check_widths(widths: list[int]) -> None:
         )
 
 
+def _check_path(path: str) -> None:
+    if not path or "\0" in path:
+        raise ValueError(f"must be the path of a folder, but got {path!r}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The network."""
@@ -151,7 +156,7 @@ class DataConfig:
     """digits (scikit-learn's, embedded), cifar10, cifar100, svhn, fashion_mnist (read
     from `root` by torchvision) or synthetic (seeded). Default digits."""
 
-    root: str = setting("data", Rule(kind=str))
+    root: str = setting("data", Rule(kind=str, extra=_check_path))
     """Folder of the data sets that are files. Default `data` in the working
     directory."""
 

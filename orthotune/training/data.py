@@ -277,7 +277,7 @@ def _torchvision(
         parts = []
         for part in ("train", "test"):
             which = {"split": part} if by_split else {"train": part == "train"}
-            parts.append(_read_part(kind, root, download, which))
+            parts.append(_read_part(kind, root, download, which, num_classes))
         (images, targets), (test_images, test_targets) = parts
         return _Source(
             images=images,
@@ -292,7 +292,7 @@ def _torchvision(
 
 
 def _read_part(
-    kind: Callable, root: Path, download: bool, which: dict
+    kind: Callable, root: Path, download: bool, which: dict, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     try:
         data = kind(root=str(root), download=download, **which)
@@ -304,6 +304,12 @@ def _read_part(
         ) from err
     images = np.asarray(data.data)
     targets = np.asarray(data.labels if hasattr(data, "labels") else data.targets)
+    if len(images) != len(targets) or not np.isin(targets, range(num_classes)).all():
+        raise DataError(
+            f"`data.root` must hold {kind.__name__} with one label in [0, "
+            f"{num_classes - 1}] an image, but {root} holds {len(images)} images and "
+            f"{len(targets)} labels up to {targets.max()}. Fetch the files again."
+        )
     return _channels_first(images), targets
 
 
@@ -314,6 +320,7 @@ _UNREADABLE = (
     ValueError,
     EOFError,
     AssertionError,
+    LookupError,
     pickle.UnpicklingError,
 )
 

@@ -3,6 +3,7 @@
 Nothing is logged here: whoever calls `run_epoch` reports what it returns.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthotune.errors import CheckpointError
+from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import backward_error_ratio, gram_deviation_norms
 from orthotune.nn.initialization import initialize
@@ -116,7 +117,8 @@ class Trial:
             metrics = self._train()
             metrics |= self._measure()
         self.epoch += 1
-        self.diverged = not all(map(math.isfinite, metrics.values()))
+        decisive = ("train_loss", "val_loss", "parameter_norm")
+        self.diverged = not all(math.isfinite(metrics[name]) for name in decisive)
         if self.finished and self.config.training.evaluate_test:
             with _deterministic(self.device):
                 metrics["test_error"] = self._evaluate(self._dataset.test)[1]
@@ -149,7 +151,13 @@ class Trial:
         Raises:
             CheckpointError: If the state is of a configuration with another result.
         """
-        theirs = TrialConfig.from_dict(state["config"]).canonical()
+        try:
+            theirs = TrialConfig.from_dict(state["config"]).canonical()
+        except (KeyError, ConfigError) as err:
+            raise CheckpointError(
+                "The checkpoint must be of this version of orthotune, but its "
+                f"configuration cannot be read: {err}. Train from the start."
+            ) from err
         ours = self.config.canonical()
         differing = sorted(
             name
@@ -166,7 +174,8 @@ class Trial:
         self.epoch = state["epoch"]
         self.diverged = state["diverged"]
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        # A copy: torch's optimizers keep the tensors they are given.
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self._streams.load_state_dict(state["streams"])
 
     def _train(self) -> dict[str, float]:

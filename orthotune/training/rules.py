@@ -50,7 +50,9 @@ class Rule:
         if value is None and self.optional:
             return
         if self.is_list and not isinstance(value, (list, tuple)):
-            raise ConfigError(field, f"must be {self.describe()}, but got {value!r}.")
+            raise ConfigError(
+                field, f"must be {self.describe()}, but got {show(value)}."
+            )
         items = value if isinstance(value, (list, tuple)) and self.is_list else [value]
         if not all(self._allows(item) for item in items):
             raise ConfigError(
@@ -123,7 +125,10 @@ def show(value: object) -> str:
     """
     if isinstance(value, int) and abs(value) > 10**30:
         return f"an integer of about 1e{int(value.bit_length() * 0.30103)}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a list that holds such an integer
+        text = f"a {type(value).__name__} with an integer too large to print"
     text = text if len(text) <= 60 else text[:57] + "..."
     return f"the string {text}" if isinstance(value, str) else text
 

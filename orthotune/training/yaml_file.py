@@ -6,7 +6,6 @@ are refused where a boolean is wanted. Duplicate keys, anchors and aliases are e
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +65,18 @@ def read_mapping(path: str) -> YamlFile:
         line = text[: int(err.position)].count("\n") + 1
         raise FileError(
             f"{path}:{line}: must be text, but holds the control character "
-            f"{err.character!r}. Is it a YAML file?"
+            f"{_character(err.character)}. Is it a YAML file?"
         ) from err
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
         line = mark.line + 1 if mark else 1
         problem = " ".join((err.problem or "it cannot be parsed").split())
+        problem = problem.removeprefix("but ")
         raise FileError(f"{path}:{line}: must be valid YAML, but {problem}.") from err
+    except FileError:
+        raise
+    except (ValueError, OverflowError) as err:  # PyYAML on absurd escapes and versions
+        raise FileError(f"{path}:1: must be valid YAML, but: {err}.") from err
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401 - whatever the text says
@@ -86,9 +90,14 @@ def parse_value(text: str) -> Any:  # noqa: ANN401 - whatever the text says
         (0.0001, [16, 32, 64], 'on')
     """
     try:
-        return _parse("--set", f"value: {text}").data["value"]
-    except yaml.YAMLError as err:
+        data = _parse("--set", f"value: {text}").data
+    except FileError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as err:
         raise FileError(f"--set: must hold one YAML value, but got {text!r}.") from err
+    if list(data) != ["value"]:
+        raise FileError(f"--set: must hold one YAML value, but got {text!r}.")
+    return data["value"]
 
 
 def _read_text(path: str) -> str:
@@ -128,27 +137,27 @@ def _parse(path: str, text: str) -> YamlFile:
 
 
 def _check_events(path: str, text: str) -> None:
-    """Refuse aliases and deep nesting before anything recursive sees the text."""
-    depth = 0
-    for event in _events(text):
-        line = event.start_mark.line + 1
+    """Refuse tags, anchors and deep nesting before anything recursive sees the text."""
+    depth, anchored = 0, None
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        where = f"{path}:{event.start_mark.line + 1}"
         if isinstance(event, yaml.AliasEvent):
             raise FileError(
-                f"{path}:{line}: must not use aliases, but got *{event.anchor}. "
+                f"{where}: must not use aliases, but got *{event.anchor}. "
                 "Write the value out."
             )
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
+        if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            if event.tag not in (None, "!"):
+                raise FileError(f"{where}: must not use tags, but got {event.tag}.")
+            if event.anchor is not None and anchored is None:
+                anchored = f"{where}: must not use anchors, but got &{event.anchor}."
         if depth > MAX_NESTING:
-            raise FileError(
-                f"{path}:{line}: must nest at most {MAX_NESTING} levels deep."
-            )
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    return yaml.parse(text, Loader=yaml.SafeLoader)
+            raise FileError(f"{where}: must nest at most {MAX_NESTING} levels deep.")
+    if anchored is not None:  # last: an alias says more
+        raise FileError(anchored)
 
 
 def _mapping(
@@ -180,8 +189,6 @@ def _value(
     keys: tuple[str, ...],
     lines: dict[tuple[str, ...], int],
 ) -> Any:  # noqa: ANN401 - whatever the file says
-    if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-        raise FileError(f"{path}:{_line(node)}: must not use tags, but got {node.tag}.")
     if isinstance(node, yaml.MappingNode):
         return _mapping(path, node, keys, lines)
     if isinstance(node, yaml.SequenceNode):
@@ -193,11 +200,15 @@ def _value(
 def _scalar(text: str) -> Any:  # noqa: ANN401 - a number, a boolean, null or a string
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text) and len(text) <= 400:  # beyond, int() itself refuses
-        return int(text)
+    if _INT.fullmatch(text):  # Python refuses to read much longer ones
+        return int(text) if len(text) <= 400 else text
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def _character(found: object) -> str:
+    return f"0x{found:02x}" if isinstance(found, int) else repr(found)
 
 
 def _line(node: yaml.Node) -> int:

@@ -157,6 +157,10 @@ class Journal(Callback):
             record.error = lines[-1].strip()
             self._end(record, Status.FAILED)
 
+    def interrupt(self) -> None:
+        """From now on a trial that ends early has been interrupted."""
+        self.interrupted = True
+
     def close(self) -> None:
         """End what is still running: the study is over."""
         for record in self.records:

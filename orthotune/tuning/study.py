@@ -2,32 +2,32 @@
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 # Before Ray is imported: we keep our own log, and stop by our own handler, so that the
 # runs in MLflow are closed on Ctrl-C.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's own tables, beside ours
 
 import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from orthotune.errors import StudyError
-from orthotune.training.progress import ProgressLine, duration
 from orthotune.tuning.figure import draw_study
-from orthotune.tuning.journal import Journal, Status, TrialRecord, equal_budget
+from orthotune.tuning.interrupt import StopOnInterrupt
+from orthotune.tuning.journal import Journal, TrialRecord, equal_budget
 from orthotune.tuning.provenance import provenance
 from orthotune.tuning.report import best_table, counts, write_best, write_trials
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.settings import Study
+from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.tracking import Tracker, check_store
 from orthotune.tuning.trainable import OrthoTrainable
 
@@ -85,7 +85,7 @@ def run_study(study: Study, places: Places) -> Outcome:
     started = time.monotonic()
     _check_storage(study, places)
     check_store(places.tracking_uri)
-    stop = _StopOnInterrupt()
+    stop = StopOnInterrupt()
     with _ray(places.address), stop.installed():
         tags = provenance()
         tracker = Tracker(
@@ -93,17 +93,31 @@ def run_study(study: Study, places: Places) -> Outcome:
             name=study.settings.name,
             metric=study.settings.metric,
         )
-        progress = _Progress(study, started)
+        progress = StatusLine(study, started)
         journal = Journal(study.settings.search.max_epochs, [tracker, progress])
+        stop.on_request = journal.interrupt
         tracker.start(_study_params(study), _study_tags(study, tags))
+        completed = False
         try:
             _tuner(study, places, journal, stop).fit()
-        finally:
+            completed = True
+        finally:  # also when Ray itself fails: no run stays open
             progress.close()
-            journal.interrupted = stop.requested
             journal.close()
-            outcome = _conclude(study, places, journal, tracker, tags, started)
-    return outcome
+            files = _write_files(study, places, journal, tags)
+            _close_tracking(study, journal, tracker, files, completed)
+    return Outcome(
+        records=journal.records,
+        best=files.best,
+        table=files.table,
+        best_file=files.best_file,
+        figure=files.figure,
+        ui_command=tracker.ui_command(),
+        ui_address=tracker.ui_address(),
+        interrupted=journal.interrupted,
+        elapsed_s=time.monotonic() - started,
+        tracking_error=tracker.first_error,
+    )
 
 
 def _check_storage(study: Study, places: Places) -> None:
@@ -118,12 +132,11 @@ def _check_storage(study: Study, places: Places) -> None:
 
 
 def _tuner(
-    study: Study, places: Places, journal: Journal, stop: "_StopOnInterrupt"
+    study: Study, places: Places, journal: Journal, stop: StopOnInterrupt
 ) -> tune.Tuner:
     resources = study.settings.resources
     search = study.settings.search
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    stop.journal = journal
     return tune.Tuner(
         tune.with_resources(
             OrthoTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}
@@ -170,64 +183,65 @@ def study_folder(study: Study, storage: str) -> Path:
     return root.resolve() / study.settings.name
 
 
-def _conclude(
-    study: Study,
-    places: Places,
-    journal: Journal,
-    tracker: Tracker,
-    tags: dict[str, str],
-    started: float,
-) -> Outcome:
-    """Write the study's files and close MLflow."""
-    metric, records = study.settings.metric, journal.records
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """What a study has written, and what it is about."""
+
+    best: list[TrialRecord]
+    table: str
+    best_file: Path | None
+    figure: Path
+    trials: Path
+
+
+def _write_files(
+    study: Study, places: Places, journal: Journal, tags: dict[str, str]
+) -> _Files:
+    metric, parameters = study.settings.metric, study.space.parameters
     folder = study_folder(study, places.storage)
     folder.mkdir(parents=True, exist_ok=True)
-    best = equal_budget(records, metric)
-    figure, trials = folder / "study.png", folder / "trials.jsonl"
-    best_file = folder / "best.yaml" if best else None
-    parameters = study.space.parameters
-    write_trials(trials, records)
+    best = equal_budget(journal.records, metric)
+    files = _Files(
+        best=best,
+        table=best_table(best, metric, parameters),
+        best_file=folder / "best.yaml" if best else None,
+        figure=folder / "study.png",
+        trials=folder / "trials.jsonl",
+    )
+    write_trials(files.trials, journal.records)
     draw_study(
-        figure,
+        files.figure,
         name=study.settings.name,
         metric=metric,
         parameters=parameters,
-        records=records,
+        records=journal.records,
     )
-    summary = {f"num_{status}": float(n) for status, n in counts(records).items()}
-    if best_file is not None:
-        commit = tags.get("mlflow.source.git.commit")
+    if files.best_file is not None:
         write_best(
-            best_file, best[0], study=study.settings.name, metric=metric, commit=commit
+            files.best_file,
+            best[0],
+            study=study.settings.name,
+            metric=metric,
+            commit=tags.get("mlflow.source.git.commit"),
         )
-        summary[metric] = best[0].last(metric)
-    table = best_table(best, metric, parameters)
+    return files
+
+
+def _close_tracking(
+    study: Study, journal: Journal, tracker: Tracker, files: _Files, completed: bool
+) -> None:
+    tally = counts(journal.records)
+    metrics = {f"num_{status}": float(number) for status, number in tally.items()}
+    if files.best:
+        metrics[study.settings.metric] = files.best[0].last(study.settings.metric)
+    status = "FINISHED" if completed and files.best else "FAILED"
+    kept = (Path(study.path), files.best_file, files.figure, files.trials)
     tracker.finish(
-        status=_status(journal, best),
-        metrics=summary,
-        tags={"mlflow.note.content": f"```\n{table}\n```"},
-        artifacts=[
-            path for path in (Path(study.path), best_file, figure, trials) if path
-        ],
+        status="KILLED" if journal.interrupted else status,
+        metrics=metrics,
+        tags={"mlflow.note.content": f"```\n{files.table}\n```"},
+        artifacts=[path for path in kept if path is not None],
     )
-    return Outcome(
-        records=records,
-        best=best,
-        table=table,
-        best_file=best_file,
-        figure=figure,
-        ui_command=tracker.ui_command(),
-        ui_address=tracker.ui_address(),
-        interrupted=journal.interrupted,
-        elapsed_s=time.monotonic() - started,
-        tracking_error=tracker.first_error,
-    )
-
-
-def _status(journal: Journal, best: list[TrialRecord]) -> str:
-    if journal.interrupted:
-        return "KILLED"
-    return "FINISHED" if best else "FAILED"
 
 
 def _study_params(study: Study) -> dict[str, object]:
@@ -272,94 +286,3 @@ def _ray(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-class _StopOnInterrupt(tune.Stopper):
-    """Ends the study on the first Ctrl-C; the second raises KeyboardInterrupt."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.journal: Journal | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        """As new: Ray writes its stoppers to disk."""
-        return {"requested": False, "journal": None}
-
-    def __call__(self, trial_id: str, result: dict) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self.requested
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """With our handler for SIGINT and SIGTERM in place of the previous ones."""
-        previous = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        if self.journal is not None:
-            self.journal.interrupted = True
-
-
-class _Progress:
-    """The line that says how far the study is; an observer of its journal."""
-
-    def __init__(self, study: Study, started: float) -> None:
-        self._metric = study.settings.metric
-        self._total = int(min(study.settings.search.num_trials, study.space.size))
-        self._started = started
-        self._records: list[TrialRecord] = []
-        self._line = ProgressLine()
-
-    def on_start(self, record: TrialRecord) -> None:
-        """Count a trial."""
-        self._records.append(record)
-        self._show()
-
-    def on_epoch(self, record: TrialRecord, epoch: int) -> None:
-        """Show that something moves."""
-        self._show()
-
-    def on_end(self, record: TrialRecord) -> None:
-        """Count its end."""
-        self._show()
-
-    def close(self) -> None:
-        """End the line."""
-        self._line.close()
-
-    def _ended(self) -> list[TrialRecord]:
-        return [r for r in self._records if r.status != Status.RUNNING]
-
-    def _show(self) -> None:
-        ended = self._ended()
-        tally = counts(self._records)
-        best = equal_budget(ended, self._metric)
-        elapsed = time.monotonic() - self._started
-        left = "?"
-        if ended:
-            left = duration(elapsed / len(ended) * (self._total - len(ended)))
-        self._line.show(
-            f"{len(ended)}/{self._total} trials done"
-            f", {tally.get(Status.RUNNING, 0)} running"
-            f", {tally.get(Status.STOPPED, 0)} stopped early"
-            f", {tally.get(Status.DIVERGED, 0)} diverged"
-            + (
-                f"  best {self._metric} {best[0].last(self._metric):.4f}"
-                if best
-                else ""
-            )
-            + f"  {left} left",
-            final=len(ended) == self._total,
-        )

@@ -111,7 +111,7 @@ def test_a_file_that_would_run_code_is_refused_unrun(path, tmp_path):
     victim = tmp_path / "pwned"
     torch.save({"format": FORMAT, "epoch": Malicious(victim)}, path)
     with pytest.raises(
-        CheckpointError, match=r"trial\.pt must be a readable checkpoin"
+        CheckpointError, match=r"trial\.pt must be a checkpoint of tensors"
     ):
         load_checkpoint(path)
     assert not victim.exists()
@@ -122,7 +122,9 @@ def test_a_file_that_would_run_code_is_refused_unrun(path, tmp_path):
 def test_a_bare_malicious_pickle_is_refused_unrun(path, tmp_path):
     victim = tmp_path / "pwned"
     path.write_bytes(pickle.dumps(Malicious(victim), protocol=2))
-    with pytest.raises(CheckpointError, match="must be a readable checkpoint, but: "):
+    with pytest.raises(
+        CheckpointError, match="must be a checkpoint of tensors and plain"
+    ):
         load_checkpoint(path)
     assert not victim.exists()
 
@@ -135,8 +137,8 @@ def test_a_truncated_file_is_refused(path, left):
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
     message = str(caught.value)
-    assert message.startswith(f"{path} must be a readable checkpoint, but: ")
-    assert message.endswith(". Use an earlier one, or train from the start.")
+    assert message.startswith(f"{path} must be a ")
+    assert message.endswith(". Use another one, or train from the start.")
     assert "\n" not in message
 
 
@@ -171,3 +173,11 @@ def test_another_format_is_refused(path, content):
         f"{path} must be an orthotune checkpoint of format {FORMAT}, but is not. "
         "It was written by something else or by another version."
     )
+
+
+@pytest.mark.parametrize("content", [b"hello\nworld\n", b"PK\x03\x04", b"\x80\x04."])
+def test_a_file_that_is_something_else_is_refused(content, tmp_path):
+    path = tmp_path / "trial.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="something else or is broken"):
+        load_checkpoint(path)

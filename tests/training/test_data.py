@@ -604,3 +604,12 @@ def test_data_sets_in_memory_need_no_torchvision(fresh, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     load_dataset(DataConfig(name="digits"))
     load_dataset(DataConfig(name="synthetic"))
+
+
+@pytest.mark.parametrize("labels", [range(29), range(31), [77] * 30])
+def test_labels_that_do_not_fit_the_images_are_refused(labels, fashion, tmp_path):
+    fashion()
+    file = tmp_path / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte"
+    write_idx(file, np.array([n % 100 for n in labels], dtype=np.uint8))
+    with pytest.raises(DataError, match=r"one label in \[0, 9\] an image"):
+        load_dataset(fashion_config(tmp_path))

@@ -725,3 +725,41 @@ def test_a_trial_leaves_no_hooks_on_an_unmodulated_model():
     for module in trial.model.modules():
         assert not module._forward_hooks
         assert not module._backward_hooks
+
+
+def test_a_diagnostic_that_is_not_finite_does_not_end_the_trial():
+    trial = Trial(TrialConfig.from_dict(SMALL_FIELDS))
+    with torch.no_grad():  # a dead last layer: no error reaches the convolutions
+        trial.model.layers[-1].bn.weight.zero_()
+        trial.model.layers[-1].bn.bias.fill_(-1)
+    metrics = trial.run_epoch()
+    assert metrics["diverged"] == 0
+    assert metrics["val_error"] < 1
+    assert metrics["backward_error_ratio"] == 1e30
+
+
+def test_two_trials_of_one_state_share_nothing():
+    first = Trial(TrialConfig.from_dict(SMALL_FIELDS))
+    first.run_epoch()
+    second = Trial(TrialConfig.from_dict(SMALL_FIELDS))
+    second.load_state_dict(first.state_dict())
+    ours, theirs = first.run_epoch(), second.run_epoch()
+    assert ours["train_loss"] == theirs["train_loss"]
+
+
+def test_a_state_of_another_version_is_refused():
+    trial = Trial(TrialConfig.from_dict(SMALL_FIELDS))
+    state = trial.state_dict()
+    with pytest.raises(CheckpointError, match="of this version of orthotune"):
+        trial.load_state_dict({**state, "config": {"model.colour": "red"}})
+    del state["config"]
+    with pytest.raises(CheckpointError, match="of this version of orthotune"):
+        trial.load_state_dict(state)
+
+
+SMALL_FIELDS = {
+    "model.depth": 8,
+    "data.num_train": 128,
+    "data.batch_size": 64,
+    "training.num_epochs": 2,
+}

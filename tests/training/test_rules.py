@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import pytest
 
 from orthotune.errors import ConfigError
-from orthotune.training.rules import RULE, Rule, check_fields, setting, show
+from orthotune.training.rules import (
+    RULE,
+    Rule,
+    build,
+    check_fields,
+    leaves,
+    nearest,
+    rules,
+    setting,
+    show,
+)
 
 FRACTION = Rule(kind=float, low=0, high=1)
 RATE = Rule(kind=float, above=0, high=100)
@@ -69,7 +79,7 @@ def test_a_value_in_range_is_allowed(rule, value):
         (CHOICE, "Plain", "must be one of plain, residual, but got the string 'Plain'"),
         (CHOICE, True, "must be one of plain, residual, but got True."),
         (LIST, 0.5, "must be a list of numbers in (0, 1), but got 0.5."),
-        (LIST, "0.5", "must be a list of numbers in (0, 1), but got '0.5'."),
+        (LIST, "0.5", "must be a list of numbers in (0, 1), but got the string '0.5'."),
         (LIST, None, "must be a list of numbers in (0, 1), but got None."),
         (LIST, [0.5, 1.0], "must be a list of numbers in (0, 1), but got [0.5, 1.0]."),
         (LIST, [[0.5]], "must be a list of numbers in (0, 1), but got [[0.5]]."),
@@ -158,3 +168,59 @@ def test_fields_are_checked_and_normalized_even_in_a_frozen_section():
     with pytest.raises(ConfigError, match=r"`count` must be .* but got 10\.") as caught:
         Section(count=10)
     assert caught.value.field == "count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruled:
+    rates: tuple[float, ...] = setting((0.5,), LIST)
+    count: int | None = setting(None, OPTIONAL)
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    section: Ruled = dataclasses.field(
+        default_factory=lambda: Ruled(rates=[0.1], count=5)
+    )
+    size: int = setting(2, COUNT)
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+def test_a_tree_of_sections_has_dotted_names():
+    assert dict(rules(Tree)) == {
+        "section.rates": LIST,
+        "section.count": OPTIONAL,
+        "size": COUNT,
+    }
+    assert list(leaves(Tree())) == [
+        ("section.rates", [0.1]),
+        ("section.count", 5),
+        ("size", 2),
+    ]
+
+
+def test_a_tree_is_built_from_dotted_names_over_its_owners_defaults():
+    assert build(Tree, {}) == Tree()
+    assert build(Tree, {"section.count": 7}) == Tree(
+        section=Ruled(rates=(0.1,), count=7)
+    )
+    assert build(Tree, dict(leaves(Tree(size=9)))) == Tree(size=9)
+    with pytest.raises(ConfigError, match=r"^`section\.count` must be .* but got 1\."):
+        build(Tree, {"section.count": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.lrr", "Did you mean `a.lr`?"),
+        ("lr", "Did you mean `a.lr` or `b.lr`?"),
+        ("c", "Did you mean `c.x` or `c.y` or `c.z`?"),
+        ("???", "Known: a.lr, b.lr, c.x, c.y, c.z, c.w."),
+    ],
+)
+def test_the_nearest_names_are_those_that_end_or_look_or_begin_alike(name, sentence):
+    assert nearest(name, ["a.lr", "b.lr", "c.x", "c.y", "c.z", "c.w"]) == sentence

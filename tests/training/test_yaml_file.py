@@ -377,3 +377,30 @@ def test_a_setting_must_be_one_value(text):
 def test_a_setting_may_not_use_what_a_file_may_not(text, problem):
     with pytest.raises(FileError, match=f"^--set:1: must .*{problem}"):
         parse_value(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: &x 1\n", r"y\.yaml:1: must not use anchors, but got &x\."),
+        ("a: 1\nb: !!str 5\n", r"y\.yaml:2: must not use tags"),
+        ("!!python/object/apply:os.system {a: 1}\n", r"y\.yaml:1: must not use tags"),
+        ('a: "\\Uffffffff"\n', r"y\.yaml:1: must be valid YAML"),
+        ("a: 1\n---\nb: 2\n", r"valid YAML, but found another document\."),
+    ],
+)
+def test_what_yaml_allows_and_we_do_not(content, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "y.yaml").write_text(content)
+    with pytest.raises(FileError, match=words):
+        read_mapping("y.yaml")
+
+
+def test_an_integer_too_long_for_a_number_is_not_infinite(tmp_path):
+    (tmp_path / "y.yaml").write_text(f"a: {'9' * 500}\n")
+    assert read_mapping(str(tmp_path / "y.yaml")).data["a"] == "9" * 500
+
+
+def test_a_setting_is_one_value():
+    with pytest.raises(FileError, match="must hold one YAML value"):
+        parse_value("1\nother: 2")

@@ -69,6 +69,7 @@ def command(folder, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+        start_new_session=True,  # a terminal's Ctrl-C reaches a whole process group
     )
 
 
@@ -120,7 +121,7 @@ def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
         if "1 running" in line or "2 running" in line:
             break
     time.sleep(3)  # into an epoch
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Interrupted: running trials were stopped, everything is closed." in out

@@ -1,0 +1,66 @@
+"""How far a study is, on one line, with the time left."""
+
+import time
+
+from orthotune.training.progress import ProgressLine, duration
+from orthotune.tuning.journal import Status, TrialRecord, equal_budget
+from orthotune.tuning.report import counts
+from orthotune.tuning.settings import Study
+
+
+class StatusLine:
+    """The line that says how far a study is; an observer of its journal.
+
+    Args:
+        study: The study.
+        started: When it started, by `time.monotonic`.
+    """
+
+    def __init__(self, study: Study, started: float) -> None:
+        self._metric = study.settings.metric
+        self._total = int(min(study.settings.search.num_trials, study.space.size))
+        self._started = started
+        self._records: list[TrialRecord] = []
+        self._line = ProgressLine()
+
+    def on_start(self, record: TrialRecord) -> None:
+        """Count a trial."""
+        self._records.append(record)
+        self._show()
+
+    def on_epoch(self, record: TrialRecord, epoch: int) -> None:
+        """Show that something moves."""
+        self._show()
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Count its end."""
+        self._show()
+
+    def close(self) -> None:
+        """End the line."""
+        self._line.close()
+
+    def _ended(self) -> list[TrialRecord]:
+        return [r for r in self._records if r.status != Status.RUNNING]
+
+    def _show(self) -> None:
+        ended = self._ended()
+        tally = counts(self._records)
+        best = equal_budget(ended, self._metric)
+        elapsed = time.monotonic() - self._started
+        left = "?"
+        if ended:
+            left = duration(elapsed / len(ended) * (self._total - len(ended)))
+        self._line.show(
+            f"{len(ended)}/{self._total} trials done"
+            f", {tally.get(Status.RUNNING, 0)} running"
+            f", {tally.get(Status.STOPPED, 0)} stopped early"
+            f", {tally.get(Status.DIVERGED, 0)} diverged"
+            + (
+                f"  best {self._metric} {best[0].last(self._metric):.4f}"
+                if best
+                else ""
+            )
+            + f"  {left} left",
+            final=len(ended) == self._total,
+        )
