@@ -7,8 +7,10 @@ Ctrl-C.
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orthotune.command import (
@@ -61,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--address",
         metavar="RAY_ADDRESS",
-        help="Ray cluster to run on; default: one on this machine",
+        help="Ray cluster to run on, HOST:PORT or auto (default: $RAY_ADDRESS, or "
+        "one on this machine)",
     )
     parser.add_argument(
         "--plan",
@@ -127,27 +130,32 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
     tally = ", ".join(f"{n} {status}" for status, n in counts(outcome.records).items())
     print(
         f"\n{study.settings.name}: {len(outcome.records)} trials "
-        f"({tally}) in {duration(outcome.elapsed_s)}"
+        f"({tally or 'none started'}) in {duration(outcome.elapsed_s)}"
     )
     if outcome.interrupted:
         print("Interrupted: running trials were stopped, everything is closed.")
-    if outcome.best:
-        epochs = outcome.best[0].epoch
-        print(f"\nBest of those that ran {epochs} epochs:\n{outcome.table}\n")
-        print(f"Best configuration  {outcome.best_file}")
-        print(f"Figure              {outcome.figure}")
-        print(
-            f"Train it again      python -m orthotune.train {outcome.best_file} "
-            "--set training.evaluate_test=true"
-        )
+    if outcome.tracking_error is not None:
+        print(f"MLflow is incomplete: {outcome.tracking_error}")
+    if outcome.best_file is not None:
+        _print_best(outcome, outcome.best_file)
     else:
         print("No trial gave a result that can be compared.")
-        for record in outcome.records:
-            if record.error is not None:
-                print(f"First error         {record.error}")
-                break
-    print(f"Browse it           {outcome.ui_command}")
-    print(f"                    {outcome.ui_address}")
+        errors = [record.error for record in outcome.records if record.error]
+        if errors:
+            print(f"First error         {errors[0]}")
+    print(f"Figure              {outcome.figure}")
+    if outcome.ui_command is not None:
+        print(f"Start MLflow        {outcome.ui_command}")
+    print(f"Browse this study   {outcome.ui_address}")
+
+
+def _print_best(outcome: "Outcome", best_file: Path) -> None:
+    epochs = outcome.best[0].epoch
+    words = [sys.executable, "-m", "orthotune.train", str(best_file)]
+    again = shlex.join([*words, "--set", "training.evaluate_test=true"])
+    print(f"\nBest of those that ran {epochs} epochs:\n{outcome.table}\n")
+    print(f"Best configuration  {best_file}")
+    print(f"Train it again      {again}")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def raising(error):
         (DataError("none."), 2, "orthotune: none.\n"),
         (StudyError("none."), 2, "orthotune: none.\n"),
         (OrthotuneError("none."), 2, "orthotune: none.\n"),
-        (CheckpointError("broken."), 1, "orthotune: broken.\n"),
+        (CheckpointError("broken."), 2, "orthotune: broken.\n"),
         (KeyboardInterrupt(), 130, "orthotune: interrupted.\n"),
     ],
 )

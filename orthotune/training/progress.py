@@ -1,5 +1,7 @@
 """A line of progress with the time left, on standard error."""
 
+import contextlib
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -29,19 +31,24 @@ class ProgressLine:
         """Show the state; `final` is printed whenever it comes."""
         now = time.monotonic()
         if self._stream.isatty():
-            self._stream.write("\r" + text.ljust(self._width))
+            text = text[: shutil.get_terminal_size().columns - 1]
+            self._write("\r" + text.ljust(self._width))
             self._width = len(text)
         elif final or now - self._last >= self._every_s:
-            self._stream.write(text + "\n")
+            self._write(text + "\n")
             self._last = now
-        self._stream.flush()
 
     def close(self) -> None:
         """End the line."""
         if self._stream.isatty() and self._width:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._write("\n")
         self._width = 0
+
+    def _write(self, text: str) -> None:
+        # Nobody reads any more (`2>&1 | head`): no reason to end a study.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def duration(seconds: float) -> str:

@@ -210,4 +210,4 @@ def nearest(name: str, known: Sequence[str]) -> str:
     close = close or [candidate for candidate in known if candidate.startswith(name)]
     if close:
         return f"Did you mean {' or '.join(f'`{item}`' for item in close[:3])}?"
-    return f"Known: {', '.join(known)}."
+    return f"Known: {', '.join(known)}." if known else "There is none."

@@ -95,7 +95,7 @@ def parse_value(text: str) -> Any:  # noqa: ANN401 - whatever the text says
         raise
     except (yaml.YAMLError, ValueError, OverflowError) as err:
         raise FileError(f"--set: must hold one YAML value, but got {text!r}.") from err
-    if list(data) != ["value"]:
+    if list(data) != ["value"] or (" #" in text and text[0] not in "'\""):
         raise FileError(f"--set: must hold one YAML value, but got {text!r}.")
     return data["value"]
 

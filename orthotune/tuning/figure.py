@@ -22,6 +22,12 @@ STYLES: dict[Status, dict[str, Any]] = {
         "edgecolors": "#767676",
         "label": "stopped early",
     },
+    Status.INTERRUPTED: {
+        "marker": "s",
+        "facecolors": "none",
+        "edgecolors": "#767676",
+        "label": "interrupted",
+    },
     Status.DIVERGED: {"marker": "x", "color": "#D55E00", "label": "diverged"},
 }
 
@@ -97,6 +103,8 @@ def _scatter(
 ) -> None:
     for status, style in STYLES.items():
         own = [record for record in records if record.status == status]
+        if not own:
+            continue
         axes.scatter(
             [positions[record.trial_id] for record in own],
             [record.last(metric) for record in own],

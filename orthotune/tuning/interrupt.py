@@ -1,6 +1,8 @@
 """Ctrl-C as an orderly end, by Ray's Stopper contract."""
 
+import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -38,10 +40,10 @@ class StopOnInterrupt(tune.Stopper):
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """With our handler for SIGINT and SIGTERM in place of the previous ones."""
+        """With our handler for Ctrl-C, a polite kill and a closed terminal."""
         previous = {
             number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
             yield
@@ -53,4 +55,6 @@ class StopOnInterrupt(tune.Stopper):
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\northotune: stopping; once more to stop at once.\n")
         self.on_request()

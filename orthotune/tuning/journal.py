@@ -14,8 +14,6 @@ from ray.tune.experiment import Trial
 
 from orthotune.training.metrics import METRICS
 
-REPORTED = (*METRICS, "test_error")
-
 
 class Status(StrEnum):
     """How a trial stands or ended."""
@@ -127,7 +125,7 @@ class Journal(Callback):
         if epoch in record.history:
             return
         record.history[epoch] = {
-            name: float(result[name]) for name in REPORTED if name in result
+            name: float(result[name]) for name in METRICS if name in result
         }
         for observer in self._observers:
             observer.on_epoch(record, epoch)
@@ -162,9 +160,10 @@ class Journal(Callback):
         self.interrupted = True
 
     def close(self) -> None:
-        """End what is still running: the study is over."""
+        """End what is still running: the study is over, or out of its time budget."""
+        ended = Status.INTERRUPTED if self.interrupted else Status.STOPPED
         for record in self.records:
-            self._end(record, Status.INTERRUPTED)
+            self._end(record, ended)
 
     def _end(self, record: TrialRecord, status: Status) -> None:
         if record.status != Status.RUNNING:
@@ -180,11 +179,11 @@ def equal_budget(records: Sequence[TrialRecord], metric: str) -> list[TrialRecor
     Those that ran as long as the longest one, without diverging: a value after one
     epoch says nothing against a value after ten.
     """
-    runs = [
+    results = [
         record
         for record in records
         if record.history and record.status not in (Status.DIVERGED, Status.FAILED)
     ]
-    longest = max((record.epoch for record in runs), default=0)
-    comparable = [record for record in runs if record.epoch == longest]
+    longest = max((record.epoch for record in results), default=0)
+    comparable = [record for record in results if record.epoch == longest]
     return sorted(comparable, key=lambda record: (record.last(metric), record.number))

@@ -3,12 +3,16 @@
 import math
 import random
 
+import torch
+
 from orthotune.training.config import TrialConfig
+from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.progress import duration
 from orthotune.tuning.settings import SearchSettings, Study
 
 SAMPLES = 200
+TIMED_BATCHES = 10
 
 
 def rungs(search: SearchSettings) -> list[int]:
@@ -54,7 +58,7 @@ def plan_text(study: Study, num_cpus: int) -> str:
     search = study.settings.search
     epoch_s, depth = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
-    at_once = max(1, num_cpus // study.settings.resources.cpus)
+    at_once = _at_once(study, num_cpus)
     total_s = num_trials * expected_epochs(search) * epoch_s / min(at_once, num_trials)
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
@@ -67,7 +71,7 @@ def plan_text(study: Study, num_cpus: int) -> str:
         f"resources  {study.settings.resources.cpus} CPU, "
         f"{study.settings.resources.gpus:g} GPU a trial; {at_once} at once here",
         f"time       about {duration(total_s)}: one epoch at depth {depth:g} takes "
-        f"{epoch_s:.2f} s on one core of this machine",
+        f"{epoch_s:.2f} s here",
         "space",
         *_space_lines(study),
         "fixed",
@@ -98,19 +102,33 @@ def _space_lines(study: Study) -> list[str]:
     return lines
 
 
+def _at_once(study: Study, num_cpus: int) -> int:
+    """Trials this machine can hold at once; one where it can hold none, as a guess."""
+    resources = study.settings.resources
+    limits = [num_cpus // resources.cpus]
+    if resources.gpus:
+        limits.append(int(torch.cuda.device_count() / resources.gpus))
+    return max(1, min(limits))
+
+
 def _timed_epoch(study: Study) -> tuple[float, float]:
-    """Seconds of one epoch, scaled to the mean depth of the space, and that depth."""
+    """Seconds of one epoch at the mean depth of the space, and that depth.
+
+    A few batches are timed and the rest is proportional.
+    """
     rng = random.Random(0)
-    configs = [
-        TrialConfig.from_dict(study.trial_fields(study.space.draw(rng)))
-        for _ in range(SAMPLES)
-    ]
+    drawn = [study.trial_fields(study.space.draw(rng)) for _ in range(SAMPLES)]
+    configs = [TrialConfig.from_dict(fields) for fields in drawn]
     mean = sum(config.model.depth for config in configs) / SAMPLES
-    timed = min(configs, key=lambda config: abs(config.model.depth - mean))
-    trial = Trial(timed)
-    trial.run_epoch()
-    if trial.finished:
-        trial = Trial(timed)
-    # The first epoch also pays for what is done once a process.
-    seconds = trial.run_epoch()["epoch_time_s"]
+    gaps = [abs(config.model.depth - mean) for config in configs]
+    nearest = gaps.index(min(gaps))
+    timed = configs[nearest]
+    whole = len(load_dataset(timed.data).train)
+    few = min(whole, TIMED_BATCHES * timed.data.batch_size)
+    config = TrialConfig.from_dict({**drawn[nearest], "data.num_train": few})
+    use_gpu = study.settings.resources.gpus > 0 and torch.cuda.is_available()
+    device = "cuda" if use_gpu else "cpu"
+    Trial(config, device).run_epoch()  # pays for what is done once a process
+    metrics = Trial(config, device).run_epoch()
+    seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
     return seconds * mean / timed.model.depth, round(mean)

@@ -46,14 +46,15 @@ def _user() -> str:
 
 
 def _git() -> dict[str, str]:
-    commit = _git_output("rev-parse", "HEAD")
+    # An installed copy may lie inside somebody else's checkout.
+    commit = _git_output("ls-files", "__init__.py") and _git_output("rev-parse", "HEAD")
     if not commit:
         return {}
-    status = _git_output("status", "--porcelain", "--untracked-files=no")
+    status = _git_output("status", "--porcelain", "--", ".")
     return {
         "mlflow.source.git.commit": commit,
         "mlflow.source.git.branch": _git_output("rev-parse", "--abbrev-ref", "HEAD"),
-        "git.dirty": str(bool(status)).lower(),
+        "mlflow.source.git.dirty": str(bool(status)).lower(),
     }
 
 

@@ -1,10 +1,9 @@
 """What a study leaves for people: the table, best.yaml, every trial's history."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import yaml
 
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord
@@ -73,11 +72,12 @@ def write_best(
         f"# The best of study {study}: trial {record.number}, {metric} "
         f"{record.last(metric):.4f} after {record.epoch} epochs.",
         f"# Code: commit {commit}." if commit else "# Code: commit unknown.",
-        f"# Again: python -m orthotune.train {path}",
+        f"# Again: python -m orthotune.train {shlex.quote(str(path))}",
     ]
     config = TrialConfig.from_dict(record.fields).to_dict()
-    body = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
-    path.write_text("\n".join(lines) + "\n" + body)
+    # JSON scalars are YAML that reads back as what it was, whatever a string holds.
+    lines += [f"{name}: {json.dumps(value)}" for name, value in config.items()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:

@@ -19,6 +19,13 @@ def _check_name(name: str) -> None:
         )
 
 
+def _check_gpus(gpus: float) -> None:
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(
+            f"must be a fraction of one GPU or a whole number, but got {gpus:g}."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """How the space is searched."""
@@ -69,7 +76,7 @@ class Resources:
     cpus: int = setting(1, Rule(kind=int, low=1, high=4096))
     """CPU cores. A trial computes with one thread; more only reserve. Default 1."""
 
-    gpus: float = setting(0.0, Rule(kind=float, low=0, high=1024))
+    gpus: float = setting(0.0, Rule(kind=float, low=0, high=1024, extra=_check_gpus))
     """GPUs; a fraction shares one between trials. Default 0."""
 
     def __post_init__(self) -> None:

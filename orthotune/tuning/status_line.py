@@ -19,6 +19,7 @@ class StatusLine:
     def __init__(self, study: Study, started: float) -> None:
         self._metric = study.settings.metric
         self._total = int(min(study.settings.search.num_trials, study.space.size))
+        self._budget_s = study.settings.search.time_budget_s or float("inf")
         self._started = started
         self._records: list[TrialRecord] = []
         self._line = ProgressLine()
@@ -50,12 +51,14 @@ class StatusLine:
         elapsed = time.monotonic() - self._started
         left = "?"
         if ended:
-            left = duration(elapsed / len(ended) * (self._total - len(ended)))
+            rest_s = elapsed / len(ended) * (self._total - len(ended))
+            left = duration(max(0.0, min(rest_s, self._budget_s - elapsed)))
         self._line.show(
             f"{len(ended)}/{self._total} trials done"
             f", {tally.get(Status.RUNNING, 0)} running"
             f", {tally.get(Status.STOPPED, 0)} stopped early"
             f", {tally.get(Status.DIVERGED, 0)} diverged"
+            + (f", {tally[Status.FAILED]} failed" if Status.FAILED in tally else "")
             + (
                 f"  best {self._metric} {best[0].last(self._metric):.4f}"
                 if best

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's own tables, beside ours
 
+import pyarrow.fs
 import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
@@ -57,7 +59,7 @@ class Outcome:
         table: The best of them as text.
         best_file: Path of the best configuration; None if no trial can be compared.
         figure: Path of the figure.
-        ui_command: The command that opens MLflow.
+        ui_command: The command that starts MLflow's UI; None if a server runs.
         ui_address: The address of this study's runs.
         interrupted: Whether Ctrl-C ended it.
         elapsed_s: Seconds from start to end.
@@ -69,7 +71,7 @@ class Outcome:
     table: str
     best_file: Path | None
     figure: Path
-    ui_command: str
+    ui_command: str | None
     ui_address: str
     interrupted: bool
     elapsed_s: float
@@ -80,32 +82,35 @@ def run_study(study: Study, places: Places) -> Outcome:
     """Run a study to its end, and close everything whatever happens.
 
     Raises:
-        StudyError: If MLflow or the Ray cluster cannot be reached; nothing is started.
+        StudyError: If the storage, MLflow or the Ray cluster cannot be used; nothing
+            is started then.
     """
     started = time.monotonic()
-    _check_storage(study, places)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = study_folder(study, places.storage) / stamp
+    _check_storage(folder, places.storage)
     check_store(places.tracking_uri)
     stop = StopOnInterrupt()
-    with _ray(places.address), stop.installed():
+    progress = StatusLine(study, started)
+    with _ray(study, places.address), stop.installed():
         tags = provenance()
         tracker = Tracker(
             uri=places.tracking_uri,
             name=study.settings.name,
             metric=study.settings.metric,
         )
-        progress = StatusLine(study, started)
         journal = Journal(study.settings.search.max_epochs, [tracker, progress])
         stop.on_request = journal.interrupt
+        if stop.requested:
+            journal.interrupt()
         tracker.start(_study_params(study), _study_tags(study, tags))
         completed = False
         try:
-            _tuner(study, places, journal, stop).fit()
+            _tuner(study, places, journal, stop, stamp).fit()
             completed = True
         finally:  # also when Ray itself fails: no run stays open
             progress.close()
-            journal.close()
-            files = _write_files(study, places, journal, tags)
-            _close_tracking(study, journal, tracker, files, completed)
+            files = _conclude(study, folder, journal, tracker, tags, completed)
     return Outcome(
         records=journal.records,
         best=files.best,
@@ -120,10 +125,17 @@ def run_study(study: Study, places: Places) -> Outcome:
     )
 
 
-def _check_storage(study: Study, places: Places) -> None:
-    """Refuse a folder that cannot be written to before anything is started."""
-    folder = study_folder(study, places.storage)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+def _check_storage(folder: Path, storage: str) -> None:
+    """Refuse a storage that cannot be written to before anything is started."""
+    if "://" in storage:
+        try:
+            pyarrow.fs.FileSystem.from_uri(storage)
+        except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
+            raise StudyError(
+                "--storage must be a folder or a URI that can be opened, but got "
+                f"{storage!r} ({str(err).splitlines()[0]})."
+            ) from err
+    existing = next(path for path in folder.parents if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise StudyError(
             f"--storage must be a folder that can be written to, but {existing} is "
@@ -132,11 +144,10 @@ def _check_storage(study: Study, places: Places) -> None:
 
 
 def _tuner(
-    study: Study, places: Places, journal: Journal, stop: StopOnInterrupt
+    study: Study, places: Places, journal: Journal, stop: StopOnInterrupt, stamp: str
 ) -> tune.Tuner:
     resources = study.settings.resources
     search = study.settings.search
-    stamp = time.strftime("%Y%m%d-%H%M%S")
     return tune.Tuner(
         tune.with_resources(
             OrthoTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}
@@ -149,7 +160,7 @@ def _tuner(
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=f"{study.settings.name}/ray-{stamp}",
+            name=f"{study.settings.name}/{stamp}/ray",
             storage_path=_storage_uri(places.storage),
             stop=stop,
             callbacks=[journal],
@@ -194,11 +205,28 @@ class _Files:
     trials: Path
 
 
+def _conclude(
+    study: Study,
+    folder: Path,
+    journal: Journal,
+    tracker: Tracker,
+    tags: dict[str, str],
+    completed: bool,
+) -> _Files:
+    """Write the study's files and close MLflow, also where a disk is full."""
+    files = None
+    try:
+        journal.close()
+        files = _write_files(study, folder, journal, tags)
+        return files
+    finally:
+        _close_tracking(study, journal, tracker, files, completed)
+
+
 def _write_files(
-    study: Study, places: Places, journal: Journal, tags: dict[str, str]
+    study: Study, folder: Path, journal: Journal, tags: dict[str, str]
 ) -> _Files:
     metric, parameters = study.settings.metric, study.space.parameters
-    folder = study_folder(study, places.storage)
     folder.mkdir(parents=True, exist_ok=True)
     best = equal_budget(journal.records, metric)
     files = _Files(
@@ -228,19 +256,27 @@ def _write_files(
 
 
 def _close_tracking(
-    study: Study, journal: Journal, tracker: Tracker, files: _Files, completed: bool
+    study: Study,
+    journal: Journal,
+    tracker: Tracker,
+    files: _Files | None,
+    completed: bool,
 ) -> None:
     tally = counts(journal.records)
     metrics = {f"num_{status}": float(number) for status, number in tally.items()}
-    if files.best:
+    notes, kept = {}, [Path(study.path)]
+    if files is not None:
+        notes["mlflow.note.content"] = f"```\n{files.table}\n```"
+        kept += [files.figure, files.trials]
+    if files is not None and files.best_file is not None:
         metrics[study.settings.metric] = files.best[0].last(study.settings.metric)
-    status = "FINISHED" if completed and files.best else "FAILED"
-    kept = (Path(study.path), files.best_file, files.figure, files.trials)
+        kept.append(files.best_file)
+    status = "FINISHED" if completed and files and files.best else "FAILED"
     tracker.finish(
         status="KILLED" if journal.interrupted else status,
         metrics=metrics,
-        tags={"mlflow.note.content": f"```\n{files.table}\n```"},
-        artifacts=[path for path in kept if path is not None],
+        tags=notes,
+        artifacts=kept,
     )
 
 
@@ -265,24 +301,61 @@ def _study_tags(study: Study, tags: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _ray(address: str | None) -> Iterator[None]:
+def _ray(study: Study, address: str | None) -> Iterator[None]:
     """A Ray runtime: the cluster at `address`, or one of our own on this machine."""
     if ray.is_initialized():  # the user's own, in a notebook: left as it is
         yield
         return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address is not None:
+        _check_address(address)
     try:
         ray.init(
-            address=address,
+            address=address or "local",
             include_dashboard=None if address else False,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-    except (ConnectionError, ValueError) as err:
+    except (ConnectionError, ValueError, RuntimeError) as err:
         raise StudyError(
             f"--address must be a Ray cluster that answers, but got {address!r} "
             f"({str(err).splitlines()[0]}). Start one with: ray start --head"
         ) from err
     try:
+        if address is None:
+            _check_resources(study)
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no cluster within seconds; Ray itself tries for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not colon or not port.isdigit():
+        raise StudyError(
+            f"--address must be HOST:PORT or auto, but got {address!r}. "
+            "(Ray Client, ray://, cannot run a study: use `ray job submit`.)"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as err:
+        raise StudyError(
+            f"--address must be a Ray cluster that answers, but got {address!r} "
+            f"({err}). Start one with: ray start --head"
+        ) from err
+
+
+def _check_resources(study: Study) -> None:
+    """Refuse a trial that this machine can never hold: it would wait for ever."""
+    here = ray.cluster_resources()
+    resources = study.settings.resources
+    for name, asked in (("CPU", resources.cpus), ("GPU", resources.gpus)):
+        if asked > here.get(name, 0):
+            raise StudyError(
+                f"`resources.{name.lower()}s` must be at most what this machine has, "
+                f"{here.get(name, 0):g}, but got {asked:g}. Lower it (--set "
+                f"resources.{name.lower()}s=...), or give the --address of a cluster."
+            )

@@ -135,14 +135,23 @@ class _Reader:
 
     def _check_field(self, keys: tuple[str, ...], value: object) -> None:
         name = keys[1]
-        if name == "training.num_epochs":
-            raise self._error(
-                keys, "is set by `search.max_epochs`. Delete it and set that."
-            )
+        self._check_settable(keys, name)
         try:
             check_field(name, value)
         except ConfigError as err:
             raise self._error(keys, err.problem) from err
+
+    def _check_settable(self, keys: tuple[str, ...], name: str) -> None:
+        if name == "training.num_epochs":
+            raise self._error(
+                keys, "is set by `search.max_epochs`. Delete it and set that."
+            )
+        if name == "training.evaluate_test":
+            raise self._error(
+                keys,
+                "is not for a search: the test split is for a configuration already "
+                "chosen. Set it for python -m orthotune.train.",
+            )
 
     def _parameter(self, name: str, entry: object) -> Parameter:
         keys = ("space", name)
@@ -167,8 +176,7 @@ class _Reader:
 
     def _check_known(self, keys: tuple[str, str]) -> None:
         name = keys[1]
-        if name == "training.num_epochs":
-            raise self._error(keys, "cannot vary: `search.max_epochs` is the budget.")
+        self._check_settable(keys, name)
         if name not in FIELD_RULES:
             hint = nearest(name, list(FIELD_RULES))
             raise self._error(keys, f"is not a config field. {hint}")
@@ -223,14 +231,7 @@ class _Reader:
                 (*keys, "low"), f"must be > 0 when `log: true`, but got {show(low)}."
             )
         if step is not None:
-            positive = Rule(kind=number.kind, above=0, high=high - low)
-            self._check_rule(positive, name, (*keys, "step"), step)
-            if log:
-                raise self._error(
-                    (*keys, "step"),
-                    f"must be absent when `log: true`, but got {show(step)}. "
-                    "A logarithmic grid is a categorical list of choices.",
-                )
+            self._check_step(number, name, entry)
         for key in ("low", "high"):
             self._check_value(name, (*keys, key), entry[key])
         if kind == "float":
@@ -246,6 +247,22 @@ class _Reader:
         )
         self._check_integers(parameter)
         return parameter
+
+    def _check_step(self, number: Rule, name: str, entry: Mapping[str, Any]) -> None:
+        keys = ("space", name, "step")
+        step, span = entry["step"], entry["high"] - entry["low"]
+        positive = Rule(kind=number.kind, above=0, high=span)
+        self._check_rule(positive, name, keys, step)
+        if entry.get("log"):
+            raise self._error(
+                keys,
+                f"must be absent when `log: true`, but got {show(step)}. "
+                "A logarithmic grid is a categorical list of choices.",
+            )
+        if abs(span / step - round(span / step)) > 1e-6:
+            raise self._error(
+                keys, f"must divide `high` - `low` = {span:g}, but got {step:g}."
+            )
 
     def _check_integers(self, parameter: IntParameter) -> None:
         """Check the values in between too: not every integer is a depth."""
@@ -321,7 +338,9 @@ class _Reader:
             allowed = other.choices
         else:
             allowed = range(other.low, other.high + 1, other.step)
-        if isinstance(value, float) or value not in allowed:
+        if value not in allowed or isinstance(value, bool) != isinstance(
+            next(iter(allowed)), bool
+        ):
             raise self._error(
                 keys,
                 f"must be a value `{name}` can take ({other.describe()}), "
@@ -363,7 +382,8 @@ class _Reader:
         return SearchSpaceError(f"{self._where(keys)}: `{shown or keys[0]}` {problem}")
 
     def _where(self, keys: tuple[str, ...]) -> str:
-        overridden = any(".".join(keys[start:]) in self._overrides for start in (0, 1))
+        start = 1 if keys[0] in ("fixed", "space") else 0
+        overridden = ".".join(keys[start:]) in self._overrides
         return "--set" if overridden else self._file.where(*keys)
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import queue
 import re
+import shlex
 import sys
 import threading
 import time
@@ -18,6 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Before MLflow is imported: this writer retries by itself, a client that does so too
+# would wait for minutes at every call to a dead server.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
@@ -26,8 +32,10 @@ from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
+MAX_LEFTOVERS = 10_000
 MAX_PARAMS = 100  # params or tags in one call, likewise
 RETRY_WAITS_S = (0.5, 2.0, 8.0)
+CLOSING_WAIT_S = 120.0  # for what is left to write at the end of a study
 
 RUN_STATUS = {
     Status.FINISHED: "FINISHED",
@@ -125,6 +133,7 @@ class Tracker:
             target=self._write_all, name="mlflow-writer", daemon=True
         )
         self.first_error: str | None = None
+        self._failing = False
         try:
             self._client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._experiment()
@@ -204,17 +213,21 @@ class Tracker:
             self._operations.put(
                 lambda path=path: self._client.log_artifact(self._parent, str(path))
             )
+        self._operations.put(self._close_leftovers)
         self._operations.put(
             lambda: self._client.set_terminated(self._parent, status=status)
         )
         self._operations.put(None)
-        self._thread.join()
+        self._thread.join(CLOSING_WAIT_S)
+        if self._thread.is_alive():
+            self._warn(TimeoutError(f"not done within {CLOSING_WAIT_S:.0f} s"))
 
-    def ui_command(self) -> str:
-        """The command that opens this store in a browser."""
+    def ui_command(self) -> str | None:
+        """The command that starts the UI of this store; None for a server's."""
         if self.uri.startswith("http"):
-            return f"open {self.ui_address()}"
-        return f"mlflow ui --backend-store-uri {self.uri} --port 5000"
+            return None
+        words = [sys.executable, "-m", "mlflow", "ui", "--port", "5000"]
+        return shlex.join([*words, "--backend-store-uri", _without_password(self.uri)])
 
     def ui_address(self) -> str:
         """The address of the study's table of runs.
@@ -287,6 +300,17 @@ class Tracker:
             self._client.set_terminated(run_id, status=status, end_time=ended)
         del self._runs[record.trial_id]
 
+    def _close_leftovers(self) -> None:
+        """End the trials' runs whose own end could not be written."""
+        leftovers = self._client.search_runs(
+            [self.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{self._parent}' "
+            "and attributes.status = 'RUNNING'",
+            max_results=MAX_LEFTOVERS,
+        )
+        for run in leftovers:
+            self._client.set_terminated(run.info.run_id, status="KILLED")
+
     def _summarize(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         now = _now()
         self._client.log_batch(
@@ -317,9 +341,11 @@ class Tracker:
         for wait_s in (*RETRY_WAITS_S, None):
             try:
                 operation()
+                self._failing = False
                 return
-            except Exception as err:
-                if wait_s is None or self.first_error is not None:
+            except Exception as err:  # the study must outlive its log
+                if wait_s is None or self._failing:  # while it fails, one try each
+                    self._failing = True
                     self._warn(err)
                     return
                 time.sleep(wait_s)
@@ -339,9 +365,13 @@ _COPIED_TAGS = (
     "mlflow.source.name",
     "mlflow.source.git.commit",
     "mlflow.source.git.branch",
-    "git.dirty",
+    "mlflow.source.git.dirty",
     "host",
 )
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:PASSWORD@", uri)
 
 
 def _run_tags(tags: Mapping[str, str]) -> list[RunTag]:

@@ -46,8 +46,14 @@ class OrthoTrainable(tune.Trainable):
         # Ray moves a trial into a folder of its own: a relative root is the driver's.
         original = os.environ.get("TUNE_ORIG_WORKING_DIR", "")
         fields["data.root"] = str(Path(original, root))
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._trial = Trial(TrialConfig.from_dict(fields), device)
+        self._trial = Trial(TrialConfig.from_dict(fields), self._device())
+
+    def _device(self) -> str:
+        # Ray leaves every GPU visible to a trial that was given none.
+        granted = self.trial_resources
+        if granted is not None and not granted.required_resources.get("GPU"):
+            return "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""

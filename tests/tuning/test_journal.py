@@ -86,16 +86,23 @@ def test_an_interrupt_ends_what_is_running_and_nothing_else():
 
 
 def test_only_known_metrics_are_kept_and_no_epoch_twice():
-    noise = {"pid": 1, "timestamp": 2, "time_total_s": 3, "config/x": 4}
+    noise = {
+        "test_error": 0.1,
+        "pid": 1,
+        "timestamp": 2,
+        "time_total_s": 3,
+        "config/x": 4,
+    }
     journal, trial, listener = journal_with(report(1, **noise), report(1))
     assert set(journal.records[0].history[1]) == set(METRICS)
     journal.on_trial_start(1, [], trial)  # started again after a pause
     assert [told[0] for told in listener.told] == ["start", "epoch"]
 
 
-def test_the_test_error_is_kept_where_it_comes():
-    journal, *_ = journal_with(report(1, test_error=0.25))
-    assert journal.records[0].last("test_error") == 0.25
+def test_a_time_budget_ends_what_is_running_as_stopped():
+    journal, *_ = journal_with(report(1))
+    journal.close()
+    assert journal.records[0].status == Status.STOPPED
 
 
 def test_it_can_be_pickled_without_its_observers():

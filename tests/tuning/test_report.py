@@ -55,16 +55,18 @@ def test_best_yaml_is_the_whole_configuration_and_train_reads_it(tmp_path):
         "modulation.enabled": False,
         "data.num_train": None,
         "seed": 2**53 + 1,
+        "data.root": "1e5",
     }
-    path = tmp_path / "best.yaml"
+    path = tmp_path / "my studies é" / "best.yaml"
+    path.parent.mkdir()
     best = record(0, [0.25], **fields)
     write_best(path, best, study="s", metric="val_error", commit="abc")
     assert read_config(str(path), {}) == TrialConfig.from_dict(best.fields)
-    head = path.read_text().splitlines()[:3]
+    head = path.read_text(encoding="utf-8").splitlines()[:3]
     assert head[0].startswith(
         "# The best of study s: trial 0, val_error 0.2500 after 1"
     )
-    assert head[2] == f"# Again: python -m orthotune.train {path}"
+    assert head[2] == f"# Again: python -m orthotune.train '{path}'"
 
 
 def test_the_trials_file_holds_every_history(tmp_path):

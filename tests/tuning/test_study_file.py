@@ -243,7 +243,22 @@ MALFORMED = {
     "epochs_searched": (
         "space:\n  training.num_epochs: {type: int, low: 1, high: 5}\n",
         2,
-        "`search.max_epochs` is the budget",
+        "is set by `search.max_epochs`",
+    ),
+    "test_split_in_a_search": (
+        "fixed:\n  training.evaluate_test: true\n",
+        2,
+        "the test split is for a configuration already chosen",
+    ),
+    "step_that_misses_the_upper_bound": (
+        space("{type: float, low: 0.1, high: 1, step: 0.4}"),
+        2,
+        "`optimizer.lr.step` must divide `high` - `low` = 0.9, but got 0.4",
+    ),
+    "gpus_between_one_and_two": (
+        "resources:\n  gpus: 1.5\n" + space("{}"),
+        2,
+        "must be a fraction of one GPU or a whole number, but got 1.5",
     ),
     "modulated_residual": (
         "fixed: {modulation.enabled: true}\n"
@@ -343,6 +358,23 @@ def test_conditions_are_put_after_what_they_name(tmp_path):
         "modulation.enabled",
         "modulation.threshold",
     ]
+
+
+def test_a_condition_may_name_a_choice_with_a_decimal_point(tmp_path):
+    content = (
+        "space:\n"
+        "  optimizer.momentum: {type: categorical, choices: [0.0, 0.9]}\n"
+        "  optimizer.nesterov: {type: categorical, choices: [true, false],"
+        " when: {optimizer.momentum: 0.9}}\n"
+    )
+    nesterov = read_study(str(write(tmp_path, content))).space.parameters[1]
+    assert nesterov.when == {"optimizer.momentum": 0.9}
+
+
+def test_set_is_blamed_for_its_own_values_only(tmp_path):
+    path = str(write(tmp_path, "search: {seed: -1}\n" + space("{}")))
+    with pytest.raises(SearchSpaceError, match=r"study\.yaml:1: `search\.seed` must"):
+        read_study(path, {"seed": 3})
 
 
 def test_bounds_of_integers_with_a_step(tmp_path):

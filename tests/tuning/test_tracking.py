@@ -1,6 +1,7 @@
 """Tracking into a real SQLite store, read back by MLflow's own client."""
 
 import http.server
+import shlex
 import threading
 
 import pytest
@@ -235,4 +236,31 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri):
     assert tracker.ui_address().endswith(
         f"/#/experiments/{tracker.experiment_id}/runs?workflowType=machine_learning"
     )
-    assert tracker.ui_command() == f"mlflow ui --backend-store-uri {uri} --port 5000"
+    words = shlex.split(tracker.ui_command())
+    assert words[1:-1] == "-m mlflow ui --port 5000 --backend-store-uri".split()
+    assert words[-1] == uri
+
+
+def test_a_password_is_not_printed():
+    shown = tracking._without_password("postgresql://me:secret@host/db")
+    assert shown == "postgresql://me:PASSWORD@host/db"
+
+
+def test_a_run_whose_end_could_not_be_written_is_closed_at_the_end(uri, monkeypatch):
+    monkeypatch.setattr(tracking, "RETRY_WAITS_S", ())
+    tracker = Tracker(uri=uri, name="leftover", metric="val_error")
+    tracker.start({}, {})
+    real, calls = tracker._client.set_terminated, []
+
+    def broken_once(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError("busy")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(tracker._client, "set_terminated", broken_once)
+    track(tracker, record(0, [0.5, 0.4]))
+    finish(tracker)
+    found = runs(uri, tracker.experiment_id)
+    assert found["trial-0000"].info.status == "KILLED"
+    assert found["leftover"].info.status == "FINISHED"
