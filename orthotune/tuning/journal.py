@@ -7,6 +7,7 @@ made from its records.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
@@ -151,8 +152,7 @@ class Journal(Callback):
         """A trial has ended by an exception."""
         record = self._records.get(trial.trial_id)
         if record is not None:
-            lines = str(trial.get_error() or "unknown error").strip().splitlines()
-            record.error = lines[-1].strip()
+            record.error = _last_line(trial.error_file)
             self._end(record, Status.FAILED)
 
     def interrupt(self) -> None:
@@ -171,6 +171,16 @@ class Journal(Callback):
         record.status = status
         for observer in self._observers:
             observer.on_end(record)
+
+
+def _last_line(error_file: str | None) -> str:
+    """The exception itself, from the traceback Ray keeps beside the trial."""
+    try:
+        text = Path(error_file or "").read_text(errors="replace")
+    except OSError:  # the traceback is a courtesy
+        text = ""
+    lines = text.strip().splitlines() or ["unknown error"]
+    return lines[-1].strip()
 
 
 def equal_budget(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:

@@ -14,10 +14,7 @@ class FakeTrial:
 
     trial_id: str
     config: dict = field(default_factory=dict)
-    error: str | None = None
-
-    def get_error(self):
-        return self.error
+    error_file: str | None = None
 
 
 class Listener:
@@ -65,12 +62,24 @@ def test_a_trial_ends_as_what_it_was(reports, status):
     assert listener.told[-1] == ("end", 0, status)
 
 
-def test_an_exception_ends_it_as_failed_with_its_last_line():
+def test_an_exception_ends_it_as_failed_with_its_last_line(tmp_path):
     journal, trial, _ = journal_with(report(1))
-    trial.error = "Traceback ...\n  File ...\nValueError: `x` must be 1, but got 2."
+    trial.error_file = str(tmp_path / "error.txt")
+    (tmp_path / "error.txt").write_text(
+        "Failure # 1\nTraceback ...\n  File ...\n"
+        "ValueError: `x` must be 1, but got 2.\n\n"
+    )
     journal.on_trial_error(1, [], trial)
     assert journal.records[0].status == Status.FAILED
     assert journal.records[0].error == "ValueError: `x` must be 1, but got 2."
+
+
+@pytest.mark.parametrize("error_file", [None, "/nowhere/error.txt"])
+def test_an_exception_without_a_traceback_is_unknown(error_file):
+    journal, trial, _ = journal_with(report(1))
+    trial.error_file = error_file
+    journal.on_trial_error(1, [], trial)
+    assert journal.records[0].error == "unknown error"
 
 
 def test_an_interrupt_ends_what_is_running_and_nothing_else():
