@@ -3,8 +3,8 @@
 In very deep plain networks a small mismatch of the running averages grows from layer to
 layer: at 110 layers a network with 92 % accuracy in training mode can score at chance
 in evaluation mode. What cures it is to take the statistics of *all* layers from one and
-the same large batch; averages over many small batches do not (measured: 8 % accuracy
-again, see the README).
+the same large batch; averages over many small batches do not (a 110-layer
+network stayed at 8 % accuracy).
 """
 
 import torch
