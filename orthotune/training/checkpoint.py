@@ -1,12 +1,12 @@
 """The whole state of a trial to and from one file, readable with weights_only=True."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from orthotune.errors import CheckpointError
+from orthotune.training.atomic import atomic_write
 
 FORMAT = 1
 
@@ -18,12 +18,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         path: The file; its folder must exist.
         state: What `Trial.state_dict` gives: tensors and plain values.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with atomic_write(path) as file:
         torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

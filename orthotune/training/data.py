@@ -9,7 +9,7 @@ not of the trial: it does not depend on the trial's seed.
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -82,14 +82,13 @@ class Dataset:
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data set with every tensor on a device."""
-        return Dataset(
+        return replace(
+            self,
             train=self.train.to(device),
             val=self.val.to(device),
             test=self.test.to(device),
-            num_classes=self.num_classes,
             mean=self.mean.to(device),
             std=self.std.to(device),
-            flips=self.flips,
         )
 
     def normalize(self, images: Tensor) -> Tensor:
@@ -150,8 +149,7 @@ def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
                 f"`data.{name}` must be at most {available}, the training images of "
                 f"{config.name}, but got {asked}."
             )
-    fields = {**vars(dataset), "train": dataset.train.first(config.num_train)}
-    return Dataset(**fields)
+    return replace(dataset, train=dataset.train.first(config.num_train))
 
 
 @lru_cache(maxsize=4)
@@ -161,28 +159,17 @@ def _load(name: str, root: str, download: bool, device: str) -> Dataset:
 
 
 def _split(source: _Source) -> Dataset:
-    images = torch.from_numpy(np.ascontiguousarray(source.images))
-    targets = torch.from_numpy(source.targets.astype(np.int64))
-    order = torch.randperm(len(targets), generator=Generator().manual_seed(SPLIT_SEED))
-    whole = Split(images=images, targets=targets).take(order)
+    whole = _as_split(source.images, source.targets)
+    order = torch.randperm(len(whole), generator=Generator().manual_seed(SPLIT_SEED))
     if source.test_images is None or source.test_targets is None:
         num_val = num_test = DIGITS_HELD_OUT
+        official = None
     else:
-        num_val, num_test = round(len(targets) * VAL_FRAC), 0
-    num_train = len(targets) - num_val - num_test
-    train, val, test = (
-        Split(images=part.images.clone(), targets=part.targets.clone())
-        for part in (
-            whole.first(num_train),
-            whole.take(torch.arange(num_train, num_train + num_val)),
-            whole.take(torch.arange(num_train + num_val, len(targets))),
-        )
-    )
-    if source.test_images is not None and source.test_targets is not None:
-        test = Split(
-            images=torch.from_numpy(np.ascontiguousarray(source.test_images)),
-            targets=torch.from_numpy(source.test_targets.astype(np.int64)),
-        )
+        num_val, num_test = round(len(whole) * VAL_FRAC), 0
+        official = _as_split(source.test_images, source.test_targets)
+    sizes = [len(whole) - num_val - num_test, num_val, num_test]
+    train, val, held_out = (whole.take(index) for index in order.split(sizes))
+    test = held_out if official is None else official
     mean, std = _channel_moments(train.images)
     return Dataset(
         train=train,
@@ -192,6 +179,13 @@ def _split(source: _Source) -> Dataset:
         mean=mean,
         std=std,
         flips=source.flips,
+    )
+
+
+def _as_split(images: np.ndarray, targets: np.ndarray) -> Split:
+    return Split(
+        images=torch.from_numpy(np.ascontiguousarray(images)),
+        targets=torch.from_numpy(targets.astype(np.int64)),
     )
 
 

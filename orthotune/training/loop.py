@@ -268,17 +268,19 @@ class Trial:
 
     def _logits(self, images: Tensor) -> Tensor:
         """The network's output in float32, computed in the configured precision."""
-        bf16 = self.config.training.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with self._precision():
             return self.model(images).float()
+
+    def _precision(self) -> torch.autocast:
+        bf16 = self.config.training.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
     @torch.no_grad()
     def _evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and error of a split, in evaluation mode."""
         if self.config.training.batch_norm == "recalibrated":
             images = self._dataset.train.images[:RECALIBRATION_IMAGES]
-            bf16 = self.config.training.precision == "bf16"
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            with self._precision():
                 recalibrate_batch_norm(self.model, self._dataset.normalize(images))
         self.model.eval()
         loss = torch.zeros((), device=self.device)

@@ -14,7 +14,6 @@ error          FAIL
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState, create_trial
 from ray.tune.search import Searcher
 
+from orthotune.training.atomic import atomic_write
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.search_space import (
     CategoricalParameter,
@@ -85,6 +85,7 @@ class OptunaSearcher(Searcher):
         super().__init__(metric=study.settings.metric, mode=study.settings.mode)
         self._spec = study
         self._trials: dict[str, _Suggested] = {}
+        self._by_key: dict[str, _Suggested] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
             direction="minimize",
@@ -105,9 +106,9 @@ class OptunaSearcher(Searcher):
             values = _suggest(trial, self._spec.space)
             fields = self._spec.trial_fields(values)
             key = config_key(fields)
-            twin = self._find(key)
+            twin = self._by_key.get(key)
             if twin is None:
-                self._trials[trial_id] = _Suggested(number=trial.number, key=key)
+                self._keep(trial_id, _Suggested(number=trial.number, key=key))
                 return fields
             self._tell_twin(trial, twin)
         return Searcher.FINISHED
@@ -160,13 +161,8 @@ class OptunaSearcher(Searcher):
             }
             for trial_id, suggested in self._trials.items()
         ]
-        path = Path(checkpoint_path)
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("w") as file:
-            json.dump({"format": 1, "trials": trials}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with atomic_write(Path(checkpoint_path)) as file:
+            file.write(json.dumps({"format": 1, "trials": trials}).encode())
 
     def restore(self, checkpoint_path: str) -> None:
         """Rebuild the Optuna study from what `save` wrote."""
@@ -182,10 +178,10 @@ class OptunaSearcher(Searcher):
             self._study.add_trial(
                 _frozen(suggested, trial["params"], trial["distributions"])
             )
-            self._trials[trial["id"]] = suggested
+            self._keep(trial["id"], suggested)
 
-    def _find(self, key: str) -> _Suggested | None:
-        return next((t for t in self._trials.values() if t.key == key), None)
+    def _keep(self, trial_id: str, suggested: _Suggested) -> None:
+        self._trials[trial_id] = self._by_key[suggested.key] = suggested
 
     def _running(self, number: int) -> optuna.trial.Trial:
         # Numbers and ids agree in the in-memory storage of one study.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.errors import ConfigError, SearchSpaceError
-from orthotune.training.config import FIELD_RULES, TrialConfig, check_field
+from orthotune.training.config import FIELD_RULES, TrialConfig
 from orthotune.training.rules import (
     Rule,
     build,
@@ -133,13 +133,9 @@ class _Reader:
             )
         return dict(section)
 
-    def _check_field(self, keys: tuple[str, ...], value: object) -> None:
-        name = keys[1]
-        self._check_settable(keys, name)
-        try:
-            check_field(name, value)
-        except ConfigError as err:
-            raise self._error(keys, err.problem) from err
+    def _check_field(self, keys: tuple[str, str], value: object) -> None:
+        self._check_known(keys)
+        self._check_rule(FIELD_RULES[keys[1]], keys[1], keys, value)
 
     def _check_settable(self, keys: tuple[str, ...], name: str) -> None:
         if name == "training.num_epochs":
