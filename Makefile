@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+KILLS  ?= 60
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench ui clean
+.PHONY: search test lint bench soak ui clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
@@ -22,6 +23,9 @@ lint: $(READY)  ## format, lint, types, direction of the imports
 
 bench: $(READY)  ## ratios against the textbook way, measured in one run
 	$(BIN)/python -m tests.benchmarks.step
+
+soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; minutes each ten
+	$(BIN)/python -m tests.soak --kills $(KILLS)
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

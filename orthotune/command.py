@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from orthotune.errors import FileError, OrthotuneError
+from orthotune.errors import FileError, OrthotuneError, StudyStoppedError
 from orthotune.training.yaml_file import parse_value
 
 EXIT_OK = 0
@@ -41,7 +41,8 @@ def run(command: Callable[[], int]) -> int:
         return command()
     except OrthotuneError as err:
         print(f"orthotune: {err}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        stopped = isinstance(err, StudyStoppedError)
+        return EXIT_FAILED if stopped else EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("orthotune: interrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED

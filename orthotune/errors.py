@@ -44,3 +44,7 @@ class CheckpointError(OrthotuneError):
 
 class StudyError(OrthotuneError):
     """A study cannot start, or one of its servers cannot be reached."""
+
+
+class StudyStoppedError(StudyError):
+    """A study that ran cannot go on now; the same command continues it later."""

@@ -1,8 +1,9 @@
 """python -m orthotune.search: run the study a file describes.
 
-Ends with the table of the best trials, the path of `best.yaml`, and the command that
-opens MLflow. Exit codes: 0; 1 when no trial gave a result; 2 for bad input; 130 on
-Ctrl-C.
+The same command begins a study, continues it, and shows what it came to. Ends with the
+table of the best trials, the path of `best.yaml`, and the command that opens MLflow.
+Exit codes: 0; 1 when no trial gave a result or the study cannot go on; 2 for bad input;
+130 on Ctrl-C.
 """
 
 import argparse
@@ -79,21 +80,21 @@ def _search(options: argparse.Namespace) -> int:
     if options.name is not None:
         overrides["name"] = options.name
     study = read_study(options.file, overrides)
-    _check_data(study)
+    fingerprints = _fingerprints(study)
     if options.plan:
         from orthotune.tuning.plan import plan_text
 
         print(plan_text(study, os.cpu_count() or 1))
         return EXIT_OK
-    return _run(study, options)
+    return _run(study, options, fingerprints)
 
 
-def _check_data(study: Study) -> None:
+def _fingerprints(study: Study) -> dict[str, str]:
     """Load every data set the study names: what is missing is said before it starts."""
     import dataclasses
 
     from orthotune.training.config import TrialConfig
-    from orthotune.training.data import load_dataset
+    from orthotune.training.data import data_fingerprint, load_dataset
 
     config = TrialConfig.from_dict(next(study.space.corners(1))).data
     varying = {p.name: p.extremes() for p in study.space.parameters}
@@ -102,11 +103,20 @@ def _check_data(study: Study) -> None:
         for leaf in ("batch_size", "num_train")
         if f"data.{leaf}" in varying
     }
+    fingerprints = {}
     for name in varying.get("data.name", [config.name]):
-        load_dataset(dataclasses.replace(config, name=name, **largest))
+        named = dataclasses.replace(config, name=name, **largest)
+        load_dataset(named)
+        fingerprints[name] = data_fingerprint(named)
+    return fingerprints
 
 
-def _run(study: Study, options: argparse.Namespace) -> int:
+def _run(
+    study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
+) -> int:
+    from orthotune.tuning.environment import prepare
+
+    prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.tuning.study import Places, run_study
     from orthotune.tuning.tracking import resolve_tracking_uri
@@ -116,11 +126,12 @@ def _run(study: Study, options: argparse.Namespace) -> int:
         tracking_uri=resolve_tracking_uri(options.tracking_uri),
         address=options.address,
     )
-    outcome = run_study(study, places)
+    outcome = run_study(study, places, fingerprints)
     _print_outcome(study, outcome)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_OK if outcome.best else EXIT_FAILED
+    worked = outcome.report.best and outcome.trace is None
+    return EXIT_OK if worked else EXIT_FAILED
 
 
 def _print_outcome(study: Study, outcome: "Outcome") -> None:
@@ -130,30 +141,36 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
     tally = ", ".join(f"{n} {status}" for status, n in counts(outcome.records).items())
     print(
         f"\n{study.settings.name}: {len(outcome.records)} trials "
-        f"({tally or 'none started'}) in {duration(outcome.elapsed_s)}"
+        f"({tally or 'none started'}) in {duration(outcome.spent_s)}"
     )
-    if outcome.interrupted:
-        print("Interrupted: running trials were stopped, everything is closed.")
+    if outcome.trace is not None:
+        print(
+            f"Stopped: the first trials all failed in the same way.\n\n{outcome.trace}",
+            file=sys.stderr,
+        )
     if outcome.tracking_error is not None:
         print(f"MLflow is incomplete: {outcome.tracking_error}")
-    if outcome.best_file is not None:
-        _print_best(outcome, outcome.best_file)
+    if outcome.report.best_file is not None:
+        _print_best(outcome, outcome.report.best_file)
     else:
         print("No trial gave a result that can be compared.")
         errors = [record.error for record in outcome.records if record.error]
         if errors:
             print(f"First error         {errors[0]}")
-    print(f"Figure              {outcome.figure}")
+    print(f"Figure              {outcome.report.figure}")
     if outcome.ui_command is not None:
         print(f"Start MLflow        {outcome.ui_command}")
     print(f"Browse this study   {outcome.ui_address}")
+    if not outcome.finished or outcome.tracking_error is not None:
+        words = [sys.executable, "-m", "orthotune.search", *sys.argv[1:]]
+        print(f"Continue it         {shlex.join(words)}")
 
 
 def _print_best(outcome: "Outcome", best_file: Path) -> None:
-    epochs = outcome.best[0].epoch
+    epochs = outcome.report.best[0].epoch
     words = [sys.executable, "-m", "orthotune.train", str(best_file)]
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])
-    print(f"\nBest of those that ran {epochs} epochs:\n{outcome.table}\n")
+    print(f"\nBest of those that ran {epochs} epochs:\n{outcome.report.table}\n")
     print(f"Best configuration  {best_file}")
     print(f"Train it again      {again}")
 

@@ -1,5 +1,7 @@
 """The whole state of a trial to and from one file, readable with weights_only=True."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,55 @@ from orthotune.training.atomic import atomic_write
 FORMAT = 1
 
 
+def dump_checkpoint(state: dict[str, Any]) -> bytes:
+    """A trial's state as the content of a file.
+
+    Args:
+        state: What `Trial.state_dict` gives: tensors and plain values.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    return buffer.getvalue()
+
+
+def parse_checkpoint(content: bytes, name: str) -> dict[str, Any]:
+    """The state in the content of a file, on the CPU; no code in it is run.
+
+    Args:
+        content: What `dump_checkpoint` gave.
+        name: What to call the file in an error.
+
+    Raises:
+        CheckpointError: If it is damaged, holds anything but tensors and plain values,
+            or is of another format.
+
+    Example:
+        >>> parse_checkpoint(dump_checkpoint({"epoch": 3}), "here")["epoch"]
+        3
+    """
+    file = io.BytesIO(content)
+    try:
+        # torch writes a CRC of every tensor, but does not look at it when it reads.
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(damaged)
+        file.seek(0)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as err:  # what torch raises for a broken file has no common base
+        raise CheckpointError(
+            f"{name} must be a checkpoint of tensors and plain values, but holds "
+            f"something else or is damaged ({type(err).__name__}). Delete it to train "
+            "from the start, or use another one."
+        ) from err
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{name} must be an orthotune checkpoint of format {FORMAT}, but is not. "
+            "It was written by something else or by another version."
+        )
+    return state
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a trial's state; the file is whole or absent, whatever dies.
 
@@ -19,32 +70,20 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         state: What `Trial.state_dict` gives: tensors and plain values.
     """
     with atomic_write(path) as file:
-        torch.save({"format": FORMAT, **state}, file)
+        file.write(dump_checkpoint(state))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a trial's state on the CPU, without running any code from the file.
 
     Raises:
-        CheckpointError: If the file is missing, broken, holds anything but tensors and
-            plain values, or is of another format.
+        CheckpointError: As `parse_checkpoint`, or if the file cannot be read.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except OSError as err:
         raise CheckpointError(
             f"{path} must be a readable checkpoint, but: {err.strerror}. "
             "Use another one, or train from the start."
         ) from err
-    except Exception as err:  # what torch raises for a broken file has no common base
-        raise CheckpointError(
-            f"{path} must be a checkpoint of tensors and plain values, but holds "
-            f"something else or is broken ({type(err).__name__}). Use another one, or "
-            "train from the start."
-        ) from err
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} must be an orthotune checkpoint of format {FORMAT}, but is not. "
-            "It was written by something else or by another version."
-        )
-    return state
+    return parse_checkpoint(content, str(path))

@@ -167,6 +167,10 @@ class DataConfig:
     """Images a training batch, at least 2 (batch norm). Default 64 (the paper's CIFAR
     batch is 128, from He et al.)."""
 
+    num_micro_batches: int = setting(1, Rule(kind=int, low=1, high=4096))
+    """Parts a batch is split into; their gradients add up to the batch's. Saves memory,
+    but batch norm takes its statistics part by part. Default 1."""
+
     augment: bool = setting(False, Rule(kind=bool))
     """Random crops of the zero-padded image, and horizontal flips where a mirror image
     keeps its class. Default false, as far as we can tell the paper's."""
@@ -251,6 +255,12 @@ class TrialConfig:
             raise ConfigError(
                 "model.widths",
                 f"must not decrease in a residual network, but got {widths}.",
+            )
+        if self.data.batch_size < 2 * self.data.num_micro_batches:
+            raise ConfigError(
+                "data.num_micro_batches",
+                f"must leave two images a part of `data.batch_size` = "
+                f"{self.data.batch_size}, but got {self.data.num_micro_batches}.",
             )
         num_train = self.data.num_train
         if num_train is not None and num_train < self.data.batch_size:

@@ -7,6 +7,7 @@ split is for a configuration already chosen. The split is a property of the data
 not of the trial: it does not depend on the trial's seed.
 """
 
+import hashlib
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -136,6 +137,28 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
     root = str(Path(config.root).resolve())
     dataset = _load(config.name, root, config.download, str(torch.device(device)))
     return _cut(dataset, config)
+
+
+def data_fingerprint(config: DataConfig) -> str:
+    """A hash of the whole data set a config names: images, classes and splits.
+
+    Raises:
+        DataError: As `load_dataset`.
+
+    Example:
+        >>> digits = data_fingerprint(DataConfig(name="digits"))
+        >>> digits == data_fingerprint(DataConfig(name="digits", num_train=100))
+        True
+        >>> digits == data_fingerprint(DataConfig(name="synthetic"))
+        False
+    """
+    dataset = load_dataset(replace(config, num_train=None))
+    digest = hashlib.sha256()
+    for split in (dataset.train, dataset.val, dataset.test):
+        for tensor in (split.images, split.targets):
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _cut(dataset: Dataset, config: DataConfig) -> Dataset:

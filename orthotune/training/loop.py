@@ -162,7 +162,8 @@ class Trial:
         differing = sorted(
             name
             for name in ours.keys() | theirs.keys()
-            if ours.get(name) != theirs.get(name)
+            # A trial that did not fit into memory goes on in smaller parts.
+            if ours.get(name) != theirs.get(name) and name != "data.num_micro_batches"
         )
         if differing:
             name = differing[0]
@@ -243,8 +244,7 @@ class Trial:
         if last and self._modulation is None:
             probes = ErrorProbes(self._convolutions)
         self._optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self._logits(batch.images), batch.targets)
-        loss.backward()
+        loss = self._accumulate_gradients(batch)
         moments = None
         if probes is not None:
             moments = probes.moments()
@@ -264,7 +264,22 @@ class Trial:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        return loss.detach(), moments
+        return loss, moments
+
+    def _accumulate_gradients(self, batch: Split) -> Tensor:
+        """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""
+        total = torch.zeros((), device=self.device)
+        parts = self.config.data.num_micro_batches
+        for images, targets in zip(
+            batch.images.tensor_split(parts),
+            batch.targets.tensor_split(parts),
+            strict=True,
+        ):
+            loss = F.cross_entropy(self._logits(images), targets)
+            loss = loss * (len(targets) / len(batch))
+            loss.backward()
+            total += loss.detach()
+        return total
 
     def _logits(self, images: Tensor) -> Tensor:
         """The network's output in float32, computed in the configured precision."""

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from orthotune.training.atomic import atomic_write
 from orthotune.tuning.journal import Status, TrialRecord, equal_budget
 from orthotune.tuning.search_space import CategoricalParameter, Parameter
 
@@ -29,6 +30,7 @@ STYLES: dict[Status, dict[str, Any]] = {
         "label": "interrupted",
     },
     Status.DIVERGED: {"marker": "x", "color": "#D55E00", "label": "diverged"},
+    Status.OOM: {"marker": "+", "color": "#D55E00", "label": "out of memory"},
 }
 
 
@@ -61,7 +63,8 @@ def draw_study(
     for panel in panels[1 + len(parameters) :]:
         panel.set_visible(False)
     figure.suptitle(f"{name}: {len(shown)} trials")
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _draw_best(axes: Axes, metric: str, records: Sequence[TrialRecord]) -> None:
@@ -72,7 +75,7 @@ def _draw_best(axes: Axes, metric: str, records: Sequence[TrialRecord]) -> None:
         numbers.append(record.number)
         values.append(best)
     axes.step(numbers, values, where="post", color="black", label="best so far")
-    _scatter(axes, metric, records, {r.trial_id: r.number for r in records})
+    _scatter(axes, metric, records, {r.number: r.number for r in records})
     axes.set_xlabel("trial")
     axes.set_ylabel(metric)
     axes.legend(fontsize="small")
@@ -82,7 +85,7 @@ def _draw_parameter(
     axes: Axes, metric: str, parameter: Parameter, records: Sequence[TrialRecord]
 ) -> None:
     given = [record for record in records if parameter.name in record.fields]
-    values = {record.trial_id: record.fields[parameter.name] for record in given}
+    values = {record.number: record.fields[parameter.name] for record in given}
     if isinstance(parameter, CategoricalParameter):
         labels = [str(choice) for choice in parameter.choices]
         values = {key: labels.index(str(value)) for key, value in values.items()}
@@ -99,14 +102,14 @@ def _scatter(
     axes: Axes,
     metric: str,
     records: Sequence[TrialRecord],
-    positions: Mapping[str, float],
+    positions: Mapping[int, float],
 ) -> None:
     for status, style in STYLES.items():
         own = [record for record in records if record.status == status]
         if not own:
             continue
         axes.scatter(
-            [positions[record.trial_id] for record in own],
+            [positions[record.number] for record in own],
             [record.last(metric) for record in own],
             s=24,
             **style,

@@ -1,35 +1,42 @@
-"""What happened in a study, trial by trial, as the driver sees it.
+"""What happened in a study, trial by trial; every change goes to the event log first.
 
-The journal listens to Ray; the table, the figure, the progress line and MLflow are all
-made from its records.
+The searcher, the scheduler, the table, the figure, the progress line and MLflow are all
+made from these records, at the start of a session as well as during it.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Protocol
 
-from ray.tune import Callback
-from ray.tune.experiment import Trial
-
 from orthotune.training.metrics import METRICS
+from orthotune.tuning.event_log import Event, EventLog
 
 
 class Status(StrEnum):
     """How a trial stands or ended."""
 
+    WAITING = "waiting"
+    """Suggested, not started yet."""
     RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    """Was running when a session ended; the next one continues it."""
     FINISHED = "finished"
     """Ran its full budget."""
     STOPPED = "stopped"
-    """Ended early by the scheduler or the time budget."""
+    """Ended early by the scheduler."""
     DIVERGED = "diverged"
     """Ended by a non-finite loss or weight: a result."""
+    OOM = "oom"
+    """Did not fit into memory, with half the micro-batch either: a result."""
     FAILED = "failed"
-    """Ended by an exception."""
-    INTERRUPTED = "interrupted"
-    """Was running when the study was interrupted."""
+    """Ended by an exception, or by workers that kept dying."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to run."""
+        return self not in (Status.WAITING, Status.RUNNING, Status.INTERRUPTED)
 
 
 @dataclass(kw_only=True)
@@ -37,20 +44,26 @@ class TrialRecord:
     """One trial: what it was given, what it reported, how it ended.
 
     Args:
-        number: Counted from 0 in the order of their starts.
-        trial_id: Ray's name for it.
+        number: Counted from 0 in the order of their suggestions.
+        key: The hash of what its result depends on.
         fields: Its configuration by dotted name, as suggested.
         history: Its metrics by epoch.
+        reported_ms: When each epoch was reported, since 1970.
         status: How it stands.
         error: The last line of the exception, if it failed.
+        started_ms: When it first started, since 1970.
+        ended_ms: When it ended, or was last interrupted.
     """
 
     number: int
-    trial_id: str
+    key: str = ""
     fields: dict[str, Any]
     history: dict[int, dict[str, float]] = field(default_factory=dict)
-    status: Status = Status.RUNNING
+    reported_ms: dict[int, int] = field(default_factory=dict)
+    status: Status = Status.WAITING
     error: str | None = None
+    started_ms: int = 0
+    ended_ms: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -66,121 +79,185 @@ class Observer(Protocol):
     """What is told of every change of a record, on the driver's event loop."""
 
     def on_start(self, record: TrialRecord) -> None:
-        """A trial has started."""
+        """A trial has started, or goes on in this session."""
 
     def on_epoch(self, record: TrialRecord, epoch: int) -> None:
         """A trial has reported an epoch."""
 
     def on_end(self, record: TrialRecord) -> None:
-        """A trial has ended."""
+        """A trial has ended, or is interrupted."""
 
 
-class Journal(Callback):
-    """The records of a study, kept up to date by Ray's callbacks.
+class Journal:
+    """The records of a study, rebuilt from its event log and kept up to date.
 
     Args:
+        log: The study's event log; its events are replayed.
         max_epochs: The full budget of a trial.
+
+    Attributes:
         observers: Told of every change.
+        reports: `(number, epoch)` of every epoch, in the order they were reported.
+        exhausted: Whether the searcher has nothing new to suggest.
+
+    Raises:
+        StudyError: From every method that adds an event, if the log cannot be written.
     """
 
-    def __init__(self, max_epochs: int, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, log: EventLog, max_epochs: int) -> None:
+        self._log = log
         self._max_epochs = max_epochs
-        self._observers = tuple(observers)
-        self._records: dict[str, TrialRecord] = {}
-        self.interrupted = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the observers: Ray writes its callbacks to disk, threads stay."""
-        return {**self.__dict__, "_observers": ()}
+        self._records: dict[int, TrialRecord] = {}
+        self._spent_ms = 0
+        self._session_ms: int | None = None
+        self.exhausted = False
+        self.observers: Sequence[Observer] = ()
+        self.reports: list[tuple[int, int]] = []
+        for event in log.events:
+            self._apply(event)
+        for record in self.records:
+            if record.status == Status.RUNNING:
+                record.status = Status.INTERRUPTED
+                seen = record.reported_ms.values()
+                record.ended_ms = max(seen, default=record.started_ms)
+        self._session_ms = None
 
     @property
     def records(self) -> list[TrialRecord]:
-        """The records in the order of the trials' starts."""
+        """The records in the order of the trials' numbers."""
         return list(self._records.values())
 
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
-    ) -> None:
-        """Ray has started, or started again, a trial."""
-        if trial.trial_id in self._records:
-            return
-        record = TrialRecord(
-            number=len(self._records),
-            trial_id=trial.trial_id,
-            fields=dict(trial.config),
-        )
-        self._records[trial.trial_id] = record
-        for observer in self._observers:
-            observer.on_start(record)
+    @property
+    def open(self) -> list[TrialRecord]:
+        """The records of the trials that have not ended."""
+        return [record for record in self.records if not record.status.ended]
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: object,
-    ) -> None:
+    @property
+    def spent_s(self) -> float:
+        """Seconds of all sessions, up to the last event of each."""
+        return self._spent_ms / 1000
+
+    def __getitem__(self, number: int) -> TrialRecord:
+        return self._records[number]
+
+    def begin_session(self, **notes: object) -> None:
+        """Count time from now on."""
+        self._add({"event": "session", **notes}, durable=True)
+
+    def suggest(self, key: str, fields: Mapping[str, Any]) -> TrialRecord:
+        """Add a trial that is going to run."""
+        number = len(self._records)
+        event = {"event": "suggested", "number": number, "key": key}
+        self._add({**event, "fields": dict(fields)}, durable=True)
+        return self._records[number]
+
+    def start(self, number: int) -> None:
+        """A trial has started, or goes on."""
+        record = self._records[number]
+        if record.status == Status.RUNNING:  # again, after its worker died
+            return
+        self._add({"event": "started", "number": number})
+        self._tell(lambda observer: observer.on_start(record))
+
+    def report(self, number: int, epoch: int, metrics: Mapping[str, Any]) -> None:
         """A trial has reported an epoch; one seen before is not told again."""
-        record, epoch = self._records[trial.trial_id], int(result["epoch"])
+        record = self._records[number]
         if epoch in record.history:
             return
-        record.history[epoch] = {
-            name: float(result[name]) for name in METRICS if name in result
-        }
-        for observer in self._observers:
-            observer.on_epoch(record, epoch)
+        kept = {name: float(metrics[name]) for name in METRICS if name in metrics}
+        event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
+        self._add(event)
+        self._tell(lambda observer: observer.on_epoch(record, epoch))
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
-    ) -> None:
-        """A trial has ended without an exception."""
-        record = self._records.get(trial.trial_id)
-        if record is None:  # ended before it started
-            return
+    def natural_end(self, number: int) -> Status:
+        """What a trial that has ended without an error has ended as."""
+        record = self._records[number]
         if record.history and record.last("diverged"):
-            self._end(record, Status.DIVERGED)
-        elif record.epoch >= self._max_epochs:
-            self._end(record, Status.FINISHED)
-        else:
-            ended = Status.INTERRUPTED if self.interrupted else Status.STOPPED
-            self._end(record, ended)
+            return Status.DIVERGED
+        done = record.epoch >= self._max_epochs
+        return Status.FINISHED if done else Status.STOPPED
 
-    def on_trial_error(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
-    ) -> None:
-        """A trial has ended by an exception."""
-        record = self._records.get(trial.trial_id)
-        if record is not None:
-            record.error = _last_line(trial.error_file)
-            self._end(record, Status.FAILED)
+    def end(self, number: int, status: Status, error: str | None = None) -> None:
+        """A trial has ended; a second end is not told."""
+        record = self._records[number]
+        if record.status.ended:
+            return
+        event = {"event": "ended", "number": number, "status": str(status)}
+        self._add({**event, "error": error}, durable=True)
+        self._tell(lambda observer: observer.on_end(record))
 
-    def interrupt(self) -> None:
-        """From now on a trial that ends early has been interrupted."""
-        self.interrupted = True
+    def reopen(self, number: int) -> None:
+        """A trial that failed shall run again: what it failed by may be mended."""
+        self._add({"event": "reopened", "number": number}, durable=True)
+
+    def exhaust(self) -> None:
+        """The searcher has nothing new to suggest."""
+        self._add({"event": "exhausted"}, durable=True)
+
+    def suspend(self) -> None:
+        """The session is over: what runs is interrupted, and goes on in the next."""
+        for record in self.open:
+            if record.status == Status.RUNNING:
+                record.status, record.ended_ms = Status.INTERRUPTED, now_ms()
+                self._tell(lambda observer, record=record: observer.on_end(record))
 
     def close(self) -> None:
-        """End what is still running: the study is over, or out of its time budget."""
-        ended = Status.INTERRUPTED if self.interrupted else Status.STOPPED
-        for record in self.records:
-            self._end(record, ended)
+        """Close the log."""
+        self._log.close()
 
-    def _end(self, record: TrialRecord, status: Status) -> None:
-        if record.status != Status.RUNNING:
-            return
-        record.status = status
-        for observer in self._observers:
-            observer.on_end(record)
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        for observer in self.observers:
+            call(observer)
+
+    def _add(self, event: Event, *, durable: bool = False) -> None:
+        event["time"] = now_ms()
+        if self._session_ms is None:
+            event["between"] = True
+        self._log.append(event, durable=durable)
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        """Change the records as an event says.
+
+        What a reader in another thread goes by comes last: the status, the history.
+        """
+        at = event["time"]
+        if "between" in event:  # written before a session began: that before is over
+            self._session_ms = None
+        if self._session_ms is not None:
+            self._spent_ms += max(0, at - self._session_ms)
+            self._session_ms = at
+        match event:
+            case {"event": "session"}:
+                self._session_ms = at
+            case {"event": "suggested", "number": number, "key": key}:
+                fields = event["fields"]
+                self._records[number] = TrialRecord(
+                    number=number, key=key, fields=fields
+                )
+            case {"event": "started", "number": number}:
+                record = self._records[number]
+                record.started_ms = record.started_ms or at
+                record.status = Status.RUNNING
+            case {"event": "epoch", "number": number, "epoch": epoch}:
+                record = self._records[number]
+                record.reported_ms[epoch] = at
+                record.history[epoch] = event["metrics"]
+                self.reports.append((number, epoch))
+            case {"event": "ended", "number": number}:
+                record = self._records[number]
+                record.error, record.ended_ms = event["error"], at
+                record.status = Status(event["status"])
+            case {"event": "exhausted"}:
+                self.exhausted = True
+            case {"event": "reopened", "number": number}:
+                record = self._records[number]
+                record.status, record.error = Status.INTERRUPTED, None
 
 
-def _last_line(error_file: str | None) -> str:
-    """The exception itself, from the traceback Ray keeps beside the trial."""
-    try:
-        text = Path(error_file or "").read_text(errors="replace")
-    except OSError:  # the traceback is a courtesy
-        text = ""
-    lines = text.strip().splitlines() or ["unknown error"]
-    return lines[-1].strip()
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
 
 
 def equal_budget(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
@@ -189,11 +266,8 @@ def equal_budget(records: Sequence[TrialRecord], metric: str) -> list[TrialRecor
     Those that ran as long as the longest one, without diverging: a value after one
     epoch says nothing against a value after ten.
     """
-    results = [
-        record
-        for record in records
-        if record.history and record.status not in (Status.DIVERGED, Status.FAILED)
-    ]
+    left_out = (Status.DIVERGED, Status.FAILED, Status.OOM)
+    results = [r for r in records if r.history and r.status not in left_out]
     longest = max((record.epoch for record in results), default=0)
     comparable = [record for record in results if record.epoch == longest]
     return sorted(comparable, key=lambda record: (record.last(metric), record.number))

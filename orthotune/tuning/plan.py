@@ -2,9 +2,11 @@
 
 import math
 import random
+from dataclasses import dataclass
 
 import torch
 
+from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.config import TrialConfig
 from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
@@ -56,10 +58,11 @@ def plan_text(study: Study, num_cpus: int) -> str:
         num_cpus: CPU cores trials can use, for the estimate of the time.
     """
     search = study.settings.search
-    epoch_s, depth = _timed_epoch(study)
+    timed = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
     at_once = _at_once(study, num_cpus)
-    total_s = num_trials * expected_epochs(search) * epoch_s / min(at_once, num_trials)
+    epochs = num_trials * expected_epochs(search)
+    total_s = epochs * timed.seconds / min(at_once, num_trials)
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
     lines = [
@@ -70,8 +73,11 @@ def plan_text(study: Study, num_cpus: int) -> str:
         *_rung_lines(search, num_trials),
         f"resources  {study.settings.resources.cpus} CPU, "
         f"{study.settings.resources.gpus:g} GPU a trial; {at_once} at once here",
-        f"time       about {duration(total_s)}: one epoch at depth {depth:g} takes "
-        f"{epoch_s:.2f} s here",
+        f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
+        f"takes {timed.seconds:.2f} s here",
+        f"disk       at most {_megabytes(study, timed, at_once):.1f} MB of "
+        f"checkpoints: of {at_once} running trials and the {search.keep_checkpoints} "
+        "best",
         "space",
         *_space_lines(study),
         "fixed",
@@ -106,16 +112,39 @@ def _at_once(study: Study, num_cpus: int) -> int:
     """Trials this machine can hold at once; one where it can hold none, as a guess."""
     resources = study.settings.resources
     limits = [num_cpus // resources.cpus]
+    if study.settings.search.max_concurrent is not None:
+        limits.append(study.settings.search.max_concurrent)
     if resources.gpus:
         limits.append(int(torch.cuda.device_count() / resources.gpus))
     return max(1, min(limits))
 
 
-def _timed_epoch(study: Study) -> tuple[float, float]:
-    """Seconds of one epoch at the mean depth of the space, and that depth.
+@dataclass(frozen=True, kw_only=True)
+class _Timed:
+    """What one epoch at the mean depth of the space costs.
 
-    A few batches are timed and the rest is proportional.
+    Args:
+        depth: That depth.
+        seconds: Time of the epoch.
+        checkpoint_bytes: Size of a checkpoint there.
     """
+
+    depth: int
+    seconds: float
+    checkpoint_bytes: int
+
+
+def _megabytes(study: Study, timed: _Timed, at_once: int) -> float:
+    """The worst case of all checkpoints together, at the largest depth."""
+    depths = [p.extremes() for p in study.space.parameters if p.name == "model.depth"]
+    largest = max(depths[0]) if depths else timed.depth
+    # While a checkpoint is replaced, both are there; weights grow with the depth.
+    kept = 2 * at_once + study.settings.search.keep_checkpoints
+    return kept * timed.checkpoint_bytes * largest / timed.depth / 1e6
+
+
+def _timed_epoch(study: Study) -> _Timed:
+    """One epoch, timed: a few batches, and the rest is proportional."""
     rng = random.Random(0)
     drawn = [study.trial_fields(study.space.draw(rng)) for _ in range(SAMPLES)]
     configs = [TrialConfig.from_dict(fields) for fields in drawn]
@@ -129,6 +158,13 @@ def _timed_epoch(study: Study) -> tuple[float, float]:
     use_gpu = study.settings.resources.gpus > 0 and torch.cuda.is_available()
     device = "cuda" if use_gpu else "cpu"
     Trial(config, device).run_epoch()  # pays for what is done once a process
-    metrics = Trial(config, device).run_epoch()
+    trial = Trial(config, device)
+    metrics = trial.run_epoch()
     seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
-    return seconds * mean / timed.model.depth, round(mean)
+    size = len(dump_checkpoint(trial.state_dict()))
+    scale = mean / timed.model.depth
+    return _Timed(
+        depth=round(mean),
+        seconds=seconds * scale,
+        checkpoint_bytes=round(size * scale),
+    )

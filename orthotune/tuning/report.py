@@ -3,13 +3,80 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from orthotune.training.atomic import atomic_write
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.figure import draw_study
+from orthotune.tuning.journal import Status, TrialRecord, equal_budget
 from orthotune.tuning.search_space import Parameter
+from orthotune.tuning.settings import Study
 
 BEST_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a study leaves for people.
+
+    Args:
+        best: The equal-budget trials, best first.
+        table: The best of them as text.
+        best_file: Path of the best configuration; None if no trial can be compared.
+        figure: Path of the figure.
+        trials: Path of the trials' histories.
+    """
+
+    best: list[TrialRecord]
+    table: str
+    best_file: Path | None
+    figure: Path
+    trials: Path
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file."""
+        return [self.figure, self.trials, *filter(None, [self.best_file])]
+
+
+def write_report(
+    study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
+) -> Report:
+    """Write the files of a study.
+
+    Args:
+        study: The study.
+        folder: Where they go; it must exist.
+        records: Its trials.
+        commit: Commit of the code, if known.
+    """
+    metric, parameters = study.settings.metric, study.space.parameters
+    best = equal_budget(records, metric)
+    report = Report(
+        best=best,
+        table=best_table(best, metric, parameters),
+        best_file=folder / "best.yaml" if best else None,
+        figure=folder / "study.png",
+        trials=folder / "trials.jsonl",
+    )
+    write_trials(report.trials, records)
+    draw_study(
+        report.figure,
+        name=study.settings.name,
+        metric=metric,
+        parameters=parameters,
+        records=records,
+    )
+    if report.best_file is not None:
+        write_best(
+            report.best_file,
+            best[0],
+            study=study.settings.name,
+            metric=metric,
+            commit=commit,
+        )
+    return report
 
 
 def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
@@ -77,19 +144,20 @@ def write_best(
     config = TrialConfig.from_dict(record.fields).to_dict()
     # JSON scalars are YAML that reads back as what it was, whatever a string holds.
     lines += [f"{name}: {json.dumps(value)}" for name, value in config.items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic_write(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
     """Write every trial with its history as one JSON object a line."""
-    with path.open("w") as file:
+    with atomic_write(path) as file:
         for record in records:
             entry: Mapping[str, object] = {
                 "number": record.number,
-                "trial_id": record.trial_id,
+                "key": record.key,
                 "status": str(record.status),
                 "error": record.error,
                 "fields": record.fields,
                 "history": record.history,
             }
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(entry).encode() + b"\n")

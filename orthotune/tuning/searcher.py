@@ -8,28 +8,38 @@ parameters are conditional. Here every trial ends in Optuna as what it was:
 full budget    COMPLETE with its last value
 early-stopped  PRUNED with its intermediate values
 diverged       COMPLETE with the worst value, so that the sampler learns from it
+out of memory  the same
 error          FAIL
 ============== ================================================================
+
+The study in Optuna is rebuilt from the journal at every start, and nothing of a sampler
+outlives one suggestion: each is drawn by a new one, seeded by the study's seed and the
+trial's number. So a continued study goes on as it would have without the break.
 """
 
 import hashlib
 import json
+import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import (
-    distribution_to_json,
-    json_to_distribution,
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
 )
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 
-from orthotune.training.atomic import atomic_write
-from orthotune.training.config import TrialConfig
+from orthotune.errors import StudyError
+from orthotune.training.metrics import reportable
+from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.tuning.identity import Fingerprints, trial_key
+from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -38,60 +48,73 @@ from orthotune.tuning.search_space import (
     SearchSpace,
 )
 from orthotune.tuning.settings import Study
+from orthotune.tuning.stopper import StudyStopper
+from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY, assignment
 
 MAX_DUPLICATES = 200
 """Suggestions in a row that were known already, after which the space counts as
-exhausted."""
+exhausted; the second half of them is drawn at random."""
 
-
-def config_key(fields: Mapping[str, Any]) -> str:
-    """A hash that two configurations share exactly when their results are the same.
-
-    Example:
-        >>> config_key({"data.root": "here"}) == config_key({"data.root": "there"})
-        True
-        >>> config_key({"seed": 1}) == config_key({"seed": 2})
-        False
-    """
-    canonical = TrialConfig.from_dict(fields).canonical()
-    text = json.dumps(canonical, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@dataclass(kw_only=True)
-class _Suggested:
-    """What is known of a suggested trial: its number in Optuna and its end."""
-
-    number: int
-    key: str
-    values: dict[int, float] = field(default_factory=dict)
-    """The metric by epoch."""
-    state: TrialState = TrialState.RUNNING
-    value: float | None = None
+_STATES = {
+    Status.WAITING: TrialState.RUNNING,
+    Status.RUNNING: TrialState.RUNNING,
+    Status.INTERRUPTED: TrialState.RUNNING,
+    Status.FINISHED: TrialState.COMPLETE,
+    Status.DIVERGED: TrialState.COMPLETE,
+    Status.OOM: TrialState.COMPLETE,
+    Status.STOPPED: TrialState.PRUNED,
+    Status.FAILED: TrialState.FAIL,
+}
 
 
 class OptunaSearcher(Searcher):
-    """Suggests configurations of a study by one of Optuna's samplers.
+    """Suggests the trials of a study: those a session left open, then new ones.
 
     Conditions are resolved parameter by parameter (define-by-run). A configuration
-    whose result is known or under way is not suggested twice; when nothing new comes
-    the search ends.
+    that the journal knows is not suggested twice; when nothing new comes the search
+    ends.
 
     Args:
         study: What to search; its metric is minimized.
+        journal: The trials so far; every new one is added before it is suggested.
+        fingerprints: The data's.
+        folder: Where the trials keep their checkpoints.
+        stopper: Told when the journal cannot be written.
+        on_resume: Called with a record and the name Ray gives it now, before a trial of
+            an earlier session goes on.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(
+        self,
+        study: Study,
+        journal: Journal,
+        *,
+        fingerprints: Fingerprints,
+        folder: CheckpointFolder,
+        stopper: StudyStopper,
+        on_resume: Callable[[TrialRecord, str], None],
+    ) -> None:
         super().__init__(metric=study.settings.metric, mode=study.settings.mode)
         self._spec = study
-        self._trials: dict[str, _Suggested] = {}
-        self._by_key: dict[str, _Suggested] = {}
+        self._journal = journal
+        self._fingerprints = fingerprints
+        self._folder = folder
+        self._stopper = stopper
+        self._on_resume = on_resume
+        self._to_resume = journal.open
+        self._keys = {record.key for record in journal.records}
+        self._numbers: dict[str, int] = {}
+        self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
-            direction="minimize",
-            sampler=_sampler(study),
-            pruner=optuna.pruners.NopPruner(),
+            direction="minimize", pruner=optuna.pruners.NopPruner()
         )
+        for record in journal.records:
+            self._rebuild(record)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray writes its searcher to disk, the journal is there already."""
+        return {}
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict, **spec: object
@@ -100,24 +123,30 @@ class OptunaSearcher(Searcher):
         return not config and metric in (None, self.metric) and mode in (None, "min")
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The fields of a new trial, or FINISHED when the space is exhausted."""
-        for _ in range(MAX_DUPLICATES):
-            trial = self._study.ask()
-            values = _suggest(trial, self._spec.space)
-            fields = self._spec.trial_fields(values)
-            key = config_key(fields)
-            twin = self._by_key.get(key)
-            if twin is None:
-                self._keep(trial_id, _Suggested(number=trial.number, key=key))
-                return fields
-            self._tell_twin(trial, twin)
-        return Searcher.FINISHED
+        """The config of a trial, or FINISHED when the space is exhausted."""
+        if self._to_resume:
+            record = self._to_resume.pop(0)
+            self._on_resume(record, trial_id)
+        else:
+            with self._stopper.on_error(StudyError):
+                record = self._new()
+            if self._stopper.error is not None:
+                return None
+        if record is None:
+            return Searcher.FINISHED
+        self._numbers[trial_id] = record.number
+        return {
+            **record.fields,
+            STUDY: assignment(
+                self._folder,
+                checkpoint_name(record.number, record.key),
+                number=record.number,
+                reported=record.epoch,
+            ),
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep the metric of an epoch."""
-        suggested = self._trials[trial_id]
-        if self.metric in result and "epoch" in result:
-            suggested.values[int(result["epoch"])] = float(result[self.metric])
+        """Nothing: the journal keeps the metric of every epoch."""
 
     def on_trial_complete(
         self,
@@ -126,88 +155,94 @@ class OptunaSearcher(Searcher):
         error: bool = False,
     ) -> None:
         """Tell Optuna how the trial ended."""
-        suggested = self._trials[trial_id]
-        if suggested.state != TrialState.RUNNING:
+        number = self._numbers[trial_id]
+        trial = self._optuna_trials.pop(number, None)
+        if trial is None:
             return
-        if result is not None:
-            self.on_trial_result(trial_id, result)
-        if error or not suggested.values:
-            suggested.state = TrialState.FAIL
-        else:
-            last = max(suggested.values)
-            full = last >= self._spec.settings.search.max_epochs
-            diverged = bool(result and result.get("diverged"))
-            ended = TrialState.COMPLETE if full or diverged else TrialState.PRUNED
-            suggested.state, suggested.value = ended, suggested.values[last]
-        self._tell(self._running(suggested.number), suggested)
+        record = self._journal[number]
+        status = self._journal.natural_end(number)
+        if error or ERROR in (result or {}) or not record.history:
+            status = Status.FAILED
+        if OUT_OF_MEMORY in (result or {}):
+            status = Status.OOM
+        for epoch in sorted(record.history):
+            trial.report(record.history[epoch][self._metric_name], epoch)
+        state = _STATES[status]
+        value = self._value(record, status) if state == TrialState.COMPLETE else None
+        self._study.tell(trial, values=value, state=state)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write every trial as JSON: no pickle, readable by the next version."""
-        frozen = self._study.get_trials(deepcopy=False)
-        trials = [
-            {
-                "id": trial_id,
-                "key": suggested.key,
-                "state": suggested.state.name,
-                "value": suggested.value,
-                "values": suggested.values,
-                "params": frozen[suggested.number].params,
-                "distributions": {
-                    name: distribution_to_json(distribution)
-                    for name, distribution in frozen[
-                        suggested.number
-                    ].distributions.items()
-                },
-            }
-            for trial_id, suggested in self._trials.items()
-        ]
-        with atomic_write(Path(checkpoint_path)) as file:
-            file.write(json.dumps({"format": 1, "trials": trials}).encode())
+        """Nothing but a file, which Ray asks for: all is in the study's journal."""
+        Path(checkpoint_path).write_text("orthotune keeps a study's record itself.\n")
 
     def restore(self, checkpoint_path: str) -> None:
-        """Rebuild the Optuna study from what `save` wrote."""
-        state = json.loads(Path(checkpoint_path).read_text())
-        for trial in state["trials"]:
-            suggested = _Suggested(
-                number=len(self._study.get_trials(deepcopy=False)),
-                key=trial["key"],
-                values={int(epoch): value for epoch, value in trial["values"].items()},
-                state=TrialState[trial["state"]],
-                value=trial["value"],
-            )
-            self._study.add_trial(
-                _frozen(suggested, trial["params"], trial["distributions"])
-            )
-            self._keep(trial["id"], suggested)
-
-    def _keep(self, trial_id: str, suggested: _Suggested) -> None:
-        self._trials[trial_id] = self._by_key[suggested.key] = suggested
-
-    def _running(self, number: int) -> optuna.trial.Trial:
-        # Numbers and ids agree in the in-memory storage of one study.
-        return optuna.trial.Trial(self._study, number)
-
-    def _tell(self, trial: optuna.trial.Trial, suggested: _Suggested) -> None:
-        for epoch, value in sorted(suggested.values.items()):
-            trial.report(value, epoch)
-        complete = suggested.state == TrialState.COMPLETE
-        self._study.tell(
-            trial,
-            values=suggested.value if complete else None,
-            state=suggested.state,
+        """Refused: a searcher is rebuilt from the study's journal."""
+        raise StudyError(
+            "A study must be continued by the command that began it, but a searcher "
+            f"was to be restored from {checkpoint_path}. Type the same command again."
         )
 
-    def _tell_twin(self, trial: optuna.trial.Trial, twin: _Suggested) -> None:
-        """End a suggestion that repeats another: as that one did, where it ended."""
-        if twin.state == TrialState.RUNNING:
+    @property
+    def _metric_name(self) -> str:
+        return self._spec.settings.metric
+
+    def _new(self) -> TrialRecord | None:
+        """A trial whose result is not known; None if there is none left."""
+        number = len(self._journal.records)
+        for attempt in range(MAX_DUPLICATES):
+            self._study.sampler = _sampler(self._spec, number, attempt)
+            trial = self._study.ask()
+            values = _suggest(trial, self._spec.space)
+            fields = self._spec.trial_fields(values)
+            key = trial_key(fields, self._fingerprints)
+            if key not in self._keys:
+                record = self._journal.suggest(key, fields)
+                self._keys.add(key)
+                self._optuna_trials[number] = trial
+                return record
+            # Samplers do not read failed trials.
             self._study.tell(trial, state=TrialState.FAIL)
-        else:
-            self._tell(trial, twin)
+        self._journal.exhaust()
+        return None
+
+    def _rebuild(self, record: TrialRecord) -> None:
+        """Add a trial of the journal to the study, as it stood."""
+        self._study.add_trial(self._frozen(record))
+        if not record.status.ended:
+            # Numbers and ids agree in the in-memory storage of one study.
+            number = len(self._study.get_trials(deepcopy=False)) - 1
+            trial = optuna.trial.Trial(self._study, number)
+            self._optuna_trials[record.number] = trial
+
+    def _frozen(self, record: TrialRecord) -> FrozenTrial:
+        state = _STATES[record.status]
+        active = [p for p in self._spec.space.parameters if p.name in record.fields]
+        values = {
+            epoch: metrics[self._metric_name]
+            for epoch, metrics in record.history.items()
+        }
+        complete = state == TrialState.COMPLETE
+        return create_trial(
+            state=state,
+            value=self._value(record, record.status) if complete else None,
+            params={p.name: _internal(p, record.fields[p.name]) for p in active},
+            distributions={p.name: _distribution(p) for p in active},
+            intermediate_values=values if record.status.ended else {},
+        )
+
+    def _value(self, record: TrialRecord, status: Status) -> float:
+        """Never NaN, which Optuna does not take."""
+        name, worst = self._metric_name, status in (Status.DIVERGED, Status.OOM)
+        value = math.nan if status == Status.OOM else record.last(name)
+        return reportable(name, value, diverged=worst)
 
 
-def _sampler(study: Study) -> optuna.samplers.BaseSampler:
-    seed = study.settings.search.seed
-    match study.settings.search.searcher:
+def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSampler:
+    """A sampler for one suggestion."""
+    text = f"{study.settings.search.seed}/{number}/{attempt}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    random = attempt >= MAX_DUPLICATES // 2
+    match "random" if random else study.settings.search.searcher:
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
         case "gp":
@@ -237,21 +272,24 @@ def _suggest_one(trial: optuna.trial.Trial, parameter: Parameter) -> Any:  # noq
         case IntParameter(name=name, low=low, high=high, log=log, step=step):
             return trial.suggest_int(name, low, high, log=log, step=step)
         case CategoricalParameter(name=name, choices=choices):
-            # Optuna stores scalars only: a list of widths goes by its text.
-            labels = {json.dumps(choice): choice for choice in choices}
+            labels = {_label(choice): choice for choice in choices}
             return labels[trial.suggest_categorical(name, list(labels))]
 
 
-def _frozen(
-    suggested: _Suggested, params: dict[str, Any], distributions: dict[str, str]
-) -> optuna.trial.FrozenTrial:
-    ended = suggested.state != TrialState.RUNNING
-    return create_trial(
-        state=suggested.state,
-        value=suggested.value,
-        params=params,
-        distributions={
-            name: json_to_distribution(text) for name, text in distributions.items()
-        },
-        intermediate_values=suggested.values if ended else {},
-    )
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    match parameter:
+        case FloatParameter(low=low, high=high, log=log, step=step):
+            return FloatDistribution(low, high, log=log, step=step)
+        case IntParameter(low=low, high=high, log=log, step=step):
+            return IntDistribution(low, high, log=log, step=step)
+        case CategoricalParameter(choices=choices):
+            return CategoricalDistribution([_label(choice) for choice in choices])
+
+
+def _internal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - of any kind
+    return _label(value) if isinstance(parameter, CategoricalParameter) else value
+
+
+def _label(choice: object) -> str:
+    # Optuna stores scalars only: a list of widths goes by its text.
+    return json.dumps(choice)

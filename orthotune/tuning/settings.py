@@ -59,6 +59,16 @@ class SearchSettings:
     )
     """Seconds after which no trial goes on; null for no limit. Default null."""
 
+    max_concurrent: int | None = setting(
+        None, Rule(kind=int, low=1, high=100_000, optional=True)
+    )
+    """Trials that run at once; null for as many as the resources hold. With 1 every
+    suggestion knows all results before it, so a study repeats itself exactly. Default
+    null."""
+
+    keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
+    """Checkpoints of ended trials that are kept, those of the best. Default 3."""
+
     def __post_init__(self) -> None:
         check_fields(self)
         if self.scheduler == "asha" and self.grace_epochs > self.max_epochs:

@@ -3,7 +3,7 @@
 import time
 
 from orthotune.training.progress import ProgressLine, duration
-from orthotune.tuning.journal import Status, TrialRecord, equal_budget
+from orthotune.tuning.journal import Journal, Status, TrialRecord, equal_budget
 from orthotune.tuning.report import counts
 from orthotune.tuning.settings import Study
 
@@ -13,20 +13,21 @@ class StatusLine:
 
     Args:
         study: The study.
-        started: When it started, by `time.monotonic`.
+        journal: Its trials, also those of earlier sessions.
+        started: When this session started, by `time.monotonic`.
     """
 
-    def __init__(self, study: Study, started: float) -> None:
+    def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
         self._total = int(min(study.settings.search.num_trials, study.space.size))
         self._budget_s = study.settings.search.time_budget_s or float("inf")
         self._started = started
-        self._records: list[TrialRecord] = []
+        self._journal = journal
+        self._before = len(journal.records) - len(journal.open)
         self._line = ProgressLine()
 
     def on_start(self, record: TrialRecord) -> None:
         """Count a trial."""
-        self._records.append(record)
         self._show()
 
     def on_epoch(self, record: TrialRecord, epoch: int) -> None:
@@ -41,17 +42,16 @@ class StatusLine:
         """End the line."""
         self._line.close()
 
-    def _ended(self) -> list[TrialRecord]:
-        return [r for r in self._records if r.status != Status.RUNNING]
-
     def _show(self) -> None:
-        ended = self._ended()
-        tally = counts(self._records)
+        records = self._journal.records
+        ended = [record for record in records if record.status.ended]
+        now = len(ended) - self._before
+        tally = counts(records)
         best = equal_budget(ended, self._metric)
         elapsed = time.monotonic() - self._started
         left = "?"
-        if ended:
-            rest_s = elapsed / len(ended) * (self._total - len(ended))
+        if now:
+            rest_s = elapsed / now * (self._total - len(ended))
             left = duration(max(0.0, min(rest_s, self._budget_s - elapsed)))
         self._line.show(
             f"{len(ended)}/{self._total} trials done"

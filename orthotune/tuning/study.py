@@ -1,37 +1,59 @@
-"""A study from start to end: Ray Tune runs it, a journal keeps it, MLflow shows it."""
+"""A study from start to end, in as many sessions as it takes.
 
-import logging
+The folder of a study:
+
+================ ===============================================================
+`record.jsonl`   the event log, from which everything else follows
+`lock`           held by the one driver
+`checkpoints/`   the live trials' latest, and the best
+`best.yaml`, ... what is left for people (`report.py`)
+================ ===============================================================
+
+The record is our own file, and not what Ray keeps of an experiment: Ray's snapshots lag
+behind by seconds, are pickles, leave out the scheduler, and cannot be continued with
+more trials. Every session is a new Tuner over the trials that are left; searcher,
+scheduler, table and MLflow are brought to where the record says they stood.
+"""
+
+import contextlib
 import os
-import socket
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before Ray is imported: we keep our own log, and stop by our own handler, so that the
-# runs in MLflow are closed on Ctrl-C.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Ray's own tables, beside ours
-
 import pyarrow.fs
-import ray
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from orthotune.errors import StudyError
-from orthotune.tuning.figure import draw_study
-from orthotune.tuning.interrupt import StopOnInterrupt
-from orthotune.tuning.journal import Journal, TrialRecord, equal_budget
+from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.training.checkpoint import parse_checkpoint
+from orthotune.tuning.callback import JournalCallback
+from orthotune.tuning.checkpoints import (
+    CheckpointFolder,
+    CheckpointKeeper,
+    checkpoint_name,
+)
+from orthotune.tuning.event_log import EventLog, read_events
+from orthotune.tuning.identity import Definition, Fingerprints, definition, differences
+from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
+from orthotune.tuning.lock import study_lock
 from orthotune.tuning.provenance import provenance
-from orthotune.tuning.report import best_table, counts, write_best, write_trials
+from orthotune.tuning.report import Report, counts, write_report
+from orthotune.tuning.runtime import check_shared, ray_runtime
+from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.settings import Study
 from orthotune.tuning.status_line import StatusLine
-from orthotune.tuning.tracking import Tracker, check_store
-from orthotune.tuning.trainable import OrthoTrainable
+from orthotune.tuning.stopper import StudyStopper, all_failed_alike
+from orthotune.tuning.tracking import Summary, Tracker, check_store
+from orthotune.tuning.worker import StudyTrainable
+
+FORMAT = 1
+PROBE_BYTES = 65536
+WORKER_DEATHS = 3
+"""Deaths of its worker or its node that a trial survives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,78 +73,80 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a study came to.
+    """What a study has come to at the end of a session.
 
     Args:
         records: Every trial.
-        best: The equal-budget trials, best first.
-        table: The best of them as text.
-        best_file: Path of the best configuration; None if no trial can be compared.
-        figure: Path of the figure.
+        report: What was written for people.
+        finished: Whether nothing is left to run.
+        interrupted: Whether Ctrl-C ended the session.
+        trace: The traceback of an error that all trials had in common.
+        spent_s: Seconds of all sessions.
         ui_command: The command that starts MLflow's UI; None if a server runs.
         ui_address: The address of this study's runs.
-        interrupted: Whether Ctrl-C ended it.
-        elapsed_s: Seconds from start to end.
-        tracking_error: The first failure of MLflow, if there was one.
+        tracking_error: Why MLflow misses something, if it does.
     """
 
     records: list[TrialRecord]
-    best: list[TrialRecord]
-    table: str
-    best_file: Path | None
-    figure: Path
+    report: Report
+    finished: bool
+    interrupted: bool
+    trace: str | None
+    spent_s: float
     ui_command: str | None
     ui_address: str
-    interrupted: bool
-    elapsed_s: float
     tracking_error: str | None
 
 
-def run_study(study: Study, places: Places) -> Outcome:
-    """Run a study to its end, and close everything whatever happens.
+def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outcome:
+    """Begin a study, or continue it, or say what it came to; close everything.
+
+    Args:
+        study: The study.
+        places: Where it runs.
+        fingerprints: Of every data set it names.
 
     Raises:
-        StudyError: If the storage, MLflow or the Ray cluster cannot be used; nothing
-            is started then.
+        StudyError: If the storage, MLflow or the Ray cluster cannot be used, if the
+            study of this name asks another question, or runs already; nothing is
+            changed then.
+        StudyStoppedError: If it cannot go on, as on a full disk; what is done is kept.
     """
-    started = time.monotonic()
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = study_folder(study, places.storage) / stamp
+    folder = study_folder(study, places.storage)
     _check_storage(folder, places.storage)
-    check_store(places.tracking_uri)
-    stop = StopOnInterrupt()
-    progress = StatusLine(study, started)
-    with _ray(study, places.address), stop.installed():
+    asked = definition(study, fingerprints)
+    stopper = StudyStopper()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stopper.installed())
+        log = _continued(study, folder, asked, stack)
+        if log is None:
+            # A server that a running study has lost is waited for; not so a new one.
+            check_store(places.tracking_uri)
+        finished = log is not None and _finished(study, _journal(study, log))
+        if not finished:
+            stack.enter_context(ray_runtime(study, places.address))
+            check_shared(places.tracking_uri)
         tags = provenance()
-        tracker = Tracker(
-            uri=places.tracking_uri,
-            name=study.settings.name,
-            metric=study.settings.metric,
-        )
-        journal = Journal(study.settings.search.max_epochs, [tracker, progress])
-        stop.on_request = journal.interrupt
-        if stop.requested:
-            journal.interrupt()
-        tracker.start(_study_params(study), _study_tags(study, tags))
-        completed = False
-        try:
-            _tuner(study, places, journal, stop, stamp).fit()
-            completed = True
-        finally:  # also when Ray itself fails: no run stays open
-            progress.close()
-            files = _conclude(study, folder, journal, tracker, tags, completed)
-    return Outcome(
-        records=journal.records,
-        best=files.best,
-        table=files.table,
-        best_file=files.best_file,
-        figure=files.figure,
-        ui_command=tracker.ui_command(),
-        ui_address=tracker.ui_address(),
-        interrupted=journal.interrupted,
-        elapsed_s=time.monotonic() - started,
-        tracking_error=tracker.first_error,
-    )
+        study_id = log.events[0]["id"] if log is not None else uuid.uuid4().hex[:12]
+        tracker = _tracker(study, places, study_id, tags)
+        if log is None:
+            log = _begun(folder, study_id, asked, stack)
+            _connect(tracker, folder, log)
+        return _Session(
+            study=study,
+            places=places,
+            fingerprints=fingerprints,
+            folder=folder,
+            journal=_journal(study, log),
+            tracker=tracker,
+            stopper=stopper,
+        ).run(tags, finished=finished)
+
+
+def study_folder(study: Study, storage: str) -> Path:
+    """The folder of a study: local, also for remote storage."""
+    root = Path("studies") if "://" in storage else Path(storage)
+    return root.resolve() / study.settings.name
 
 
 def _check_storage(folder: Path, storage: str) -> None:
@@ -135,7 +159,8 @@ def _check_storage(folder: Path, storage: str) -> None:
                 "--storage must be a folder or a URI that can be opened, but got "
                 f"{storage!r} ({str(err).splitlines()[0]})."
             ) from err
-    existing = next(path for path in folder.parents if os.path.exists(path))
+    around = [folder, *folder.parents]
+    existing = next(path for path in around if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise StudyError(
             f"--storage must be a folder that can be written to, but {existing} is "
@@ -143,140 +168,82 @@ def _check_storage(folder: Path, storage: str) -> None:
         )
 
 
-def _tuner(
-    study: Study, places: Places, journal: Journal, stop: StopOnInterrupt, stamp: str
-) -> tune.Tuner:
-    resources = study.settings.resources
-    search = study.settings.search
-    return tune.Tuner(
-        tune.with_resources(
-            OrthoTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}
-        ),
-        tune_config=tune.TuneConfig(
-            search_alg=OptunaSearcher(study),
-            scheduler=_scheduler(study),
-            num_samples=search.num_trials,
-            time_budget_s=search.time_budget_s,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name=f"{study.settings.name}/{stamp}/ray",
-            storage_path=_storage_uri(places.storage),
-            stop=stop,
-            callbacks=[journal],
-            verbose=0,
-        ),
-    )
-
-
-def _scheduler(study: Study) -> TrialScheduler:
-    search = study.settings.search
-    if search.scheduler == "none":
-        return FIFOScheduler()
-    # On our own count of epochs: Ray's grows again after a restore.
-    return AsyncHyperBandScheduler(
-        time_attr="epoch",
-        metric=study.settings.metric,
-        mode=study.settings.mode,
-        max_t=search.max_epochs,
-        grace_period=search.grace_epochs,
-        reduction_factor=search.reduction_factor,
-    )
-
-
-def _storage_uri(storage: str) -> str:
-    return storage if "://" in storage else str(Path(storage).resolve())
-
-
-def study_folder(study: Study, storage: str) -> Path:
-    """Where the table, the figure and best.yaml go: local, also for remote storage."""
-    root = Path("studies") if "://" in storage else Path(storage)
-    return root.resolve() / study.settings.name
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Files:
-    """What a study has written, and what it is about."""
-
-    best: list[TrialRecord]
-    table: str
-    best_file: Path | None
-    figure: Path
-    trials: Path
-
-
-def _conclude(
-    study: Study,
-    folder: Path,
-    journal: Journal,
-    tracker: Tracker,
-    tags: dict[str, str],
-    completed: bool,
-) -> _Files:
-    """Write the study's files and close MLflow, also where a disk is full."""
-    files = None
-    try:
-        journal.close()
-        files = _write_files(study, folder, journal, tags)
-        return files
-    finally:
-        _close_tracking(study, journal, tracker, files, completed)
-
-
-def _write_files(
-    study: Study, folder: Path, journal: Journal, tags: dict[str, str]
-) -> _Files:
-    metric, parameters = study.settings.metric, study.space.parameters
-    folder.mkdir(parents=True, exist_ok=True)
-    best = equal_budget(journal.records, metric)
-    files = _Files(
-        best=best,
-        table=best_table(best, metric, parameters),
-        best_file=folder / "best.yaml" if best else None,
-        figure=folder / "study.png",
-        trials=folder / "trials.jsonl",
-    )
-    write_trials(files.trials, journal.records)
-    draw_study(
-        files.figure,
-        name=study.settings.name,
-        metric=metric,
-        parameters=parameters,
-        records=journal.records,
-    )
-    if files.best_file is not None:
-        write_best(
-            files.best_file,
-            best[0],
-            study=study.settings.name,
-            metric=metric,
-            commit=tags.get("mlflow.source.git.commit"),
+def _continued(
+    study: Study, folder: Path, asked: Definition, stack: contextlib.ExitStack
+) -> EventLog | None:
+    """The locked log of a study that has begun; None for a new one."""
+    record = folder / "record.jsonl"
+    events, _ = read_events(record)
+    if not events:
+        return None
+    stack.enter_context(study_lock(folder / "lock"))
+    if events[0].get("format") != FORMAT:
+        raise StudyError(
+            f"{record} must be a record of format {FORMAT}, but is not: another "
+            "version of orthotune wrote it. Start a new study with --name."
         )
-    return files
+    changed = differences(asked, events[0]["definition"])
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise StudyError(
+            f"{study.path}: the study {study.settings.name} must go on as it began, "
+            f"but {changed[0]}{more}. Put it back, or start a new study with --name."
+        )
+    log = EventLog(record)
+    stack.callback(log.close)
+    return log
 
 
-def _close_tracking(
-    study: Study,
-    journal: Journal,
-    tracker: Tracker,
-    files: _Files | None,
-    completed: bool,
-) -> None:
-    tally = counts(journal.records)
-    metrics = {f"num_{status}": float(number) for status, number in tally.items()}
-    notes, kept = {}, [Path(study.path)]
-    if files is not None:
-        notes["mlflow.note.content"] = f"```\n{files.table}\n```"
-        kept += [files.figure, files.trials]
-    if files is not None and files.best_file is not None:
-        metrics[study.settings.metric] = files.best[0].last(study.settings.metric)
-        kept.append(files.best_file)
-    status = "FINISHED" if completed and files and files.best else "FAILED"
-    tracker.finish(
-        status="KILLED" if journal.interrupted else status,
-        metrics=metrics,
-        tags=notes,
-        artifacts=kept,
+def _begun(
+    folder: Path, study_id: str, asked: Definition, stack: contextlib.ExitStack
+) -> EventLog:
+    """The locked log of a new study."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StudyError(
+            f"--storage must be writable, but {folder}: {err.strerror}."
+        ) from err
+    stack.enter_context(study_lock(folder / "lock"))
+    log = EventLog(folder / "record.jsonl")
+    stack.callback(log.close)
+    if log.events:
+        raise StudyError(
+            f"Only one process may begin a study, but another has begun the one in "
+            f"{folder} meanwhile. The same command continues it."
+        )
+    header = {"event": "study", "format": FORMAT, "id": study_id, "definition": asked}
+    log.append({**header, "time": now_ms()}, durable=True)
+    return log
+
+
+def _connect(tracker: Tracker, folder: Path, log: EventLog) -> None:
+    """Open the store of a new study, or leave nothing of the study."""
+    try:
+        tracker.connect()
+    except StudyError:
+        log.path.unlink()
+        (folder / "lock").unlink()
+        with contextlib.suppress(OSError):  # there is something of the user's in it
+            folder.rmdir()
+            folder.parent.rmdir()
+        raise
+
+
+def _journal(study: Study, log: EventLog) -> Journal:
+    return Journal(log, study.settings.search.max_epochs)
+
+
+def _tracker(
+    study: Study, places: Places, study_id: str, tags: dict[str, str]
+) -> Tracker:
+    return Tracker(
+        uri=places.tracking_uri,
+        name=study.settings.name,
+        study_id=study_id,
+        metric=study.settings.metric,
+        params=_study_params(study),
+        tags={**tags, "seed": str(study.settings.search.seed)},
     )
 
 
@@ -291,71 +258,204 @@ def _study_params(study: Study) -> dict[str, object]:
     return {**settings, **space, **fixed}
 
 
-def _study_tags(study: Study, tags: dict[str, str]) -> dict[str, str]:
-    return {
-        **tags,
-        "seed": str(study.settings.search.seed),
-        "orthotune.study": study.settings.name,
-        "orthotune.kind": "study",
-    }
+def _finished(study: Study, journal: Journal) -> bool:
+    """Whether nothing is left to run."""
+    search = study.settings.search
+    if all_failed_alike(journal):  # by the code or the study: perhaps mended by now
+        return False
+    if search.time_budget_s is not None and journal.spent_s >= search.time_budget_s:
+        return True
+    wanted = 0 if journal.exhausted else min(search.num_trials, study.space.size)
+    return not journal.open and len(journal.records) >= wanted
 
 
-@contextmanager
-def _ray(study: Study, address: str | None) -> Iterator[None]:
-    """A Ray runtime: the cluster at `address`, or one of our own on this machine."""
-    if ray.is_initialized():  # the user's own, in a notebook: left as it is
-        yield
-        return
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address is not None:
-        _check_address(address)
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
+@dataclass(kw_only=True)
+class _Session:
+    """One run of the command on a study that is locked and open."""
+
+    study: Study
+    places: Places
+    fingerprints: Fingerprints
+    folder: Path
+    journal: Journal
+    tracker: Tracker
+    stopper: StudyStopper
+
+    def run(self, tags: dict[str, str], *, finished: bool) -> Outcome:
+        """Run what is left, and close everything whatever happens."""
+        metric = self.study.settings.metric
+        keep = self.study.settings.search.keep_checkpoints
+        keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
+        progress = StatusLine(self.study, self.journal, time.monotonic())
+        if not finished:
+            self._settle()
+            self._check_checkpoints()
+            finished = _finished(self.study, self.journal)
+        self.tracker.start(self.journal.records)
+        self.journal.observers = [self.tracker, keeper, progress]
+        try:
+            if not finished:
+                notes = {"commit": tags.get("mlflow.source.git.commit", "unknown")}
+                self.journal.begin_session(**notes, host=tags["host"])
+                self._fit()
+        finally:  # also when Ray itself fails: no run stays open
+            progress.close()
+            self.journal.suspend()
+            keeper.sweep()
+            finished = _finished(self.study, self.journal)
+            report = self._conclude(tags, finished)
+        if self.stopper.error is not None:
+            raise self.stopper.error
+        return Outcome(
+            records=self.journal.records,
+            report=report,
+            finished=finished,
+            interrupted=self.stopper.interrupted,
+            trace=self.stopper.trace,
+            spent_s=self.journal.spent_s,
+            ui_command=self.tracker.ui_command(),
+            ui_address=self.tracker.ui_address(),
+            tracking_error=None if self.tracker.complete else self.tracker.first_error,
         )
-    except (ConnectionError, ValueError, RuntimeError) as err:
-        raise StudyError(
-            f"--address must be a Ray cluster that answers, but got {address!r} "
-            f"({str(err).splitlines()[0]}). Start one with: ray start --head"
-        ) from err
-    try:
-        if address is None:
-            _check_resources(study)
-        yield
-    finally:
-        ray.shutdown()
 
+    def _settle(self) -> None:
+        """Write the ends that a session died before it could write."""
+        for record in all_failed_alike(self.journal):
+            self.journal.reopen(record.number)
+        replay = Replay(build_scheduler(self.study), self.study, self.journal)
+        condemned = replay.everything()
+        for record in self.journal.open:
+            natural = self.journal.natural_end(record.number)
+            if natural != Status.STOPPED or record.number in condemned:
+                self.journal.end(record.number, natural)
 
-def _check_address(address: str) -> None:
-    """Refuse what is no cluster within seconds; Ray itself tries for minutes."""
-    if address in ("auto", "local"):
-        return
-    host, colon, port = address.rpartition(":")
-    if "://" in address or not colon or not port.isdigit():
-        raise StudyError(
-            f"--address must be HOST:PORT or auto, but got {address!r}. "
-            "(Ray Client, ray://, cannot run a study: use `ray job submit`.)"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as err:
-        raise StudyError(
-            f"--address must be a Ray cluster that answers, but got {address!r} "
-            f"({err}). Start one with: ray start --head"
-        ) from err
+    def _check_checkpoints(self) -> None:
+        """Refuse to go on from a damaged checkpoint before anything is started."""
+        folder = self._checkpoints()
+        for record in self.journal.open:
+            name = checkpoint_name(record.number, record.key)
+            content = folder.read(name)
+            if content is not None:
+                parse_checkpoint(content, f"{folder.uri}/{name}")
 
-
-def _check_resources(study: Study) -> None:
-    """Refuse a trial that this machine can never hold: it would wait for ever."""
-    here = ray.cluster_resources()
-    resources = study.settings.resources
-    for name, asked in (("CPU", resources.cpus), ("GPU", resources.gpus)):
-        if asked > here.get(name, 0):
-            raise StudyError(
-                f"`resources.{name.lower()}s` must be at most what this machine has, "
-                f"{here.get(name, 0):g}, but got {asked:g}. Lower it (--set "
-                f"resources.{name.lower()}s=...), or give the --address of a cluster."
+    def _fit(self) -> None:
+        # What Ray writes of an experiment is nobody's: see RECORD.md.
+        scratch = tempfile.mkdtemp(prefix="orthotune-ray-")
+        try:
+            self._tuner(scratch).fit()
+        except Exception as err:  # Ray's own, without a common base
+            self.stopper.error = (
+                self.stopper.error
+                or self._no_room()
+                or StudyStoppedError(
+                    "Ray must stay up while a study runs, but it stopped: "
+                    f"{_last_line(err)}. What is done is kept; the same command "
+                    "continues."
+                )
             )
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _no_room(self) -> StudyStoppedError | None:
+        """Why the study's folder cannot be written to, if it cannot.
+
+        Ray may meet a full disk before the record does.
+        """
+        probe = self.folder / "probe"
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+        except OSError as err:
+            return _unwritable(self.folder, err)
+        finally:
+            probe.unlink(missing_ok=True)
+        return None
+
+    def _tuner(self, scratch: str) -> tune.Tuner:
+        resources = self.study.settings.resources
+        search = self.study.settings.search
+        scheduler = build_scheduler(self.study)
+        replay = Replay(scheduler, self.study, self.journal)
+        replay.ended()
+        budget_s = search.time_budget_s
+        ended = len(self.journal.records) - len(self.journal.open)
+        return tune.Tuner(
+            tune.with_resources(
+                StudyTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=OptunaSearcher(
+                    self.study,
+                    self.journal,
+                    fingerprints=self.fingerprints,
+                    folder=self._checkpoints(),
+                    stopper=self.stopper,
+                    on_resume=replay.trial,
+                ),
+                scheduler=scheduler,
+                num_samples=max(search.num_trials, len(self.journal.records)) - ended,
+                max_concurrent_trials=search.max_concurrent,
+                time_budget_s=budget_s and budget_s - self.journal.spent_s,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=self.study.settings.name,
+                storage_path=scratch,
+                stop=self.stopper,
+                callbacks=[JournalCallback(self.journal, self.stopper)],
+                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                verbose=0,
+            ),
+        )
+
+    def _checkpoints(self) -> CheckpointFolder:
+        name = self.study.settings.name
+        root = _absolute(self.places.storage)
+        return CheckpointFolder(f"{root.rstrip('/')}/{name}/checkpoints")
+
+    def _conclude(self, tags: dict[str, str], finished: bool) -> Report:
+        """Write the study's files and close MLflow, also where a disk is full."""
+        report = None
+        try:
+            report = write_report(
+                self.study,
+                self.folder,
+                self.journal.records,
+                tags.get("mlflow.source.git.commit"),
+            )
+            return report
+        except OSError as err:
+            raise self.stopper.error or _unwritable(self.folder, err) from err
+        finally:
+            self.tracker.finish(self._summary(report, finished))
+
+    def _summary(self, report: Report | None, finished: bool) -> Summary:
+        tally = counts(self.journal.records)
+        metrics = {
+            f"num_{status}": float(n) for status, n in tally.items() if status.ended
+        }
+        metric = self.study.settings.metric
+        if report is not None and report.best:
+            metrics[metric] = report.best[0].last(metric)
+        status = "FINISHED" if report is not None and report.best else "FAILED"
+        return Summary(
+            status=status if finished else "KILLED",
+            metrics=metrics,
+            tags={"mlflow.note.content": f"```\n{report.table}\n```"} if report else {},
+            artifacts=[Path(self.study.path), *(report.paths if report else [])],
+        )
+
+
+def _absolute(storage: str) -> str:
+    return storage if "://" in storage else str(Path(storage).resolve())
+
+
+def _unwritable(folder: Path, err: OSError) -> StudyStoppedError:
+    return StudyStoppedError(
+        f"{folder} must be writable, but: {err.strerror}. What is done is kept; the "
+        "same command continues once there is room."
+    )
+
+
+def _last_line(err: Exception) -> str:
+    lines = str(err).strip().splitlines() or [repr(err)]
+    return lines[-1].strip().rstrip(".")

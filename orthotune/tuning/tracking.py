@@ -1,48 +1,60 @@
 """The one writer to MLflow: on the driver, in the background, in batches.
 
-One experiment per study name, a parent run for the study, a child run per trial.
-Nothing here blocks or breaks Ray's event loop: observers only put an operation in a
-queue, a thread writes, and a failing store costs a warning, never the study.
+One experiment per study name, a parent run for the study, a child run per trial. What
+MLflow shows is a projection of the study's journal: observers only note which trials
+have changed, and a thread brings their runs up to date from the records. So nothing
+here blocks or breaks Ray's event loop; nothing needs to be kept for a store that does
+not answer but the numbers of the trials it misses; and a later session finds out what
+is missing and writes it.
 """
 
+import contextlib
 import logging
 import os
-import queue
 import re
 import shlex
+import sqlite3
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-# Before MLflow is imported: this writer retries by itself, a client that does so too
-# would wait for minutes at every call to a dead server.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# Before MLflow is imported: this writer retries by itself. A client that does so too
+# would wait for minutes at every call to a dead server, and could make a run twice.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# And it would print the address of every run that ends, through the progress line.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.training.metrics import METRICS
+from orthotune.tuning.journal import Status, TrialRecord, now_ms
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
-MAX_LEFTOVERS = 10_000
 MAX_PARAMS = 100  # params or tags in one call, likewise
-RETRY_WAITS_S = (0.5, 2.0, 8.0)
-CLOSING_WAIT_S = 120.0  # for what is left to write at the end of a study
+RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)  # the last one again and again
+CLOSING_WAIT_S = 120.0  # for what is left to write at the end of a session
+FAILING_WAIT_S = 10.0  # the same, while the store does not answer
+SEEN = "diverged"  # the metric whose steps say which epochs a run has
 
 RUN_STATUS = {
+    Status.WAITING: "RUNNING",
+    Status.RUNNING: "RUNNING",
     Status.FINISHED: "FINISHED",
     Status.STOPPED: "KILLED",
     Status.INTERRUPTED: "KILLED",
     Status.DIVERGED: "FAILED",
     Status.FAILED: "FAILED",
+    Status.OOM: "FAILED",
 }
 
 
@@ -99,128 +111,153 @@ def check_store(uri: str) -> None:
 
 @dataclass(kw_only=True)
 class _Run:
-    """What the writer thread knows of a trial's run, and what it has yet to write."""
+    """What the writer thread knows of a run: what is there already."""
 
-    run_id: str | None = None
-    metrics: list[Metric] = field(default_factory=list)
+    run_id: str
+    status: str = "RUNNING"
+    shown: str = str(Status.RUNNING)
+    """The status of its trial, as its tag says."""
+    ended_ms: int | None = None
+    has_params: bool = False
+    epochs: set[int] | None = field(default_factory=set)
+    """The epochs logged; None for a run of an earlier session, not looked at yet."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The latest of each, in a run of an earlier session."""
+
+    def shows(self, record: TrialRecord, status: Status) -> bool:
+        """Whether it says how its trial stands.
+
+        By the time as well: two statuses look the same to MLflow, and a trial can end,
+        be reopened and end alike.
+        """
+        if self.status != RUN_STATUS[status] or self.shown != status:
+            return False
+        return not status.ended or self.ended_ms == record.ended_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What the parent run shows at the end of a session.
+
+    Args:
+        status: FINISHED, FAILED or KILLED.
+        metrics: The study's own metrics.
+        tags: Its tags.
+        artifacts: Files to keep with it.
+    """
+
+    status: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    artifacts: Sequence[Path]
 
 
 class Tracker:
-    """Writes a study to MLflow; an observer of its journal.
+    """Keeps a study's runs in MLflow up to date; an observer of its journal.
 
     Args:
         uri: Where, as `resolve_tracking_uri` gives it.
         name: Name of the study, and of the experiment.
+        study_id: Tells this study from an earlier one of the same name.
         metric: What the study minimizes; the parent run shows the best so far.
-
-    Raises:
-        StudyError: If the store cannot be written to.
+        params: The study's settings.
+        tags: Where it comes from; a few are copied to every trial's run.
     """
 
-    def __init__(self, *, uri: str, name: str, metric: str) -> None:
+    def __init__(
+        self,
+        *,
+        uri: str,
+        name: str,
+        study_id: str,
+        metric: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.uri = uri
+        self.first_error: str | None = None
+        self.experiment_id: str | None = None
         self._name = name
+        self._study_id = study_id
         self._metric = metric
-        self._best = float("inf")
-        self._trial_tags: dict[str, str] = {}
-        self._runs: dict[str, _Run] = {}
-        self._operations: queue.SimpleQueue[Callable[[], object] | None] = (
-            queue.SimpleQueue()
-        )
+        self._params = params
+        self._tags = tags
+        self._runs: dict[int, _Run] = {}
+        self._parent: _Run | None = None
+        self._records: dict[int, TrialRecord] = {}
+        self._dirty: dict[int, None] = {}  # in the order they changed
+        self._changed = threading.Condition()
+        self._summary: Summary | None = None
+        self._active = False
+        self._failing = False
+        self._given_up = threading.Event()
         self._thread = threading.Thread(
             target=self._write_all, name="mlflow-writer", daemon=True
         )
-        self.first_error: str | None = None
-        self._failing = False
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        """Made at first use: for a database, this opens it, which may fail."""
+        return MlflowClient(tracking_uri=self.uri)
+
+    def connect(self) -> None:
+        """Open the store now, so that one that cannot be used is refused at once.
+
+        Raises:
+            StudyError: If the store cannot be written to.
+        """
         try:
-            self._client = MlflowClient(tracking_uri=uri)
-            self.experiment_id = self._experiment()
+            self._connect()
+            _use_wal(self.uri)
         except StudyError:
             raise
         except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
             raise StudyError(
-                f"--tracking-uri must be a store that can be written to, but {uri} "
-                f"says: {str(err).splitlines()[0]}."
+                "--tracking-uri must be a store that can be written to, but "
+                f"{self.uri} says: {_first_line(err)}."
             ) from err
 
-    def start(self, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
-        """Create the parent run and start the writer thread.
-
-        Args:
-            params: The study's settings.
-            tags: Where it comes from; a few are copied to every trial's run.
-        """
-        self._parent = self._client.create_run(
-            self.experiment_id, tags=dict(tags), run_name=self._name
-        ).info.run_id
-        self._log_params(self._parent, params)
-        self._trial_tags = {
-            **{name: tags[name] for name in _COPIED_TAGS if name in tags},
-            "mlflow.parentRunId": self._parent,
-            "orthotune.study": self._name,
-            "orthotune.kind": "trial",
-        }
+    def start(self, records: Sequence[TrialRecord]) -> None:
+        """Start the writer; what MLflow misses of earlier sessions is written first."""
+        for record in records:
+            self._records[record.number] = record
+            if record.status != Status.WAITING:
+                self._note(record)
         self._thread.start()
 
     def on_start(self, record: TrialRecord) -> None:
         """Open the trial's run, with its parameters."""
-        started = _now()
-        self._runs[record.trial_id] = _Run()
-        self._operations.put(lambda: self._open(record, started))
+        self._active = True
+        self._note(record)
 
     def on_epoch(self, record: TrialRecord, epoch: int) -> None:
-        """Log the epoch's metrics, and the study's best so far."""
-        now = _now()
-        metrics = [
-            Metric(name, value, now, epoch)
-            for name, value in record.history[epoch].items()
-        ]
-        run = self._runs[record.trial_id]
-        self._operations.put(lambda: run.metrics.extend(metrics))
+        """Log the epoch's metrics."""
+        self._note(record)
 
     def on_end(self, record: TrialRecord) -> None:
         """Close the trial's run as what it was."""
-        ended = _now()
-        self._operations.put(lambda: self._tag_end(record))
-        self._operations.put(lambda: self._close(record, ended))
-        if record.status == Status.FINISHED:
-            self._best = min(self._best, record.last(self._metric))
-            best = Metric(f"best_{self._metric}", self._best, ended, record.number)
-            self._operations.put(
-                lambda: self._client.log_batch(self._parent, metrics=[best])
-            )
+        self._note(record)
 
-    def finish(
-        self,
-        *,
-        status: str,
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        artifacts: Sequence[Path],
-    ) -> None:
-        """Write what is left, the study's summary and files, and close its run.
+    def finish(self, summary: Summary) -> None:
+        """Write what is left, and close the parent run; give up after a while."""
+        with self._changed:
+            self._summary = summary
+            self._changed.notify()
+        start = time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(0.1)
+            limit_s = FAILING_WAIT_S if self._failing else CLOSING_WAIT_S
+            if time.monotonic() - start > limit_s:
+                self._warn(TimeoutError(f"not done within {limit_s:.0f} s"))
+                break
+        self._given_up.set()
 
-        Args:
-            status: FINISHED, FAILED or KILLED.
-            metrics: The study's own metrics.
-            tags: Tags of the parent run.
-            artifacts: Files to keep with the parent run.
-        """
-        self._operations.put(lambda: self._summarize(metrics, tags))
-        for path in artifacts:
-            self._operations.put(
-                lambda path=path: self._client.log_artifact(self._parent, str(path))
-            )
-        self._operations.put(self._close_leftovers)
-        self._operations.put(
-            lambda: self._client.set_terminated(self._parent, status=status)
-        )
-        self._operations.put(None)
-        self._thread.join(CLOSING_WAIT_S)
-        if self._thread.is_alive():
-            self._warn(TimeoutError(f"not done within {CLOSING_WAIT_S:.0f} s"))
+    @property
+    def complete(self) -> bool:
+        """Whether MLflow holds all there is, after `finish`."""
+        return not self._thread.is_alive() and not self._failing
 
     def ui_command(self) -> str | None:
         """The command that starts the UI of this store; None for a server's."""
@@ -236,10 +273,241 @@ class Tracker:
         shown; the address says which workspace.
         """
         server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        if self.experiment_id is None:  # the store has not answered yet
+            return server
         return (
             f"{server}/#/experiments/{self.experiment_id}"
             "/runs?workflowType=machine_learning"
         )
+
+    def _note(self, record: TrialRecord) -> None:
+        with self._changed:
+            self._records[record.number] = record
+            self._dirty[record.number] = None
+            self._changed.notify()
+
+    def _write_all(self) -> None:
+        """The writer thread: bring runs up to date until the session is over."""
+        failures = 0
+        while not self._given_up.is_set():
+            with self._changed:
+                while not self._dirty and self._summary is None:
+                    self._changed.wait()
+                numbers, self._dirty = list(self._dirty), {}
+                closing = self._summary
+            try:
+                parent = self._connect()
+                if self._active and parent.status != "RUNNING":
+                    self._client.update_run(parent.run_id, status="RUNNING")
+                    parent.status = "RUNNING"
+                while numbers:
+                    self._update(self._records[numbers[0]], parent)
+                    numbers.pop(0)
+                    self._failing, failures = False, 0
+                if closing is not None and not self._dirty:
+                    self._close(parent, closing)
+                    self._failing = False
+                    return
+                self._failing, failures = False, 0
+            except Exception as err:  # the study must outlive its log
+                with self._changed:
+                    self._dirty = dict.fromkeys(numbers) | self._dirty
+                self._failing = True
+                self._warn(err)
+                # Look again: the call may have made a run, and its answer been lost.
+                self._parent = None
+                wait_s = RETRY_WAITS_S[min(failures, len(RETRY_WAITS_S) - 1)]
+                self._wait(wait_s, closing=closing is not None)
+                failures += 1
+
+    def _wait(self, wait_s: float, *, closing: bool) -> None:
+        """Before another attempt; the end of the session cuts it short."""
+        if closing:
+            self._given_up.wait(min(wait_s, 1.0))
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._summary is not None, wait_s)
+
+    def _connect(self) -> _Run:
+        """The parent run; at first and after a failure, find or create the runs."""
+        if self._parent is not None:
+            return self._parent
+        self.experiment_id = self._experiment()
+        runs = self._find_runs()
+        for run in runs:
+            if run.data.tags.get("orthotune.kind") == "trial":
+                self._adopt(run)
+        parents = [r for r in runs if r.data.tags.get("orthotune.kind") == "study"]
+        if parents:
+            self._parent = _existing(parents[0])
+            if not parents[0].data.params:
+                self._log_params(self._parent, self._params)
+            return self._parent
+        tags = {
+            **self._tags,
+            "orthotune.kind": "study",
+            "orthotune.study": self._name,
+            "orthotune.study_id": self._study_id,
+        }
+        created = self._client.create_run(
+            self.experiment_id, tags=tags, run_name=self._name
+        )
+        parent = _Run(run_id=created.info.run_id)
+        self._log_params(parent, self._params)
+        self._parent = parent
+        return parent
+
+    def _find_runs(self) -> list[Run]:
+        """The runs of this study, oldest first, so that of two the first is kept."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [str(self.experiment_id)],
+                f"tags.`orthotune.study_id` = '{self._study_id}'",
+                order_by=["attributes.start_time ASC"],
+                max_results=MAX_BATCH,
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _adopt(self, run: Run) -> None:
+        """Take over a run of an earlier session, unless another is the trial's."""
+        number = int(run.data.tags["orthotune.trial"])
+        known = self._runs.get(number)
+        if known is None and number in self._records:
+            self._runs[number] = _existing(run)
+        elif (known is None or known.run_id != run.info.run_id) and (
+            run.info.status == "RUNNING"
+        ):
+            self._client.set_tag(run.info.run_id, "orthotune.status", "orphan")
+            self._client.set_terminated(run.info.run_id, status="KILLED")
+
+    def _update(self, record: TrialRecord, parent: _Run) -> None:
+        """Make a trial's run say what its record says."""
+        # Before the rest: a record that has ended does not change any more.
+        status = record.status
+        run = self._runs.get(record.number)
+        if run is not None and status.ended and run.shows(record, status):
+            return  # closed, which is done last
+        if run is None:
+            run = self._runs[record.number] = self._create(record, parent)
+        if not run.has_params:
+            self._log_params(run, TrialConfig.from_dict(record.fields).to_dict())
+        self._log_epochs(run, record)
+        if status == Status.FINISHED:
+            self._log_best(parent)
+        self._set_status(run, record, status)
+
+    def _create(self, record: TrialRecord, parent: _Run) -> _Run:
+        config = TrialConfig.from_dict(record.fields)
+        tags = {
+            **{name: self._tags[name] for name in _COPIED_TAGS if name in self._tags},
+            "mlflow.parentRunId": parent.run_id,
+            "orthotune.kind": "trial",
+            "orthotune.study": self._name,
+            "orthotune.study_id": self._study_id,
+            "orthotune.trial": str(record.number),
+            "orthotune.key": record.key,
+            "orthotune.status": str(Status.RUNNING),
+            "seed": str(config.seed),
+        }
+        created = self._client.create_run(
+            str(self.experiment_id),
+            start_time=record.started_ms,
+            tags=tags,
+            run_name=f"trial-{record.number:04d}",
+        )
+        return _Run(run_id=created.info.run_id)
+
+    def _log_epochs(self, run: _Run, record: TrialRecord) -> None:
+        """Log what is new, whole epochs at a time, each with the time it was reported.
+
+        A call that failed may have been carried out: the same point at the same time is
+        one point to MLflow.
+        """
+        if run.epochs is None:
+            history = self._client.get_metric_history(run.run_id, SEEN)
+            run.epochs = {metric.step for metric in history}
+        new = sorted(set(record.history) - run.epochs)
+        size = MAX_BATCH // (len(METRICS) + 1)
+        for start in range(0, len(new), size):
+            epochs = new[start : start + size]
+            metrics = [
+                Metric(name, value, record.reported_ms[epoch], epoch)
+                for epoch in epochs
+                for name, value in record.history[epoch].items()
+            ]
+            self._client.log_batch(run.run_id, metrics=metrics)
+            run.epochs.update(epochs)
+
+    def _set_status(self, run: _Run, record: TrialRecord, status: Status) -> None:
+        if run.shows(record, status):
+            return
+        wanted = RUN_STATUS[status]
+        tags = {"orthotune.status": str(status)}
+        if status == Status.DIVERGED:
+            tags["diverged"] = f"in epoch {record.epoch}"
+        if status == Status.OOM:
+            tags["oom"] = "1"
+        if record.error is not None:
+            tags["error"] = record.error[:5000]
+        self._client.log_batch(run.run_id, tags=_run_tags(tags))
+        if wanted == "RUNNING":
+            self._client.update_run(run.run_id, status="RUNNING")
+        else:
+            self._client.set_terminated(
+                run.run_id, status=wanted, end_time=record.ended_ms
+            )
+        run.status, run.shown, run.ended_ms = wanted, str(status), record.ended_ms
+
+    def _close(self, parent: _Run, summary: Summary) -> None:
+        """Bring the parent run up to date and end it."""
+        known = summary.metrics.items() <= parent.metrics.items()
+        if known and parent.status == summary.status == "FINISHED":
+            return
+        # Its own step and time: the same summary twice is one.
+        ended = [r for r in self._records.values() if r.status.ended]
+        at = max((record.ended_ms or 0 for record in ended), default=now_ms())
+        metrics = [
+            Metric(name, value, at, len(ended))
+            for name, value in summary.metrics.items()
+        ]
+        tags = _run_tags(summary.tags)
+        self._client.log_batch(parent.run_id, metrics=metrics, tags=tags)
+        for path in summary.artifacts:
+            self._client.log_artifact(parent.run_id, str(path))
+        self._client.set_terminated(parent.run_id, status=summary.status)
+        parent.status = summary.status
+
+    def _log_best(self, parent: _Run) -> None:
+        """The best finished trial so far, against the number of the trial."""
+        name = f"best_{self._metric}"
+        if parent.epochs is None:
+            history = self._client.get_metric_history(parent.run_id, name)
+            parent.epochs = {metric.step for metric in history}
+        best, metrics = float("inf"), []
+        records = list(self._records.values())
+        for record in sorted(records, key=lambda r: (r.ended_ms or 0, r.number)):
+            if record.status == Status.FINISHED:
+                best = min(best, record.last(self._metric))
+                if record.number not in parent.epochs:
+                    at = record.ended_ms or 0
+                    metrics.append(Metric(name, best, at, record.number))
+        for start in range(0, len(metrics), MAX_BATCH):
+            batch = metrics[start : start + MAX_BATCH]
+            self._client.log_batch(parent.run_id, metrics=batch)
+        parent.epochs.update(metric.step for metric in metrics)
+
+    def _log_params(self, run: _Run, params: Mapping[str, object]) -> None:
+        entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
+        for start in range(0, len(entries), MAX_PARAMS):
+            batch = entries[start : start + MAX_PARAMS]
+            self._client.log_batch(run.run_id, params=batch)
+        run.has_params = True
 
     def _experiment(self) -> str:
         experiment = self._client.get_experiment_by_name(self._name)
@@ -261,102 +529,36 @@ class Tracker:
         folder = Path(self.uri.removeprefix("sqlite:///")).parent
         return (folder / "mlartifacts" / self._name).as_uri()
 
-    def _open(self, record: TrialRecord, started: int) -> None:
-        config = TrialConfig.from_dict(record.fields).to_dict()
-        tags = {
-            **self._trial_tags,
-            "orthotune.trial_id": record.trial_id,
-            "seed": str(config["seed"]),
-        }
-        run = self._runs[record.trial_id]
-        if run.run_id is None:  # a retry must not make a second one
-            created = self._client.create_run(
-                self.experiment_id,
-                start_time=started,
-                tags=tags,
-                run_name=f"trial-{record.number:04d}",
-            )
-            run.run_id = created.info.run_id
-        self._log_params(run.run_id, config)
-
-    def _tag_end(self, record: TrialRecord) -> None:
-        """Write what is left of a trial, and how it ended."""
-        run = self._runs[record.trial_id]
-        if run.run_id is None:  # its creation failed, and was reported
-            return
-        self._flush(run)
-        tags = {"orthotune.status": str(record.status)}
-        if record.status == Status.DIVERGED:
-            tags["diverged"] = f"in epoch {record.epoch}"
-        if record.error is not None:
-            tags["error"] = record.error[:5000]
-        self._client.log_batch(run.run_id, tags=_run_tags(tags))
-
-    def _close(self, record: TrialRecord, ended: int) -> None:
-        """End a trial's run, also where its last tags could not be written."""
-        run_id = self._runs[record.trial_id].run_id
-        if run_id is not None:
-            status = RUN_STATUS[record.status]
-            self._client.set_terminated(run_id, status=status, end_time=ended)
-        del self._runs[record.trial_id]
-
-    def _close_leftovers(self) -> None:
-        """End the trials' runs whose own end could not be written."""
-        leftovers = self._client.search_runs(
-            [self.experiment_id],
-            f"tags.`mlflow.parentRunId` = '{self._parent}' "
-            "and attributes.status = 'RUNNING'",
-            max_results=MAX_LEFTOVERS,
-        )
-        for run in leftovers:
-            self._client.set_terminated(run.info.run_id, status="KILLED")
-
-    def _summarize(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        now = _now()
-        self._client.log_batch(
-            self._parent,
-            metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-            tags=_run_tags(tags),
-        )
-
-    def _log_params(self, run_id: str, params: Mapping[str, object]) -> None:
-        entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
-        for start in range(0, len(entries), MAX_PARAMS):
-            self._client.log_batch(run_id, params=entries[start : start + MAX_PARAMS])
-
-    def _flush(self, run: _Run) -> None:
-        while run.metrics and run.run_id is not None:
-            self._client.log_batch(run.run_id, metrics=run.metrics[:MAX_BATCH])
-            del run.metrics[:MAX_BATCH]
-
-    def _write_all(self) -> None:
-        """The writer thread: operations in order; metrics when there is a pause."""
-        while (operation := self._operations.get()) is not None:
-            self._attempt(operation)
-            if self._operations.empty():
-                for run in list(self._runs.values()):
-                    self._attempt(lambda run=run: self._flush(run))
-
-    def _attempt(self, operation: Callable[[], object]) -> None:
-        for wait_s in (*RETRY_WAITS_S, None):
-            try:
-                operation()
-                self._failing = False
-                return
-            except Exception as err:  # the study must outlive its log
-                if wait_s is None or self._failing:  # while it fails, one try each
-                    self._failing = True
-                    self._warn(err)
-                    return
-                time.sleep(wait_s)
-
     def _warn(self, err: Exception) -> None:
         if self.first_error is None:
-            self.first_error = str(err).splitlines()[0] if str(err) else repr(err)
+            self.first_error = _first_line(err)
             sys.stderr.write(
                 f"orthotune: warning: MLflow at {self.uri} fails ({self.first_error}); "
-                "training goes on, what it misses is in the study's folder.\n"
+                "training goes on, and what it misses is written when it answers.\n"
             )
+
+
+def _use_wal(uri: str) -> None:
+    """Let a SQLite file be read while it is written; the file remembers."""
+    if uri.startswith("sqlite:///"):
+        with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+
+
+def _existing(run: Run) -> _Run:
+    return _Run(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        shown=run.data.tags.get("orthotune.status", ""),
+        ended_ms=run.info.end_time,
+        metrics=run.data.metrics,
+        has_params=bool(run.data.params) and run.info.status != "RUNNING",
+        epochs=None,
+    )
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).splitlines()[0] if str(err) else repr(err)
 
 
 _COPIED_TAGS = (
@@ -376,7 +578,3 @@ def _without_password(uri: str) -> str:
 
 def _run_tags(tags: Mapping[str, str]) -> list[RunTag]:
     return [RunTag(name, value) for name, value in tags.items()]
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -138,7 +138,7 @@ def test_a_truncated_file_is_refused(path, left):
         load_checkpoint(path)
     message = str(caught.value)
     assert message.startswith(f"{path} must be a ")
-    assert message.endswith(". Use another one, or train from the start.")
+    assert message.endswith(". Delete it to train from the start, or use another one.")
     assert "\n" not in message
 
 
@@ -179,5 +179,14 @@ def test_another_format_is_refused(path, content):
 def test_a_file_that_is_something_else_is_refused(content, tmp_path):
     path = tmp_path / "trial.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="something else or is broken"):
+    with pytest.raises(CheckpointError, match="something else or is damaged"):
+        load_checkpoint(path)
+
+
+def test_a_changed_byte_in_a_tensor_is_noticed(path):
+    save_checkpoint(path, {"weight": torch.zeros(4096)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
         load_checkpoint(path)

@@ -46,6 +46,7 @@ CHANGED = {
     "data.root": "/somewhere",
     "data.download": True,
     "data.batch_size": 128,
+    "data.num_micro_batches": 8,
     "data.augment": True,
     "data.num_train": 500,
     "training.num_epochs": 3,
@@ -263,6 +264,16 @@ def test_a_field_like_no_other_is_refused_with_all_names():
         ),
         ("data.root", 5, "must be a string, but got 5."),
         ("data.batch_size", 1, "must be an integer in [2, 65536], but got 1."),
+        (
+            "data.num_micro_batches",
+            0,
+            "must be an integer in [1, 4096], but got 0.",
+        ),
+        (
+            "data.num_micro_batches",
+            2.0,
+            "must be an integer in [1, 4096], but got 2.0.",
+        ),
         ("data.num_train", 1, "must be an integer in [2, 1e+09] or null, but got 1."),
         ("training.num_epochs", 0, "must be an integer in [1, 100000], but got 0."),
         (
@@ -325,6 +336,16 @@ def test_a_section_of_its_own_speaks_of_its_own_fields():
             "`data.num_train` must be at least `data.batch_size` = 64, but got 63.",
         ),
         (
+            {"data.num_micro_batches": 33},
+            "`data.num_micro_batches` must leave two images a part of "
+            "`data.batch_size` = 64, but got 33.",
+        ),
+        (
+            {"data.batch_size": 3, "data.num_micro_batches": 2},
+            "`data.num_micro_batches` must leave two images a part of "
+            "`data.batch_size` = 3, but got 2.",
+        ),
+        (
             {"modulation.schedule.kind": "window", "modulation.schedule.start": 1},
             "`modulation.schedule.stop` must be greater than `start` = 1, but got 1. "
             "Such a window never opens.",
@@ -360,6 +381,8 @@ def test_values_that_do_not_go_together_are_refused(values, sentence):
         {"model.widths": [64, 32, 16]},
         {"model.family": "residual", "modulation.enabled": False},
         {"data.num_train": 64},
+        {"data.num_micro_batches": 32},
+        {"data.batch_size": 5, "data.num_micro_batches": 2},
         {"optimizer.nesterov": True},
         {"optimizer.momentum": 0},
     ],

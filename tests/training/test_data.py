@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from orthotune.errors import DataError
 from orthotune.training import data
 from orthotune.training.config import DataConfig, TrialConfig
-from orthotune.training.data import augment, load_dataset
+from orthotune.training.data import augment, data_fingerprint, load_dataset
 
 
 @pytest.fixture
@@ -613,3 +613,53 @@ def test_labels_that_do_not_fit_the_images_are_refused(labels, fashion, tmp_path
     write_idx(file, np.array([n % 100 for n in labels], dtype=np.uint8))
     with pytest.raises(DataError, match=r"one label in \[0, 9\] an image"):
         load_dataset(fashion_config(tmp_path))
+
+
+# The fingerprint
+
+
+def fingerprint(tmp_path, **more):
+    data._load.cache_clear()
+    config = DataConfig(name="fashion_mnist", root=str(tmp_path), batch_size=4, **more)
+    return data_fingerprint(config)
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
+def test_one_other_pixel_or_label_gives_another_fingerprint(
+    part, kind, fashion, tmp_path
+):
+    fashion()
+    before = fingerprint(tmp_path)
+    file = tmp_path / "FashionMNIST" / "raw" / f"{part}-{kind}-ubyte"
+    whole = file.read_bytes()
+    changed = bytearray(whole)
+    changed[-1] = (changed[-1] + 1) % 10  # of the last image
+    assert sum(a != b for a, b in zip(changed, whole, strict=True)) == 1
+    file.write_bytes(changed)
+    assert fingerprint(tmp_path) != before
+    file.write_bytes(whole)
+    assert fingerprint(tmp_path) == before
+
+
+def test_two_images_in_each_others_place_give_another_fingerprint(fashion, tmp_path):
+    (images, targets), _ = fashion()
+    before = fingerprint(tmp_path)
+    raw = tmp_path / "FashionMNIST" / "raw"
+    images[[0, 1]] = images[[1, 0]]
+    labels = np.array([targets[1], targets[0], *targets[2:]], dtype=np.uint8)
+    write_idx(raw / "train-images-idx3-ubyte", images)
+    write_idx(raw / "train-labels-idx1-ubyte", labels)
+    assert fingerprint(tmp_path) != before
+
+
+def test_a_fingerprint_is_of_the_data_and_not_of_their_use(fashion, tmp_path):
+    fashion()
+    before = fingerprint(tmp_path)
+    assert fingerprint(tmp_path, num_train=8, augment=True) == before
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    (tmp_path / "FashionMNIST").rename(moved / "FashionMNIST")
+    assert fingerprint(moved) == before
+    assert len(before) == 16
+    assert int(before, 16) >= 0

@@ -4,12 +4,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from orthotune.errors import CheckpointError, DataError
 from orthotune.nn.networks import PlainCNN
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
 from orthotune.training.config import TrialConfig
-from orthotune.training.data import load_dataset
+from orthotune.training.data import Split, load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
 
@@ -396,6 +397,70 @@ def test_a_model_fits_its_data_set():
     trial = make({"data.name": "synthetic"})
     assert trial.model.layers[0].conv.in_channels == 3
     assert trial.model.classifier.out_features == 10
+
+
+# Micro-batches
+
+
+@pytest.mark.parametrize("batch_norm", ["evaluating", "absent"])
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 7, 15])
+def test_gradients_of_the_parts_add_up_to_the_whole_batchs(
+    batch_norm, parts, generator, monkeypatch
+):
+    values = {"data.num_micro_batches": parts, "init.scheme": "he"}
+    trial = make(values, {"modulation.enabled": False})
+    model = trial.model.double()
+    images = torch.randn(30, 1, 8, 8, generator=generator, dtype=torch.float64)
+    targets = torch.randint(10, (30,), generator=generator)
+    if batch_norm == "absent":
+        for layer in model.layers:
+            layer.bn = nn.Identity()
+    else:
+        model(images)  # statistics of its own
+        model.eval()
+    loss = F.cross_entropy(model(images), targets)
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    # A trial computes its loss in float32: here to be compared in float64.
+    monkeypatch.setattr(trial, "_logits", model)
+    model.zero_grad()
+    seen = record_batches(trial)
+    ours = trial._accumulate_gradients(Split(images=images, targets=targets))
+    assert len(seen) == parts
+    assert max(map(len, seen)) - min(map(len, seen)) <= 1
+    assert torch.equal(torch.cat(seen), images)
+    assert abs(ours.item() - loss.item()) <= 1e-6  # summed up in float32
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        assert gradient.abs().max() > 1e-6
+        assert (parameter.grad - gradient).abs().max() <= 1e-12
+
+
+def test_a_trial_in_parts_sees_the_same_images_in_the_same_order():
+    whole, parts = make(), make({"data.num_micro_batches": 4})
+    ours, theirs = record_batches(parts), record_batches(whole)
+    assert parts.run_epoch()["lr"] == whole.run_epoch()["lr"]
+    assert [len(batch) for batch in ours] == [8] * 16
+    assert torch.equal(torch.cat(ours), torch.cat(theirs))
+    # Batch norm takes its statistics part by part: it is another training.
+    assert not same_weights(parts, whole)
+
+
+def test_a_checkpoint_is_continued_in_other_parts_but_at_no_other_rate():
+    trial = make()
+    trial.run_epoch()
+    state = copy.deepcopy(trial.state_dict())
+    parts = make({"data.num_micro_batches": 2})
+    parts.load_state_dict(state)
+    assert parts.epoch == 1
+    assert same_weights(parts, trial)
+    batches = record_batches(parts)
+    assert len(finish(parts)) == 2
+    assert {len(batch) for batch in batches} == {16}
+    back = make()
+    back.load_state_dict(parts.state_dict())  # and the other way round
+    assert back.finished
+    other = make({"data.num_micro_batches": 2, "optimizer.lr": 0.02})
+    with pytest.raises(CheckpointError, match=r"`optimizer.lr` is 0.01 there and 0.02"):
+        other.load_state_dict(state)
 
 
 # Batches

@@ -1,20 +1,14 @@
-import pickle
-from dataclasses import dataclass, field
+import copy
+import random
 
 import pytest
 
+from orthotune.errors import StudyStoppedError
 from orthotune.training.metrics import METRICS
+from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status, equal_budget
-from tests.tuning.records import record
-
-
-@dataclass
-class FakeTrial:
-    """What the journal reads of Ray's trial."""
-
-    trial_id: str
-    config: dict = field(default_factory=dict)
-    error_file: str | None = None
+from tests.tuning.full_disk import full_disk
+from tests.tuning.records import DAY_MS, metrics, record
 
 
 class Listener:
@@ -22,103 +16,345 @@ class Listener:
         self.told = []
 
     def on_start(self, record):
-        self.told.append(("start", record.number))
+        self.told.append(("start", record.number, record.status))
 
     def on_epoch(self, record, epoch):
-        self.told.append(("epoch", record.number, epoch))
+        self.told.append(("epoch", record.number, epoch, record.last("val_error")))
 
     def on_end(self, record):
         self.told.append(("end", record.number, record.status))
 
 
-def report(epoch, diverged=0.0, **more):
-    return dict.fromkeys(METRICS, 0.5) | {"epoch": epoch, "diverged": diverged} | more
+class Clock:
+    """The time of day, which passes only when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.ms = DAY_MS
+        monkeypatch.setattr("orthotune.tuning.journal.now_ms", lambda: self.ms)
+
+    def sleep(self, seconds):
+        self.ms += round(1000 * seconds)
 
 
-def journal_with(*reports, max_epochs=3):
-    listener = Listener()
-    journal = Journal(max_epochs, [listener])
-    trial = FakeTrial("a", {"seed": 1})
-    journal.on_trial_start(1, [], trial)
-    for result in reports:
-        journal.on_trial_result(1, [], trial, result)
-    return journal, trial, listener
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "record.jsonl"
+
+
+def opened(path, max_epochs=3):
+    return Journal(EventLog(path), max_epochs)
+
+
+def begun(path, trials=1):
+    """A journal with a session and so many running trials."""
+    journal = opened(path)
+    journal.begin_session()
+    for number in range(trials):
+        journal.suggest(f"key{number}", {"seed": number})
+        journal.start(number)
+    return journal
+
+
+def same(ours, theirs):
+    """Whether two journals say the same, once nothing runs."""
+    first, second = (
+        {
+            "records": [settled(record) for record in journal.records],
+            "reports": journal.reports,
+            "spent": journal.spent_s,
+            "exhausted": journal.exhausted,
+        }
+        for journal in (ours, theirs)
+    )
+    return first == second
+
+
+def settled(record):
+    """As the next session sees it; when it was interrupted is not in the log."""
+    values = copy.deepcopy(vars(record))
+    if record.status == Status.RUNNING:
+        values["status"] = Status.INTERRUPTED
+    if values["status"] == Status.INTERRUPTED:
+        values["ended_ms"] = None
+    return values
 
 
 @pytest.mark.parametrize(
     ("reports", "status"),
     [
-        ([report(1), report(2), report(3)], Status.FINISHED),
-        ([report(1)], Status.STOPPED),
-        ([report(1), report(2, diverged=1.0)], Status.DIVERGED),
-        ([report(1), report(2), report(3, diverged=1.0)], Status.DIVERGED),
+        ([metrics(0.5), metrics(0.4), metrics(0.3)], Status.FINISHED),
+        ([metrics(0.5)], Status.STOPPED),
+        ([metrics(0.5), metrics(1.0, diverged=1.0)], Status.DIVERGED),
+        ([metrics(0.5), metrics(0.5), metrics(1.0, diverged=1.0)], Status.DIVERGED),
         ([], Status.STOPPED),
     ],
 )
-def test_a_trial_ends_as_what_it_was(reports, status):
-    journal, trial, listener = journal_with(*reports)
-    journal.on_trial_complete(1, [], trial)
-    assert journal.records[0].status == status
+def test_a_trial_ends_as_what_it_was(path, reports, status):
+    journal = begun(path)
+    journal.observers = [listener := Listener()]
+    for epoch, result in enumerate(reports, 1):
+        journal.report(0, epoch, result)
+    journal.end(0, journal.natural_end(0))
+    assert journal[0].status == status
     assert listener.told[-1] == ("end", 0, status)
+    assert opened(path)[0].status == status
 
 
-def test_an_exception_ends_it_as_failed_with_its_last_line(tmp_path):
-    journal, trial, _ = journal_with(report(1))
-    trial.error_file = str(tmp_path / "error.txt")
-    (tmp_path / "error.txt").write_text(
-        "Failure # 1\nTraceback ...\n  File ...\n"
-        "ValueError: `x` must be 1, but got 2.\n\n"
-    )
-    journal.on_trial_error(1, [], trial)
-    assert journal.records[0].status == Status.FAILED
-    assert journal.records[0].error == "ValueError: `x` must be 1, but got 2."
+def test_only_known_metrics_are_kept_and_no_epoch_twice(path):
+    journal = begun(path)
+    journal.observers = [listener := Listener()]
+    noise = {"test_error": 0.1, "pid": 1, "timestamp": 2, "time_total_s": 3, "a/b": 4}
+    journal.report(0, 1, metrics(0.25) | noise)
+    size = path.stat().st_size
+    journal.report(0, 1, metrics(0.75))  # trained again after a worker's death
+    journal.start(0)
+    assert path.stat().st_size == size
+    assert set(journal[0].history[1]) == set(METRICS)
+    assert journal[0].last("val_error") == 0.25
+    assert journal.reports == [(0, 1)]
+    assert listener.told == [("epoch", 0, 1, 0.25)]
 
 
-@pytest.mark.parametrize("error_file", [None, "/nowhere/error.txt"])
-def test_an_exception_without_a_traceback_is_unknown(error_file):
-    journal, trial, _ = journal_with(report(1))
-    trial.error_file = error_file
-    journal.on_trial_error(1, [], trial)
-    assert journal.records[0].error == "unknown error"
+def test_a_second_end_changes_nothing(path):
+    journal = begun(path)
+    journal.observers = [listener := Listener()]
+    journal.end(0, Status.OOM, "CUDA out of memory")
+    journal.end(0, Status.FAILED, "later")
+    assert (journal[0].status, journal[0].error) == (Status.OOM, "CUDA out of memory")
+    assert listener.told == [("end", 0, Status.OOM)]
+    assert same(journal, opened(path))
 
 
-def test_an_interrupt_ends_what_is_running_and_nothing_else():
-    journal, trial, listener = journal_with(report(1))
-    other = FakeTrial("b")
-    journal.on_trial_start(1, [], other)
-    journal.on_trial_complete(1, [], trial)
-    journal.interrupted = True
+def test_what_ran_when_a_session_died_is_interrupted_and_goes_on(path):
+    journal = begun(path, trials=3)
+    journal.report(0, 1, metrics(0.5))
+    journal.report(2, 1, metrics(0.4))
+    journal.end(2, Status.STOPPED)
+    journal.suggest("key3", {"seed": 3})
+    again = opened(path)  # and nobody has closed the first
+    statuses = [Status.INTERRUPTED, Status.INTERRUPTED, Status.STOPPED, Status.WAITING]
+    assert [record.status for record in again.records] == statuses
+    assert [record.number for record in again.open] == [0, 1, 3]
+    again.observers = [listener := Listener()]
+    again.begin_session()
+    again.start(0)
+    again.report(0, 2, metrics(0.25))
+    assert again[0].history == {1: metrics(0.5), 2: metrics(0.25)}
+    running = ("start", 0, Status.RUNNING)
+    assert listener.told == [running, ("epoch", 0, 2, 0.25)]
+    assert again.suggest("key4", {}).number == 4
+
+
+def test_a_session_that_ends_interrupts_what_runs_and_nothing_else(path, clock):
+    journal = begun(path, trials=2)
+    journal.suggest("key2", {})
+    journal.end(1, Status.STOPPED)
+    journal.observers = [listener := Listener()]
+    size = path.stat().st_size
+    clock.sleep(7)
+    journal.suspend()
+    journal.suspend()
+    statuses = [Status.INTERRUPTED, Status.STOPPED, Status.WAITING]
+    assert [record.status for record in journal.records] == statuses
+    assert journal[0].ended_ms == DAY_MS + 7000
+    assert journal[1].ended_ms == DAY_MS
+    assert listener.told == [("end", 0, Status.INTERRUPTED)]
+    assert path.stat().st_size == size  # a session that dies cannot say so either
+    assert same(journal, opened(path))
+
+
+def test_a_reopened_trial_runs_again_with_what_it_reported(path):
+    journal = begun(path)
+    journal.report(0, 1, metrics(0.5))
+    journal.end(0, Status.FAILED, "ValueError: broken")
+    again = opened(path)
+    assert again.open == []
+    again.reopen(0)
+    for now in (again, opened(path)):
+        assert [record.number for record in now.open] == [0]
+        assert now[0].status == Status.INTERRUPTED
+        assert now[0].error is None
+        assert now[0].history == {1: metrics(0.5)}
+
+
+def test_when_things_happened_is_kept(path, clock):
+    journal = begun(path)
+    clock.sleep(10)
+    journal.report(0, 1, metrics(0.5))
+    clock.sleep(1000)
+    again = opened(path)
+    again.begin_session()
+    again.start(0)  # not when it started first
+    clock.sleep(10)
+    again.report(0, 2, metrics(0.4))
+    clock.sleep(1)
+    again.end(0, Status.STOPPED)
+    for now in (again, opened(path)):
+        assert now[0].started_ms == DAY_MS
+        assert now[0].reported_ms == {1: DAY_MS + 10_000, 2: DAY_MS + 1_020_000}
+        assert now[0].ended_ms == DAY_MS + 1_021_000
+
+
+def test_time_counts_only_within_sessions_up_to_their_last_event(path, clock):
+    journal = begun(path, trials=2)
+    assert journal.spent_s == 0
+    clock.sleep(10)
+    journal.report(0, 1, metrics(0.5))
+    assert journal.spent_s == 10
+    clock.sleep(100)  # the session dies, at a time that nobody knows
+    again = opened(path)
+    assert again.spent_s == 10
+    clock.sleep(1000)
+    again.end(0, Status.STOPPED)  # settled before a session begins
+    clock.sleep(1000)
+    again.begin_session()
+    assert again.spent_s == 10
+    clock.sleep(5)
+    again.report(1, 1, metrics(0.5))
+    assert again.spent_s == 15
+    clock.sleep(3000)
+    assert opened(path).spent_s == 15
+
+
+def test_sessions_with_nothing_between_them_are_counted_one_by_one(path, clock):
+    for _ in range(3):
+        journal = opened(path)
+        journal.begin_session()
+        clock.sleep(2)
+        journal.suggest("key", {})
+        clock.sleep(500)
+    assert opened(path).spent_s == 6
+
+
+def test_a_clock_that_is_set_back_gives_no_time_back(path, clock):
+    journal = begun(path)
+    clock.sleep(10)
+    journal.report(0, 1, metrics(0.5))
+    clock.sleep(-3600)
+    journal.report(0, 2, metrics(0.5))
+    clock.sleep(5)
+    journal.report(0, 3, metrics(0.5))
+    assert journal.spent_s == opened(path).spent_s == 15
+
+
+def test_an_exhausted_space_stays_exhausted(path):
+    journal = begun(path)
+    assert not journal.exhausted
+    journal.exhaust()
+    assert journal.exhausted
+    assert opened(path).exhausted
+
+
+def test_a_change_that_cannot_be_written_has_not_happened(path):
+    journal = begun(path)
+    journal.observers = [listener := Listener()]
+    with full_disk(path), pytest.raises(StudyStoppedError):
+        journal.report(0, 1, metrics(0.5))
+    assert journal[0].history == {}
+    assert journal.reports == []
+    assert listener.told == []
+    assert same(journal, opened(path))
+
+
+def test_a_closed_journal_takes_nothing_more(path):
+    journal = begun(path)
     journal.close()
-    journal.close()
-    assert [r.status for r in journal.records] == [Status.STOPPED, Status.INTERRUPTED]
-    assert [told[0] for told in listener.told].count("end") == 2
+    with pytest.raises(RuntimeError, match="must be open"):
+        journal.report(0, 1, metrics(0.5))
 
 
-def test_only_known_metrics_are_kept_and_no_epoch_twice():
-    noise = {
-        "test_error": 0.1,
-        "pid": 1,
-        "timestamp": 2,
-        "time_total_s": 3,
-        "config/x": 4,
-    }
-    journal, trial, listener = journal_with(report(1, **noise), report(1))
-    assert set(journal.records[0].history[1]) == set(METRICS)
-    journal.on_trial_start(1, [], trial)  # started again after a pause
-    assert [told[0] for told in listener.told] == ["start", "epoch"]
+def random_change(journal, rng):
+    """One thing that can happen in a session; what happened."""
+    records = journal.records
+    running = [r.number for r in records if r.status == Status.RUNNING]
+    choice = rng.choice(["suggest", "start", "report", "report", "report", "end"])
+    if choice == "suggest" or not records:
+        journal.suggest(f"key{len(records)}", {"seed": rng.random(), "w": [4, 8]})
+    elif choice == "start" and journal.open:
+        journal.start(rng.choice(journal.open).number)
+    elif running and choice == "report":
+        number = rng.choice(running)
+        epoch = max(1, journal[number].epoch + rng.choice([0, 1, 1]))
+        journal.report(number, epoch, metrics(rng.random()))
+    elif running and choice == "end":
+        statuses = [Status.FINISHED, Status.STOPPED, Status.OOM, Status.FAILED]
+        status = rng.choice(statuses)
+        error = f"error {rng.random()}" if status == Status.FAILED else None
+        journal.end(rng.choice(running), status, error)
+    elif rng.random() < 0.1:
+        journal.exhaust()
 
 
-def test_a_time_budget_ends_what_is_running_as_stopped():
-    journal, *_ = journal_with(report(1))
-    journal.close()
-    assert journal.records[0].status == Status.STOPPED
+def random_break(journal, path, rng):
+    """A session ends, in order or not, and the next one begins."""
+    if rng.random() < 0.5:
+        journal.suspend()
+        journal.close()
+    journal = opened(path)
+    for trial in journal.records:
+        if trial.status == Status.FAILED and rng.random() < 0.5:
+            journal.reopen(trial.number)
+        if trial.status == Status.INTERRUPTED and rng.random() < 0.2:
+            journal.end(trial.number, Status.STOPPED)
+    journal.begin_session()
+    return journal
 
 
-def test_it_can_be_pickled_without_its_observers():
-    journal, *_ = journal_with(report(1))
-    journal._observers = (lambda: None,)  # cannot be pickled
-    copy = pickle.loads(pickle.dumps(journal))
-    assert copy.records[0].history == journal.records[0].history
+@pytest.mark.parametrize("seed", range(20))
+def test_a_journal_is_rebuilt_from_its_log_as_it_stood_after_every_event(
+    tmp_path, path, clock, seed
+):
+    rng = random.Random(seed)
+    journal = opened(path)
+    journal.begin_session()
+    stood = {}
+    for _ in range(100):
+        clock.sleep(rng.uniform(0, 10))
+        if rng.random() < 0.1:
+            journal = random_break(journal, path, rng)
+        else:
+            random_change(journal, rng)
+        stood[path.stat().st_size] = copy.deepcopy(
+            (journal.records, journal.reports, journal.spent_s, journal.exhausted)
+        )
+    whole = path.read_bytes()
+    part = tmp_path / "part.jsonl"
+    for size, (records, reports, spent_s, exhausted) in stood.items():
+        part.write_bytes(whole[:size])
+        again = opened(part)
+        assert [*map(settled, again.records)] == [*map(settled, records)]
+        assert again.reports == reports
+        assert again.spent_s == spent_s
+        assert again.exhausted == exhausted
+    assert len(stood) > 20
+    assert any(record.history for record in journal.records)
+
+
+def test_a_log_cut_anywhere_is_a_study_that_can_go_on(tmp_path, path):
+    journal = begun(path, trials=2)
+    journal.report(0, 1, metrics(0.5))
+    journal.end(0, Status.STOPPED)
+    whole = path.read_bytes()
+    part = tmp_path / "part.jsonl"
+    for size in range(0, len(whole), 11):  # every one: test_event_log.py
+        part.write_bytes(whole[:size])
+        again = opened(part)
+        number = len(again.records)
+        again.begin_session()
+        assert again.suggest("next", {}).number == number
+        again.close()
+        assert opened(part)[number].key == "next"
+
+
+@pytest.mark.parametrize("status", Status)
+def test_only_what_waits_or_runs_or_is_interrupted_has_not_ended(status):
+    not_ended = {"waiting", "running", "interrupted"}
+    assert status.ended == (str(status) not in not_ended)
 
 
 def test_equal_budget_leaves_out_the_stopped_the_diverged_and_the_failed():
@@ -129,6 +365,8 @@ def test_equal_budget_leaves_out_the_stopped_the_diverged_and_the_failed():
         record(3, [0.6, 0.5, 0.2]),
         record(4, [], Status.FAILED),
         record(5, [0.6, 0.5, 0.2]),
+        record(6, [0.6, 0.5, 0.0], Status.OOM),
+        record(7, [0.6, 0.5, 0.0], Status.FAILED),
     ]
     assert [r.number for r in equal_budget(records, "val_error")] == [3, 5, 0]
 

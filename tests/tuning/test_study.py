@@ -36,7 +36,11 @@ def runtime():
     import ray
 
     ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
     )
     yield
     ray.shutdown()
@@ -49,6 +53,14 @@ def places(folder):
         storage=str(folder / "studies"),
         tracking_uri=resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db"),
     )
+
+
+def run_here(study, target):
+    """Run a study in this process."""
+    from orthotune.search import _fingerprints
+    from orthotune.tuning.study import run_study
+
+    return run_study(study, target, _fingerprints(study))
 
 
 def runs_of(folder, name):
@@ -79,7 +91,7 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     process = command(tmp_path, "tiny.yaml", "--name", "again")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    (folder,) = (tmp_path / "studies" / "again").iterdir()
+    folder = tmp_path / "studies" / "again"
     assert f"Best configuration  {folder / 'best.yaml'}" in out
     assert "-m mlflow ui --port 5000 --backend-store-uri sqlite:///" in out
     assert "/runs?workflowType=machine_learning" in out
@@ -124,7 +136,7 @@ def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "Interrupted: running trials were stopped, everything is closed." in out
+    assert "Continue it" in out
     assert "Traceback" not in err
     _, parent, runs = runs_of(tmp_path, "tiny")
     assert parent.info.status == "KILLED"
@@ -136,8 +148,6 @@ def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
 def test_diverged_trials_are_results_and_the_best_is_finite(
     runtime, tiny_file, tmp_path
 ):
-    from orthotune.tuning.study import run_study
-
     tiny_file.write_text(
         "name: half\n"
         "search: {num_trials: 8, max_epochs: 2, searcher: random, seed: 0}\n"
@@ -147,7 +157,7 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
         "  regularizer.coeff: {type: categorical, choices: [1e-3, 1000]}\n"
         "  optimizer.lr: {type: float, low: 0.05, high: 0.1}\n"
     )
-    outcome = run_study(read_study(str(tiny_file)), places(tmp_path))
+    outcome = run_here(read_study(str(tiny_file)), places(tmp_path))
     by_coeff = {
         (record.fields["regularizer.coeff"], record.status)
         for record in outcome.records
@@ -155,7 +165,7 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
     assert (1000, Status.DIVERGED) in by_coeff
     assert (1e-3, Status.DIVERGED) not in by_coeff
     assert len(outcome.records) == 8
-    assert outcome.best[0].last("val_error") < 1
+    assert outcome.report.best[0].last("val_error") < 1
     _, parent, runs = runs_of(tmp_path, "half")
     assert parent.data.metrics["num_diverged"] >= 1
     for run in runs:
@@ -164,34 +174,67 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
         assert ("diverged" in run.data.tags) == diverged
 
 
-def test_a_study_whose_trials_all_fail_says_why(runtime, tiny_study, tmp_path):
+def test_a_study_whose_first_trials_fail_alike_stops_with_their_traceback(
+    runtime, tiny_file, tmp_path, monkeypatch
+):
     from orthotune.tuning import study as module
 
-    class Broken(module.OrthoTrainable):
-        def step(self):
+    class Broken(module.StudyTrainable):
+        def _advance(self):
             raise RuntimeError("the roof is on fire")
 
-    original, module.OrthoTrainable = module.OrthoTrainable, Broken
-    try:
-        outcome = module.run_study(tiny_study, places(tmp_path))
-    finally:
-        module.OrthoTrainable = original
-    assert not outcome.best
-    assert outcome.best_file is None
-    assert {record.status for record in outcome.records} == {Status.FAILED}
-    assert all("roof is on fire" in record.error for record in outcome.records)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "StudyTrainable", Broken)
+        study = read_study(str(tiny_file), {"search.num_trials": 12})
+        outcome = run_here(study, places(tmp_path))
+    assert not outcome.report.best
+    assert outcome.report.best_file is None
+    assert outcome.trace.strip().endswith("RuntimeError: the roof is on fire")
+    failed = [r for r in outcome.records if r.status == Status.FAILED]
+    assert 3 <= len(failed) < 12
+    assert all("roof is on fire" in record.error for record in failed)
     _, parent, runs = runs_of(tmp_path, "tiny")
-    assert parent.info.status == "FAILED"
-    assert {run.info.status for run in runs} == {"FAILED"}
-    assert all("roof is on fire" in run.data.tags["error"] for run in runs)
+    assert parent.info.status == "KILLED"
+    assert "RUNNING" not in {run.info.status for run in runs}
+    # Mended, the same command runs them again, and every trial is there once.
+    outcome = run_here(study, places(tmp_path))
+    assert [record.number for record in outcome.records] == list(range(12))
+    assert {r.status for r in outcome.records} <= {Status.FINISHED, Status.STOPPED}
+    _, parent, runs = runs_of(tmp_path, "tiny")
+    assert parent.info.status == "FINISHED"
+    assert len(runs) == 12
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+
+
+def test_one_broken_trial_does_not_end_a_study(
+    runtime, tiny_file, tmp_path, monkeypatch
+):
+    from orthotune.tuning import study as module
+
+    class SometimesBroken(module.StudyTrainable):
+        def _advance(self):
+            if self._task["number"] == 1:
+                raise RuntimeError("bad luck")
+            super()._advance()
+
+    monkeypatch.setattr(module, "StudyTrainable", SometimesBroken)
+    outcome = run_here(read_study(str(tiny_file)), places(tmp_path))
+    statuses = [record.status for record in outcome.records]
+    assert statuses[1] == Status.FAILED
+    assert statuses.count(Status.FAILED) == 1
+    assert len(statuses) == 4
+    assert outcome.trace is None
+    _, parent, runs = runs_of(tmp_path, "tiny")
+    assert parent.info.status == "FINISHED"
+    (failed,) = [run for run in runs if run.info.status == "FAILED"]
+    assert failed.data.tags["error"] == "RuntimeError: bad luck"
 
 
 def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_path):
     from orthotune.training.config import TrialConfig
-    from orthotune.tuning.study import run_study
 
     overrides = {"search.num_trials": 6, "search.scheduler": "none"}
-    outcome = run_study(read_study(str(tiny_file), overrides), places(tmp_path))
+    outcome = run_here(read_study(str(tiny_file), overrides), places(tmp_path))
     assert len(outcome.records) == 6  # on two actors
     for record in outcome.records:
         trial = Trial(TrialConfig.from_dict(record.fields))
@@ -231,14 +274,14 @@ def test_a_cluster_that_is_not_there_is_refused(tiny_file, tmp_path):
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "foo", "host:port"])
 def test_an_address_that_is_none_is_refused(address, monkeypatch):
-    from orthotune.tuning import study as module
+    from orthotune.tuning import runtime as module
 
     with pytest.raises(StudyError, match=r"must be HOST:PORT or auto.*ray job submit"):
         module._check_address(address)
 
 
 def test_a_trial_this_machine_cannot_hold_is_refused(runtime, tiny_file):
-    from orthotune.tuning import study as module
+    from orthotune.tuning import runtime as module
 
     for key, asked in (("cpus", 64), ("gpus", 1)):
         study = read_study(str(tiny_file), {f"resources.{key}": asked})
@@ -250,23 +293,23 @@ def test_a_trial_this_machine_cannot_hold_is_refused(runtime, tiny_file):
 
 
 def test_a_storage_that_cannot_be_opened_is_refused(tiny_study, tmp_path):
-    from orthotune.tuning.study import Places, run_study
+    from orthotune.tuning.study import Places
 
     target = Places(storage="foo://bar", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(StudyError, match="--storage must be a folder or a URI"):
-        run_study(tiny_study, target)
+        run_here(tiny_study, target)
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
 
 def test_a_storage_that_is_a_file_is_refused(tiny_study, tmp_path):
-    from orthotune.tuning.study import Places, run_study
+    from orthotune.tuning.study import Places
 
     target = Places(
         storage=str(tmp_path / "tiny.yaml"),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
     )
     with pytest.raises(StudyError, match=r"--storage must be a folder .*tiny\.yaml is"):
-        run_study(tiny_study, target)
+        run_here(tiny_study, target)
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
 

@@ -1,8 +1,21 @@
-"""Tracking into a real SQLite store, read back by MLflow's own client."""
+"""Tracking into a real SQLite store, read back by MLflow's own client.
 
+What the store must hold is told by the study's journal, an event log on disk as in a
+real study; a later session reads it again.
+"""
+
+import contextlib
 import http.server
+import itertools
+import os
 import shlex
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from mlflow import MlflowClient
@@ -11,13 +24,22 @@ from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS
 from orthotune.tuning import tracking
-from orthotune.tuning.journal import Status
-from orthotune.tuning.tracking import Tracker, check_store, resolve_tracking_uri
-from tests.tuning.records import record
+from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.journal import Journal, Status
+from orthotune.tuning.tracking import (
+    Summary,
+    Tracker,
+    check_store,
+    resolve_tracking_uri,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
 )
+
+NUM_EPOCHS = 3
+PARAMS = {"search.num_trials": 5, "space.optimizer.lr": "log 0.001 to 1"}
+TAGS = {"host": "here", "seed": "3", "mlflow.source.git.commit": "abc"}
 
 
 @pytest.fixture(scope="module")
@@ -26,162 +48,745 @@ def uri(tmp_path_factory):
     return resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db")
 
 
-def track(tracker, trial):
-    """Tell a tracker of a record's life from start to end."""
-    status, history = trial.status, dict(trial.history)
-    trial.status = Status.RUNNING
-    tracker.on_start(trial)
-    for epoch in history:
-        tracker.on_epoch(trial, epoch)
-    trial.status = status
-    if status != Status.RUNNING:
-        tracker.on_end(trial)
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01,))
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 0.3)
 
 
-def finish(tracker, status="FINISHED", artifacts=()):
-    tracker.finish(
-        status=status, metrics={"val_error": 0.25}, tags={}, artifacts=artifacts
-    )
+class Session:
+    """One session of a study: its journal, as it was left, and a tracker of it."""
+
+    def __init__(self, folder, uri, name, study_id="first", params=PARAMS):
+        folder.mkdir(exist_ok=True)
+        self.journal = Journal(EventLog(folder / "record.jsonl"), NUM_EPOCHS)
+        self.tracker = Tracker(
+            uri=uri,
+            name=name,
+            study_id=study_id,
+            metric="val_error",
+            params=params,
+            tags=TAGS,
+        )
+
+    def start(self, *, in_step=False):
+        observer = InStep(self.tracker) if in_step else self.tracker
+        self.tracker.start(self.journal.records)
+        if in_step:
+            observer.settle()
+        self.journal.observers = [observer]
+        self.journal.begin_session()
+        return self
+
+    def finish(self, status="FINISHED", metrics=None, artifacts=()):
+        self.journal.suspend()
+        self.journal.close()
+        summary = Summary(
+            status=status,
+            metrics={"val_error": 0.25} if metrics is None else metrics,
+            tags={"mlflow.note.content": "a table"},
+            artifacts=artifacts,
+        )
+        self.tracker.finish(summary)
+
+    def die(self):
+        """As if killed: nothing more is written, to the log or to MLflow."""
+        self.journal.close()
+        wait_for(lambda: not self.tracker._thread.is_alive())
+
+    def suggest(self, **fields):
+        number = len(self.journal.records)
+        fields = {"optimizer.lr": 0.01 * (number + 1), **fields}
+        return self.journal.suggest(f"key{number}", fields).number
+
+    def report(self, number, error, diverged=0.0):
+        """The next epoch of a trial; every metric has a value of its own."""
+        epoch = self.journal[number].epoch + 1
+        metrics = {name: k + epoch / 16 for k, name in enumerate(METRICS)}
+        metrics |= {"val_error": error, "diverged": diverged}
+        self.journal.report(number, epoch, metrics)
+
+    def play(self, errors, status=Status.FINISHED, **fields):
+        """A whole trial, or what there is of one that is not over."""
+        number = self.suggest(**fields)
+        self.journal.start(number)
+        for epoch, error in enumerate(errors, 1):
+            last = epoch == len(errors)
+            self.report(number, error, float(last and status == Status.DIVERGED))
+        if status.ended:
+            error = "ValueError: broken" if status == Status.FAILED else None
+            self.journal.end(number, status, error)
+        return number
 
 
-def runs(uri, experiment_id):
+def wait_for(condition, limit_s=30):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
+
+
+def runs(uri, name):
+    """Every run of an experiment, by its own name; no name twice."""
     client = MlflowClient(tracking_uri=uri)
-    return {run.info.run_name: run for run in client.search_runs([experiment_id])}
+    experiment = client.get_experiment_by_name(name)
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    by_name = {run.info.run_name: run for run in found}
+    assert len(by_name) == len(found), sorted(run.info.run_name for run in found)
+    return by_name
+
+
+def history(uri, run):
+    """Every point of every metric, by the database: `{name: [(step, value)]}`."""
+    query = "select key, step, value from metrics where run_uuid = ? order by 1, 2"
+    with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as file:
+        rows = file.execute(query, [run.info.run_id]).fetchall()
+    return {
+        name: [row[1:] for row in points]
+        for name, points in itertools.groupby(rows, lambda row: row[0])
+    }
 
 
 ENDS = {
     Status.FINISHED: "FINISHED",
     Status.STOPPED: "KILLED",
-    Status.INTERRUPTED: "KILLED",
     Status.DIVERGED: "FAILED",
     Status.FAILED: "FAILED",
+    Status.OOM: "FAILED",
+    Status.INTERRUPTED: "KILLED",
 }
 
 
+def assert_mirrors(uri, name, journal, status="FINISHED", params=PARAMS):
+    """One parent, one run a trial, everything of each exactly once."""
+    found = runs(uri, name)
+    parent = found.pop(name)
+    assert parent.info.status == status
+    assert parent.data.params == {key: str(value) for key, value in params.items()}
+    assert parent.data.metrics["val_error"] == 0.25
+    assert TAGS.items() <= parent.data.tags.items()
+    points = history(uri, parent)
+    assert len(points["val_error"]) == 1
+    for record in journal.records:
+        run = found.pop(f"trial-{record.number:04d}")
+        assert run.info.status == ENDS[record.status], record
+        assert run.data.tags["orthotune.status"] == record.status
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        fields = TrialConfig.from_dict(record.fields).to_dict()
+        assert run.data.params == {key: str(value) for key, value in fields.items()}
+        assert history(uri, run) == {
+            name: [(n, record.history[n][name]) for n in sorted(record.history)]
+            for name in METRICS
+            if record.history
+        }
+        if record.status.ended:
+            assert run.info.end_time == record.ended_ms
+    assert not found
+    finished = [r for r in journal.records if r.status == Status.FINISHED]
+    best, expected = 1.0, []
+    for record in sorted(finished, key=lambda r: (r.ended_ms, r.number)):
+        best = min(best, record.history[NUM_EPOCHS]["val_error"])
+        expected.append((record.number, best))
+    assert points.get("best_val_error", []) == sorted(expected)
+
+
+# A session that nothing happens to
+
+
 def test_a_study_is_a_parent_run_with_a_child_per_trial(uri, tmp_path):
-    tracker = Tracker(uri=uri, name="whole", metric="val_error")
-    tracker.start({"search.num_trials": 5}, {"host": "here", "seed": "3"})
+    session = Session(tmp_path, uri, "whole").start()
     for number, status in enumerate(ENDS):
-        errors = [] if status == Status.FAILED else [0.5, 0.25 + number / 100]
-        track(tracker, record(number, errors, status, seed=7))
+        errors = [] if status == Status.FAILED else [0.5, 0.4, 0.25 + number / 128]
+        session.play(errors, status, seed=7)
     note = tmp_path / "note.txt"
     note.write_text("kept")
-    finish(tracker, artifacts=[note])
-    found = runs(uri, tracker.experiment_id)
+    session.finish(artifacts=[note])
+    assert session.tracker.complete
+    assert_mirrors(uri, "whole", session.journal)
+    found = runs(uri, "whole")
     parent = found.pop("whole")
-    assert parent.info.status == "FINISHED"
-    assert parent.data.params == {"search.num_trials": "5"}
-    assert parent.data.tags["host"] == "here"
     assert parent.data.metrics == {"val_error": 0.25, "best_val_error": 0.25}
+    assert parent.data.tags["mlflow.note.content"] == "a table"
     client = MlflowClient(tracking_uri=uri)
     (artifact,) = client.list_artifacts(parent.info.run_id)
     assert artifact.path == "note.txt"
-    for number, (status, expected) in enumerate(ENDS.items()):
-        run = found.pop(f"trial-{number:04d}")
-        assert run.info.status == expected, status
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.tags["orthotune.status"] == status
+    for number, status in enumerate(ENDS):
+        run = found[f"trial-{number:04d}"]
         assert run.data.tags["seed"] == "7"
+        assert run.data.tags["host"] == "here"
+        assert run.data.tags["mlflow.source.git.commit"] == "abc"
         assert ("diverged" in run.data.tags) == (status == Status.DIVERGED)
+        assert ("oom" in run.data.tags) == (status == Status.OOM)
         assert ("error" in run.data.tags) == (status == Status.FAILED)
-        names = set(TrialConfig().to_dict())
-        assert set(run.data.params) == names
         assert run.data.params["optimizer.lr"] == str(0.01 * (number + 1))
-    assert not found
 
 
-def test_metrics_are_written_once_per_epoch_and_only_the_known_ones(uri):
-    tracker = Tracker(uri=uri, name="metrics", metric="val_error")
-    tracker.start({}, {})
-    track(tracker, record(0, [0.5, 0.4, 0.3]))
-    finish(tracker)
-    run = runs(uri, tracker.experiment_id)["trial-0000"]
+def test_metrics_are_written_once_per_epoch_and_only_the_known_ones(uri, tmp_path):
+    session = Session(tmp_path, uri, "metrics").start()
+    session.play([0.5, 0.4, 0.3])
+    session.finish()
+    run = runs(uri, "metrics")["trial-0000"]
     assert set(run.data.metrics) == set(METRICS)
-    client = MlflowClient(tracking_uri=uri)
-    history = client.get_metric_history(run.info.run_id, "val_error")
-    assert [(metric.step, metric.value) for metric in history] == [
-        (1, 0.5),
-        (2, 0.4),
-        (3, 0.3),
-    ]
+    assert history(uri, run)["val_error"] == [(1, 0.5), (2, 0.4), (3, 0.3)]
+    times = MlflowClient(tracking_uri=uri).get_metric_history(
+        run.info.run_id, "val_error"
+    )
+    reported = session.journal[0].reported_ms
+    assert {point.step: point.timestamp for point in times} == reported
+    assert run.info.start_time == session.journal[0].started_ms
 
 
-def test_a_second_study_of_the_name_joins_the_experiment(uri):
+def test_more_metrics_and_params_than_a_call_takes_are_written_whole(uri, tmp_path):
+    params = {f"space.{k}": k for k in range(250)}
+    session = Session(tmp_path, uri, "many", params=params)
+    session.play([1 / k for k in range(1, 251)], Status.STOPPED)
+    session.start()  # all at once
+    session.finish()
+    assert_mirrors(uri, "many", session.journal, params=params)
+
+
+def test_a_second_study_of_the_name_joins_the_experiment(uri, tmp_path):
     ids = []
-    for _ in range(2):
-        tracker = Tracker(uri=uri, name="again", metric="val_error")
-        tracker.start({}, {})
-        finish(tracker)
-        ids.append(tracker.experiment_id)
+    for study_id in ("first", "second"):
+        session = Session(tmp_path / study_id, uri, "again", study_id).start()
+        session.play([0.5])
+        session.finish()
+        ids.append(session.tracker.experiment_id)
     assert ids[0] == ids[1]
-    client = MlflowClient(tracking_uri=uri)
-    statuses = [run.info.status for run in client.search_runs([ids[0]])]
-    assert statuses == ["FINISHED"] * 2
+    found = MlflowClient(tracking_uri=uri).search_runs([ids[0]])
+    assert sorted(run.info.status for run in found) == ["FINISHED"] * 4
+    assert {run.data.tags["orthotune.study_id"] for run in found} == {"first", "second"}
 
 
-def test_a_deleted_experiment_is_refused(uri):
+def test_a_deleted_experiment_is_refused(uri, tmp_path):
     client = MlflowClient(tracking_uri=uri)
     client.delete_experiment(client.create_experiment("gone"))
+    session = Session(tmp_path, uri, "gone")
     with pytest.raises(StudyError, match="deleted MLflow experiment, but gone"):
-        Tracker(uri=uri, name="gone", metric="val_error")
+        session.tracker.connect()
+
+
+def test_a_store_that_cannot_be_opened_is_refused_before_the_study(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database, " * 100)
+    session = Session(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", "damaged")
+    with pytest.raises(StudyError, match=r"can be written to, but sqlite:.* says: "):
+        session.tracker.connect()
+
+
+def test_a_study_that_is_connected_first_makes_one_parent(uri, tmp_path):
+    session = Session(tmp_path, uri, "connected")
+    session.tracker.connect()
+    assert runs(uri, "connected")["connected"].info.status == "RUNNING"
+    session.start().play([0.5, 0.4, 0.3])
+    session.finish()
+    assert_mirrors(uri, "connected", session.journal)
+
+
+def test_observers_do_not_wait_for_the_store(uri, tmp_path):
+    session = Session(tmp_path, uri, "slow")
+    gate = threading.Event()
+    real = session.tracker._client
+
+    class Slow:
+        def __getattr__(self, name):
+            assert gate.wait(30)
+            return getattr(real, name)
+
+    session.tracker._client = Slow()
+    session.start()
+    session.play([0.5, 0.4, 0.3])  # returns though nothing can be written
+    gate.set()
+    session.finish()
+    assert_mirrors(uri, "slow", session.journal)
+
+
+# A store that fails
+
+
+class Store:
+    """A client of the store in which every call can be made to fail."""
+
+    def __init__(self, tracker):
+        self.real, tracker._client = tracker._client, self
+        self.calls = 0
+        self.down = False
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            self.calls += 1
+            return self.call(lambda: getattr(self.real, name)(*args, **kwargs))
+
+        return call
+
+    def call(self, call):
+        if self.down:
+            raise OSError("the disk is gone")
+        return call()
+
+
+class Dying(Store):
+    """The process dies after so many calls: its writer ends without another one."""
+
+    def __init__(self, tracker, left):
+        super().__init__(tracker)
+        self.left = left
+        self.tracker = tracker
+
+    def call(self, call):
+        if self.calls > self.left:
+            self.tracker._given_up.set()
+            raise OSError("dead")
+        return call()
+
+
+class Refusing(Store):
+    """One call fails."""
+
+    def __init__(self, tracker, failing):
+        super().__init__(tracker)
+        self.failing = failing
+
+    def call(self, call):
+        if self.calls == self.failing:
+            raise OSError("busy")
+        return call()
+
+
+class Deaf(Refusing):
+    """One call is carried out, but its answer is lost."""
+
+    def call(self, call):
+        result = call()
+        return super().call(lambda: result)
+
+
+class InStep:
+    """Tells a tracker one thing at a time, and waits until it has done with it."""
+
+    class Watched(threading.Condition):
+        def wait(self, timeout=None):
+            if timeout is None:
+                self.idle.set()
+            return super().wait(timeout)
+
+    def __init__(self, tracker):
+        self.tracker = tracker
+        self.changed = tracker._changed = self.Watched()
+        self.changed.idle = threading.Event()
+
+    def __getattr__(self, name):
+        def tell(*args):
+            self.changed.idle.clear()
+            getattr(self.tracker, name)(*args)
+            self.settle()
+
+        return tell
+
+    def settle(self):
+        thread = self.tracker._thread
+        wait_for(lambda: self.changed.idle.is_set() or not thread.is_alive())
+
+
+def first_session(session, in_step):
+    """Trials that end in every way, and one that runs when the session is killed."""
+    session.start(in_step=in_step)
+    session.play([0.5, 0.4, 0.375])
+    session.play([0.5, 1.0], Status.DIVERGED)
+    session.play([], Status.FAILED)
+    session.play([0.9], Status.STOPPED)
+    session.play([0.5, 0.25], Status.RUNNING)
+    session.suggest()
+
+
+def second_session(session, in_step=False):
+    """The running one goes on and ends, the one suggested starts."""
+    session.start(in_step=in_step)
+    session.journal.start(4)
+    session.report(4, 0.125)
+    session.journal.end(4, Status.FINISHED)
+    session.journal.start(5)
+    session.report(5, 0.75)
+    session.journal.end(5, Status.STOPPED)
+    session.play([0.5, 0.375, 0.25])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_step", [True, False])
+def test_a_session_killed_at_any_call_is_made_good_by_the_next(uri, tmp_path, in_step):
+    for left in itertools.count():
+        name = f"killed-{in_step}-{left}"
+        first = Session(tmp_path / name, uri, name)
+        store = Dying(first.tracker, left)
+        first_session(first, in_step)
+        first.tracker.finish(
+            Summary(status="KILLED", metrics={}, tags={}, artifacts=[])
+        )
+        first.die()
+        second = Session(tmp_path / name, uri, name)
+        second_session(second)
+        second.finish()
+        assert second.tracker.complete, second.tracker.first_error
+        assert_mirrors(uri, name, second.journal)
+        if store.calls <= left:
+            break
+    assert left > 10
+
+
+@pytest.mark.slow
+def test_a_later_session_killed_at_any_call_is_made_good_too(uri, tmp_path):
+    for left in itertools.count():
+        name = f"again-{left}"
+        first = Session(tmp_path / name, uri, name)
+        first_session(first, in_step=False)
+        first.finish("KILLED", metrics={})
+        second = Session(tmp_path / name, uri, name)
+        store = Dying(second.tracker, left)
+        second_session(second, in_step=True)
+        second.finish()
+        second.die()
+        third = Session(tmp_path / name, uri, name).start()
+        third.finish()
+        assert third.tracker.complete, third.tracker.first_error
+        assert_mirrors(uri, name, third.journal)
+        if store.calls <= left:
+            break
+    assert left > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Refusing, Deaf])
+def test_any_one_call_may_fail_or_lose_its_answer(uri, tmp_path, kind, capsys):
+    for failing in itertools.count(1):
+        name = f"{kind.__name__}-{failing}"
+        first = Session(tmp_path / name, uri, name)
+        store = kind(first.tracker, failing)
+        first_session(first, in_step=True)
+        first.journal.end(4, Status.STOPPED)
+        first.journal.start(5)
+        first.finish()
+        assert first.tracker.complete
+        assert_mirrors(uri, name, first.journal)
+        if store.calls < failing:
+            break
+        assert first.tracker.first_error == "busy"
+        assert capsys.readouterr().err.count("warning: MLflow") == 1
+    assert failing > 10
+    assert first.tracker.first_error is None
 
 
 def test_a_store_that_fails_costs_one_warning_and_never_the_study(
-    uri, monkeypatch, capsys
+    uri, tmp_path, capsys
 ):
-    monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01,))
-    tracker = Tracker(uri=uri, name="failing", metric="val_error")
-    tracker.start({}, {})
-
-    def broken(*args, **kwargs):
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(tracker._client, "log_batch", broken)
-    for number in range(3):
-        track(tracker, record(number, [0.5, 0.4]))
-    finish(tracker)
-    assert tracker.first_error == "the disk is gone"
-    assert capsys.readouterr().err.count("warning: MLflow") == 1
-    statuses = {run.info.status for run in runs(uri, tracker.experiment_id).values()}
-    assert "RUNNING" not in statuses
-
-
-def test_a_passing_fault_loses_nothing(uri, monkeypatch):
-    monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01, 0.01))
-    tracker = Tracker(uri=uri, name="passing", metric="val_error")
-    tracker.start({}, {})
-    real, calls = tracker._client.log_batch, []
-
-    def flaky(*args, **kwargs):
-        calls.append(args)
-        if len(calls) % 2:
-            raise OSError("busy")
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(tracker._client, "log_batch", flaky)
-    track(tracker, record(0, [0.5, 0.4]))
-    finish(tracker)
-    assert tracker.first_error is None
-    client = MlflowClient(tracking_uri=uri)
-    run = runs(uri, tracker.experiment_id)["trial-0000"]
-    assert len(client.get_metric_history(run.info.run_id, "val_error")) == 2
+    session = Session(tmp_path, uri, "failing")
+    session.tracker.connect()
+    store = Store(session.tracker)
+    store.down = True
+    session.start()
+    for _ in range(3):
+        session.play([0.5, 0.4, 0.3])
+    start = time.monotonic()
+    session.finish()
+    assert time.monotonic() - start < 5
+    assert store.calls > 3  # it has tried again
+    assert not session.tracker.complete
+    assert session.tracker.first_error == "the disk is gone"
+    assert capsys.readouterr().err == (
+        f"orthotune: warning: MLflow at {uri} fails (the disk is gone); training goes "
+        "on, and what it misses is written when it answers.\n"
+    )
+    later = Session(tmp_path, uri, "failing").start()  # with nothing left to run
+    later.finish()
+    assert later.tracker.complete
+    assert_mirrors(uri, "failing", later.journal)
 
 
-def test_observers_do_not_wait_for_the_store(uri, monkeypatch):
-    tracker = Tracker(uri=uri, name="slow", metric="val_error")
-    tracker.start({}, {})
-    gate = threading.Event()
-    real = tracker._client.create_run
+def test_a_store_that_is_down_for_a_while_gets_everything(uri, tmp_path, capsys):
+    session = Session(tmp_path, uri, "while")
+    store = Store(session.tracker)
+    session.start(in_step=True)
+    session.play([0.5, 0.4, 0.3])
+    number = session.play([0.5], Status.RUNNING)
+    session.journal.observers = [session.tracker]
+    store.down = True
+    session.report(number, 0.4)
+    session.report(number, 0.25)
+    session.journal.end(number, Status.FINISHED)
+    session.play([0.5, 0.375, 0.3125])
+    calls = store.calls
+    wait_for(lambda: store.calls > calls + 3)
+    store.down = False
+    session.play([0.5], Status.STOPPED)
+    session.finish()
+    assert session.tracker.complete
+    assert_mirrors(uri, "while", session.journal)
+    assert capsys.readouterr().err.count("\n") == 1
 
-    def slow(*args, **kwargs):
-        assert gate.wait(30)
-        return real(*args, **kwargs)
 
-    monkeypatch.setattr(tracker._client, "create_run", slow)
-    track(tracker, record(0, [0.5] * 50))  # returns though nothing can be written
-    gate.set()
-    finish(tracker)
-    assert runs(uri, tracker.experiment_id)["trial-0000"].info.status == "FINISHED"
+def test_the_end_of_a_session_does_not_wait_for_the_next_attempt(
+    uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tracking, "RETRY_WAITS_S", (60.0,))
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 20.0)
+    session = Session(tmp_path, uri, "waiting")
+    store = Store(session.tracker)
+    store.down = True
+    session.start()
+    session.play([0.5, 0.4, 0.3])
+    wait_for(lambda: session.tracker._failing)
+    store.down = False  # it is back, but not asked before a minute has passed
+    start = time.monotonic()
+    session.finish()
+    assert time.monotonic() - start < 15
+    assert session.tracker.complete
+    assert_mirrors(uri, "waiting", session.journal)
+
+
+def held(tracker):
+    """Items in all containers of a tracker, but for the journal's own records."""
+
+    def items(value):
+        if isinstance(value, dict):
+            return len(value) + sum(map(items, value.values()))
+        if isinstance(value, (list, set, tuple)):
+            return len(value) + sum(map(items, value))
+        return items(vars(value)) if isinstance(value, tracking._Run) else 0
+
+    return sum(items(v) for name, v in vars(tracker).items() if name != "_records")
+
+
+def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path):
+    session = Session(tmp_path, uri, "memory")
+    Store(session.tracker).down = True
+    session.start()
+    numbers = [session.play([0.5], Status.RUNNING) for _ in range(3)]
+    before = held(session.tracker)
+    records = [session.journal[number] for number in numbers]
+    for epoch in range(2, 2002):
+        for record in records:
+            record.reported_ms[epoch] = record.reported_ms[1]
+            record.history[epoch] = record.history[1]
+            session.tracker.on_epoch(record, epoch)
+    assert held(session.tracker) == before
+    wait_for(lambda: list(session.tracker._dirty) == numbers)
+    assert session.tracker._records.keys() == set(numbers)
+    session.finish()
+
+
+# A later session
+
+
+def test_a_later_session_opens_an_interrupted_run_again(uri, tmp_path):
+    first = Session(tmp_path, uri, "reopened").start()
+    first.play([0.5], Status.RUNNING)
+    first.finish("KILLED", metrics={})
+    before = runs(uri, "reopened")
+    assert before["reopened"].info.status == "KILLED"
+    assert before["trial-0000"].info.status == "KILLED"
+    assert before["trial-0000"].data.tags["orthotune.status"] == "interrupted"
+
+    second = Session(tmp_path, uri, "reopened").start(in_step=True)
+    second.journal.start(0)
+    now = runs(uri, "reopened")
+    assert now["reopened"].info.status == "RUNNING"
+    assert now["trial-0000"].info.status == "RUNNING"
+    assert now["trial-0000"].data.tags["orthotune.status"] == "running"
+    second.report(0, 0.375)
+    second.report(0, 0.25)
+    second.journal.end(0, Status.FINISHED)
+    second.finish()
+    assert_mirrors(uri, "reopened", second.journal)
+    after = runs(uri, "reopened")
+    for name in before:
+        assert after[name].info.run_id == before[name].info.run_id
+        assert after[name].info.start_time == before[name].info.start_time
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Status.RUNNING, Status.STOPPED),  # both were KILLED to MLflow
+        (Status.FAILED, Status.OOM),  # both FAILED
+        (Status.FAILED, Status.FAILED),  # and of another error
+        (Status.FAILED, Status.DIVERGED),
+    ],
+)
+def test_what_a_session_without_a_store_did_is_seen_by_the_next(
+    uri, tmp_path, before, after
+):
+    name = f"unseen-{before}-{after}"
+    first = Session(tmp_path, uri, name).start()
+    first.play([0.5], before)
+    first.finish("KILLED", metrics={})
+
+    second = Session(tmp_path, uri, name)
+    Store(second.tracker).down = True
+    second.start()
+    if before.ended:
+        second.journal.reopen(0)
+    second.journal.start(0)
+    second.report(0, 0.4, float(after == Status.DIVERGED))
+    time.sleep(0.002)  # the end of another millisecond
+    second.journal.end(0, after, "ValueError: other" if after == "failed" else None)
+    second.finish()
+    assert not second.tracker.complete
+
+    third = Session(tmp_path, uri, name).start()
+    third.finish()
+    assert third.tracker.complete
+    assert_mirrors(uri, name, third.journal)
+    if after == Status.FAILED:
+        run = runs(uri, name)["trial-0000"]
+        assert run.data.tags["error"] == "ValueError: other"
+
+
+def test_a_study_that_was_made_longer_without_a_store_is_closed_anew(uri, tmp_path):
+    first = Session(tmp_path, uri, "longer").start()
+    first.play([0.5, 0.4, 0.375])
+    first.finish(metrics={"num_finished": 1.0})
+    second = Session(tmp_path, uri, "longer")
+    Store(second.tracker).down = True
+    second.start().play([0.5, 0.4, 0.25])
+    second.finish(metrics={"num_finished": 2.0})
+    third = Session(tmp_path, uri, "longer").start()
+    third.finish(metrics={"num_finished": 2.0, "val_error": 0.25})
+    assert_mirrors(uri, "longer", third.journal)
+    assert runs(uri, "longer")["longer"].data.metrics["num_finished"] == 2
+
+
+def test_a_session_that_finds_nothing_to_do_changes_nothing(uri, tmp_path):
+    first = Session(tmp_path, uri, "same").start()
+    first.play([0.5, 0.4, 0.375])
+    first.play([0.9], Status.STOPPED)
+    first.finish()
+    before = {name: run.to_dictionary() for name, run in runs(uri, "same").items()}
+    time.sleep(0.002)
+    second = Session(tmp_path, uri, "same").start()
+    second.finish()
+    assert second.tracker.complete
+    after = {name: run.to_dictionary() for name, run in runs(uri, "same").items()}
+    assert after == before
+    assert_mirrors(uri, "same", second.journal)
+
+
+def test_a_run_of_no_trial_is_closed(uri, tmp_path):
+    first = Session(tmp_path, uri, "orphans").start(in_step=True)
+    first.play([0.5, 0.4, 0.3])
+    first.play([0.5], Status.RUNNING)
+    assert runs(uri, "orphans")["trial-0001"].info.status == "RUNNING"
+    # Another record, as after a power cut: it does not know of the second trial.
+    second = Session(tmp_path / "other", uri, "orphans").start()
+    second.play([0.5, 0.4, 0.3])
+    second.finish()
+    orphan = runs(uri, "orphans")["trial-0001"]
+    assert orphan.info.status == "KILLED"
+    assert orphan.data.tags["orthotune.status"] == "orphan"
+    assert runs(uri, "orphans")["trial-0000"].info.status == "FINISHED"
+    first.finish()
+
+
+def test_a_trial_whose_start_was_not_recorded_keeps_its_run(uri, tmp_path):
+    first = Session(tmp_path, uri, "unstarted").start(in_step=True)
+    first.play([0.5, 0.4, 0.375])
+    number = first.suggest()
+    lines = (tmp_path / "record.jsonl").read_bytes()
+    first.journal.start(number)
+    first.journal.close()
+    assert runs(uri, "unstarted")["trial-0001"].info.status == "RUNNING"
+    (tmp_path / "record.jsonl").write_bytes(lines)  # a power cut: the disk forgot
+    second = Session(tmp_path, uri, "unstarted").start(in_step=True)
+    second.journal.start(number)
+    for error in (0.5, 0.4, 0.3):
+        second.report(number, error)
+    second.journal.end(number, Status.FINISHED)
+    second.finish()
+    assert_mirrors(uri, "unstarted", second.journal)
+
+
+# A server
+
+
+class Server:
+    """A real `mlflow server` on a file, in a process group of its own."""
+
+    def __init__(self, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder = folder
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.file = f"sqlite:///{folder}/mlflow.db"
+        self.process = None
+
+    def start(self):
+        words = f"-m mlflow server --host 127.0.0.1 --port {self.port} --workers 1"
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *words.split(), "--backend-store-uri", self.file],
+                cwd=self.folder,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for(self.answers, limit_s=120)
+
+    def answers(self):
+        assert self.process.poll() is None, (self.folder / "server.log").read_text()
+        try:
+            check_store(self.uri)
+        except StudyError:
+            return False
+        return True
+
+    def kill(self):
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_the_middle_misses_nothing(
+    server, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 10.0)
+    server.start()
+    session = Session(tmp_path / "study", server.uri, "server")
+    session.tracker.connect()
+    session.start()
+    for number in range(30):
+        session.play([0.5, 0.4, 0.3 + number / 1024])
+        if number == 9:
+            wait_for(lambda: len(runs(server.file, "server")) > 5)
+            server.kill()  # in the middle of whatever it did
+            wait_for(lambda: session.tracker._failing)
+    number = session.play([0.75, 0.5], Status.RUNNING)
+    server.start()
+    session.report(number, 0.25)
+    session.journal.end(number, Status.FINISHED)
+    note = tmp_path / "note.txt"
+    note.write_text("kept")
+    session.finish(artifacts=[note])
+    assert session.tracker.complete
+    (artifact,) = session.tracker._client.list_artifacts(
+        runs(server.uri, "server")["server"].info.run_id
+    )
+    assert artifact.path == "note.txt"
+    server.kill()
+    assert_mirrors(server.file, "server", session.journal)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == err.count("orthotune: warning: MLflow at") == 1
+
+
+# What the user says and is told
 
 
 @pytest.mark.parametrize(
@@ -229,12 +834,15 @@ def test_a_server_that_answers_passes():
         server.server_close()
 
 
-def test_the_address_of_the_runs_table_names_the_workspace(uri):
-    tracker = Tracker(uri=uri, name="address", metric="val_error")
-    tracker.start({}, {})
-    finish(tracker)
-    assert tracker.ui_address().endswith(
-        f"/#/experiments/{tracker.experiment_id}/runs?workflowType=machine_learning"
+def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
+    session = Session(tmp_path, uri, "address")
+    assert session.tracker.ui_address() == "http://127.0.0.1:5000"
+    session.start()
+    session.finish()
+    tracker = session.tracker
+    assert tracker.ui_address() == (
+        f"http://127.0.0.1:5000/#/experiments/{tracker.experiment_id}"
+        "/runs?workflowType=machine_learning"
     )
     words = shlex.split(tracker.ui_command())
     assert words[1:-1] == "-m mlflow ui --port 5000 --backend-store-uri".split()
@@ -244,23 +852,3 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri):
 def test_a_password_is_not_printed():
     shown = tracking._without_password("postgresql://me:secret@host/db")
     assert shown == "postgresql://me:PASSWORD@host/db"
-
-
-def test_a_run_whose_end_could_not_be_written_is_closed_at_the_end(uri, monkeypatch):
-    monkeypatch.setattr(tracking, "RETRY_WAITS_S", ())
-    tracker = Tracker(uri=uri, name="leftover", metric="val_error")
-    tracker.start({}, {})
-    real, calls = tracker._client.set_terminated, []
-
-    def broken_once(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 1:
-            raise OSError("busy")
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(tracker._client, "set_terminated", broken_once)
-    track(tracker, record(0, [0.5, 0.4]))
-    finish(tracker)
-    found = runs(uri, tracker.experiment_id)
-    assert found["trial-0000"].info.status == "KILLED"
-    assert found["leftover"].info.status == "FINISHED"

@@ -1,0 +1,94 @@
+"""Ray's callbacks, translated for the journal."""
+
+import sys
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.tuning.journal import Journal, Status
+from orthotune.tuning.stopper import StudyStopper
+from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, UNSAVED, number_of
+
+
+class JournalCallback(Callback):
+    """Writes what Ray reports into a journal; ends the study if that is impossible.
+
+    Args:
+        journal: The journal.
+        stopper: Told when the journal cannot be written, and of every failed trial.
+    """
+
+    def __init__(self, journal: Journal, stopper: StudyStopper) -> None:
+        self._journal = journal
+        self._stopper = stopper
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray writes its callbacks to disk, the journal is there already."""
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """Ray has started, or started again, a trial."""
+        with self._stopper.on_error(StudyError):
+            self._journal.start(number_of(trial.config))
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        """A trial has reported an epoch, or why it cannot."""
+        with self._stopper.on_error(StudyError):
+            if "epoch" in result:
+                number = number_of(trial.config)
+                self._journal.report(number, int(result["epoch"]), result)
+            if UNSAVED in result:
+                raise StudyStoppedError(
+                    f"The folder of checkpoints must be writable, but "
+                    f"{result[UNSAVED]}. What is done is kept; the same command "
+                    "continues once there is room."
+                )
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """A trial has ended."""
+        number, result = number_of(trial.config), trial.last_result or {}
+        with self._stopper.on_error(StudyError):
+            if ERROR in result:
+                self._fail(number, result[ERROR])
+            elif OUT_OF_MEMORY in result:
+                self._journal.end(number, Status.OOM, result[OUT_OF_MEMORY])
+            else:
+                self._journal.end(number, self._journal.natural_end(number))
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """A trial's worker, or its node, has died; Ray starts it again."""
+        sys.stderr.write(
+            f"orthotune: the worker of trial {number_of(trial.config)} died; the trial "
+            "goes on from its last checkpoint.\n"
+        )
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """A trial's worker has died once too often."""
+        with self._stopper.on_error(StudyError):
+            self._journal.end(
+                number_of(trial.config),
+                Status.FAILED,
+                "its worker died again and again (see the node's logs)",
+            )
+
+    def _fail(self, number: int, trace: str) -> None:
+        lines = trace.strip().splitlines() or ["unknown error"]
+        self._journal.end(number, Status.FAILED, lines[-1].strip())
+        self._stopper.on_failed(self._journal, trace)

@@ -1,0 +1,104 @@
+"""The scheduler of a study, brought to where an earlier session left it.
+
+Ray keeps nothing of a scheduler when a driver dies. What it decided depends only on
+what was reported, in the order it was reported: told the same again, through its own
+contract, it stands where it stood.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+
+from orthotune.tuning.journal import Journal, TrialRecord
+from orthotune.tuning.settings import Study
+
+
+def build_scheduler(study: Study) -> TrialScheduler:
+    """The scheduler that a study names, new."""
+    search = study.settings.search
+    if search.scheduler == "none":
+        return FIFOScheduler()
+    # On our own count of epochs: Ray's starts again with every worker.
+    return AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric=study.settings.metric,
+        mode=study.settings.mode,
+        max_t=search.max_epochs,
+        grace_period=search.grace_epochs,
+        reduction_factor=search.reduction_factor,
+    )
+
+
+@dataclass(frozen=True)
+class _Past:
+    """All that a scheduler here reads of a trial."""
+
+    trial_id: str
+
+
+class Replay:
+    """Tells a scheduler what it was told before.
+
+    Args:
+        scheduler: A new scheduler.
+        study: The study.
+        journal: What was reported in it.
+    """
+
+    def __init__(
+        self, scheduler: TrialScheduler, study: Study, journal: Journal
+    ) -> None:
+        self._scheduler = scheduler
+        self._study = study
+        self._journal = journal
+
+    def everything(self) -> set[int]:
+        """Tell it every report in order; the open trials that it would end.
+
+        A session may die between a report and the end that the scheduler decided on.
+        """
+        condemned = set()
+        for record in self._journal.records:
+            self._add(record, _past_id(record))
+        for number, epoch in self._journal.reports:
+            record = self._journal[number]
+            decision = self._report(record, epoch, _past_id(record))
+            if decision == TrialScheduler.STOP and not record.status.ended:
+                condemned.add(number)
+        return condemned
+
+    def ended(self) -> None:
+        """Tell it of the trials that have ended."""
+        for record in self._journal.records:
+            if record.status.ended:
+                self.trial(record, _past_id(record))
+
+    def trial(self, record: TrialRecord, trial_id: str) -> None:
+        """Tell it of one trial, by the name it has in this session."""
+        self._add(record, trial_id)
+        for epoch in sorted(record.history):
+            self._report(record, epoch, trial_id)
+
+    def _add(self, record: TrialRecord, trial_id: str) -> None:
+        self._scheduler.on_trial_add(cast(Any, None), _as_trial(trial_id))
+
+    def _report(self, record: TrialRecord, epoch: int, trial_id: str) -> str:
+        """As Ray does: the last result of a trial that is done only completes it."""
+        metric = self._study.settings.metric
+        metrics = record.history[epoch]
+        result = {"epoch": epoch, metric: metrics[metric]}
+        trial, controller = _as_trial(trial_id), cast(Any, None)
+        if metrics["diverged"] or epoch >= self._study.settings.search.max_epochs:
+            self._scheduler.on_trial_complete(controller, trial, result)
+            return TrialScheduler.CONTINUE
+        return self._scheduler.on_trial_result(controller, trial, result)
+
+
+def _past_id(record: TrialRecord) -> str:
+    return f"past-{record.number}"
+
+
+def _as_trial(trial_id: str) -> Trial:
+    return cast(Trial, _Past(trial_id))

@@ -1,0 +1,86 @@
+"""What ends a study before its last trial, by Ray's Stopper contract."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ray import tune
+
+from orthotune.errors import StudyError
+from orthotune.tuning.journal import Journal, Status, TrialRecord
+
+SAME_ERRORS = 3
+"""Failed trials with one and the same error, and none that worked, after which it is
+taken for an error of the code or of the study, not of a trial."""
+
+
+class StudyStopper(tune.Stopper):
+    """Ends the study on Ctrl-C, on a failure of the record, and on broken code.
+
+    The first Ctrl-C ends it in order; the second raises KeyboardInterrupt.
+
+    Attributes:
+        interrupted: Whether Ctrl-C has come.
+        error: Why the study cannot go on, if it cannot.
+        trace: The traceback that the first trials have in common, if they have.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.error: StudyError | None = None
+        self.trace: str | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """As new: Ray writes its stoppers to disk."""
+        return vars(StudyStopper())
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        """No trial is stopped for its own result."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether Ray shall end the study."""
+        return self.interrupted or self.error is not None or self.trace is not None
+
+    @contextmanager
+    def on_error(self, kind: type[StudyError]) -> Iterator[None]:
+        """Run what may raise on Ray's event loop, which must never see it."""
+        try:
+            yield
+        except kind as err:
+            self.error = self.error or err
+
+    def on_failed(self, journal: Journal, trace: str) -> None:
+        """End the study if the first trials all fail in the same way."""
+        if len(all_failed_alike(journal)) >= SAME_ERRORS:
+            self.trace = trace
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """With our handler for Ctrl-C, a polite kill and a closed terminal."""
+        previous = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\northotune: stopping; once more to stop at once.\n")
+
+
+def all_failed_alike(journal: Journal) -> list[TrialRecord]:
+    """The trials that have ended, if all of them failed with the same error."""
+    ended = [record for record in journal.records if record.status.ended]
+    failed = all(record.status == Status.FAILED for record in ended)
+    return ended if failed and len({record.error for record in ended}) == 1 else []

@@ -1,0 +1,263 @@
+"""Studies that are killed and continued, and what is compared with one that was not.
+
+Used by the tests (a handful of kills) and by `make soak` (many).
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+TIMINGS = {"epoch_time_s", "images_per_s"}
+"""Metrics that measure the machine, not the trial."""
+
+STUDY = """\
+name: killed
+search:
+  {num_trials: 8, max_epochs: 8, grace_epochs: 1, reduction_factor: 2, seed: 3,
+   max_concurrent: 1}
+fixed:
+  model.depth: 8
+  data.batch_size: 32
+space:
+  optimizer.lr: {type: float, low: 1e-3, high: 3, log: true}
+  regularizer.coeff: {type: float, low: 1e-4, high: 10, log: true}
+"""
+STATUSES = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
+
+
+class Workplace:
+    """A folder in which one study is run, by the command a user types.
+
+    Args:
+        folder: The folder.
+        more: More arguments of the command.
+    """
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        self.folder = folder
+        self.more = more
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "killed.yaml").write_text(STUDY)
+
+    def start(self) -> subprocess.Popen:
+        """The command, in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "orthotune.search", "killed.yaml", *self.more],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+            start_new_session=True,  # a terminal's Ctrl-C reaches a process group
+        )
+
+    def finish(self, limit: int = 12) -> str:
+        """Type the command again until it exits 0; what it printed then."""
+        for _ in range(limit):
+            process = self.start()
+            out, err = process.communicate(timeout=300)
+            if process.returncode == 0:
+                return out
+            assert process.returncode in (1, 130), (process.returncode, err)
+        raise AssertionError(f"not finished after {limit} sessions: {err}")
+
+    @property
+    def record(self) -> Path:
+        """The study's event log."""
+        return self.folder / "studies" / "killed" / "record.jsonl"
+
+    def events(self, kind: str) -> int:
+        """How many events of a kind the log holds so far."""
+        if not self.record.exists():
+            return 0
+        return self.record.read_text().count(f'"event":"{kind}"')
+
+    def wait_for(self, kind: str, count: int, process: subprocess.Popen) -> None:
+        """Until the log holds so many events of a kind, or the process has ended."""
+        while self.events(kind) < count and process.poll() is None:
+            time.sleep(0.02)
+
+    def trials(self) -> list[dict]:
+        """Every trial as the study's files tell it, without what measures time."""
+        path = self.folder / "studies" / "killed" / "trials.jsonl"
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        for trial in found:
+            for metrics in trial["history"].values():
+                for name in TIMINGS:
+                    del metrics[name]
+        return found
+
+
+def processes(session: int, name: str) -> list[int]:
+    """Processes of a session whose command line holds a name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            pid = int(entry.name)
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if os.getsid(pid) == session and name in command:
+                found.append(pid)
+        except (ValueError, OSError):
+            continue
+    return found
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """An MLflow server on a SQLite file, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.folder = folder
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        words = f"mlflow server --backend-store-uri sqlite:///{self.folder}/server.db"
+        words += f" --artifacts-destination {self.folder}/artifacts"
+        words += f" --host 127.0.0.1 --port {self.port} --workers 1"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *words.split()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the server does not start")
+
+    def kill(self) -> None:
+        """SIGKILL it and its workers."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Cluster:
+    """A head that computes nothing, and a node that does, on this machine."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self.address = f"127.0.0.1:{self._port}"
+        self._head = self._start("--head", "--port", str(self._port), "--num-cpus", "0")
+        self.add_node()
+
+    def add_node(self) -> None:
+        """Start a node with a core."""
+        self._node = self._start("--address", self.address, "--num-cpus", "1")
+
+    def kill_node(self) -> None:
+        """SIGKILL the raylet of the node; its workers die with it."""
+        for pid in processes(self._node.pid, "/raylet "):
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Kill head and node."""
+        for process in (self._node, self._head):
+            for pid in processes(process.pid, ""):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+        # Ray's note of the last cluster on this machine, which a killed one leaves.
+        Path("/tmp/ray/ray_current_cluster").unlink(missing_ok=True)
+
+    def _start(self, *words: str) -> subprocess.Popen:
+        script = str(Path(sys.executable).with_name("ray"))
+        process = subprocess.Popen(
+            [script, "start", *words, "--block", "--disable-usage-stats"],
+            env={**os.environ, "RAY_AUTH_MODE": "token"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for line in process.stdout:
+            if "will now block forever" in line:
+                return process
+        raise AssertionError("ray start failed")
+
+
+def kill_driver(process: subprocess.Popen) -> None:
+    """SIGKILL the command itself, as `kill -9` does."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def interrupt(process: subprocess.Popen) -> None:
+    """Ctrl-C."""
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+
+
+def kill_worker(process: subprocess.Popen) -> None:
+    """SIGKILL what trains; the driver goes on."""
+    for pid in processes(process.pid, "ray::ResourceTrainable"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def assert_the_same(ours: Workplace, reference: Workplace) -> None:
+    """The same trials, histories and statuses, the same best, and nothing left over."""
+    assert ours.trials() == reference.trials()
+    best = [
+        work.folder / "studies" / "killed" / "best.yaml" for work in (ours, reference)
+    ]
+    lines = [
+        [line for line in path.read_text().splitlines() if "Again:" not in line]
+        for path in best
+    ]
+    assert lines[0] == lines[1]
+    kept = [
+        sorted(path.name for path in (work.folder / "studies" / "killed").rglob("*"))
+        for work in (ours, reference)
+    ]
+    assert kept[0] == kept[1]
+
+
+def assert_mlflow_agrees(ours: Workplace, uri: str) -> None:
+    """One run a trial, closed, with every epoch of it once; one parent."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("killed")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [r for r in runs if r.data.tags["orthotune.kind"] == "study"]
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    children = {
+        int(run.data.tags["orthotune.trial"]): run
+        for run in runs
+        if run.data.tags["orthotune.kind"] == "trial"
+    }
+    trials = ours.trials()
+    assert len(runs) == 1 + len(children) == 1 + len(trials)
+    for trial in trials:
+        run = children[trial["number"]]
+        assert run.info.status == STATUSES[trial["status"]]
+        assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        for name in ("val_error", "diverged", "epoch_time_s"):
+            history = client.get_metric_history(run.info.run_id, name)
+            steps = [metric.step for metric in history]
+            assert steps == sorted(map(int, trial["history"])), (trial["number"], name)
+        values = client.get_metric_history(run.info.run_id, "val_loss")
+        for metric in values:
+            assert metric.value == trial["history"][str(metric.step)]["val_loss"]
+    best = client.get_metric_history(parents[0].info.run_id, "best_val_error")
+    assert len(best) == len({metric.step for metric in best})

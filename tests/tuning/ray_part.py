@@ -1,0 +1,123 @@
+"""Ray's part in a session of a study, played in Ray's own order."""
+
+from dataclasses import dataclass, field
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from orthotune.tuning.callback import JournalCallback
+from orthotune.tuning.checkpoints import CheckpointFolder
+from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.journal import Journal
+from orthotune.tuning.searcher import OptunaSearcher
+from orthotune.tuning.stopper import StudyStopper
+from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY
+from tests.tuning.records import metrics
+
+FINGERPRINTS = {"synthetic": "5120", "digits": "1797"}
+
+
+@dataclass
+class RayTrial:
+    """What is read of Ray's trial."""
+
+    trial_id: str
+    config: dict = field(default_factory=dict)
+    last_result: dict | None = None
+
+    @property
+    def fields(self):
+        return {name: value for name, value in self.config.items() if name != STUDY}
+
+    @property
+    def number(self):
+        return self.config[STUDY]["number"]
+
+
+class Session:
+    """A study's own parts, and what Ray asks of them.
+
+    The order is that of ray/tune/execution/tune_controller.py: `_process_trial_result`
+    and `stop_trial`; `_process_trial_failure`.
+    """
+
+    def __init__(self, study, path, *, scheduler=None):
+        self.max_epochs = study.settings.search.max_epochs
+        self.journal = Journal(EventLog(path), self.max_epochs)
+        self.stopper = StudyStopper()
+        self.scheduler = scheduler or FIFOScheduler()
+        self.resumed = []
+        self.searcher = OptunaSearcher(
+            study,
+            self.journal,
+            fingerprints=FINGERPRINTS,
+            folder=CheckpointFolder(str(path.parent / "checkpoints")),
+            stopper=self.stopper,
+            on_resume=lambda record, name: self.resumed.append((record.number, name)),
+        )
+        self.callback = JournalCallback(self.journal, self.stopper)
+        self.count = 0
+        self.journal.begin_session()
+
+    def suggestion(self):
+        """What the searcher says to the next question."""
+        self.count += 1
+        return self.searcher.suggest(f"id{self.count}")
+
+    def start(self):
+        """The next trial, running; None if there is none."""
+        config = self.suggestion()
+        if config in (None, Searcher.FINISHED):
+            return None
+        trial = RayTrial(f"id{self.count}", config)
+        self.scheduler.on_trial_add(None, trial)
+        self.callback.on_trial_start(1, [], trial)
+        return trial
+
+    def result(self, trial, result, *, stop=False):
+        """A result has come; `stop` plays a scheduler that has enough of the trial."""
+        decision = TrialScheduler.STOP
+        if not result.get("done"):
+            decision = self.scheduler.on_trial_result(None, trial, result)
+        if stop:
+            decision = TrialScheduler.STOP
+        if decision == TrialScheduler.STOP:
+            result = {**result, "done": True}
+        else:
+            self.searcher.on_trial_result(trial.trial_id, result)
+        self.callback.on_trial_result(1, [], trial, result)
+        trial.last_result = result
+        if decision == TrialScheduler.STOP:
+            self.scheduler.on_trial_complete(None, trial, result)
+            self.searcher.on_trial_complete(trial.trial_id, result=result)
+            self.callback.on_trial_complete(1, [], trial)
+        return decision
+
+    def epoch(self, trial, epoch, error, *, diverged=False, stop=False):
+        """The trial reports an epoch."""
+        done = diverged or epoch >= self.max_epochs
+        result = metrics(error, float(diverged)) | {"epoch": epoch, "done": done}
+        return self.result(trial, result, stop=stop)
+
+    def run(self, trial, errors, *, diverged=False, stop=False):
+        """The trial reports its epochs up to its end; those it has not reported yet."""
+        for epoch, error in enumerate(errors, 1):
+            last = epoch == len(errors)
+            if epoch > trial.config[STUDY]["reported"]:
+                self.epoch(
+                    trial, epoch, error, diverged=diverged and last, stop=stop and last
+                )
+
+    def fail(self, trial, trace, key=ERROR):
+        """The trial reports that it cannot go on."""
+        self.result(trial, metrics(1.0, 1.0) | {key: trace, "done": True})
+
+    def run_out_of_memory(self, trial):
+        """The trial does not fit."""
+        self.fail(trial, "torch.OutOfMemoryError: CUDA out of memory", OUT_OF_MEMORY)
+
+    def die(self, trial):
+        """The trial's worker has died once too often."""
+        self.scheduler.on_trial_error(None, trial)
+        self.searcher.on_trial_complete(trial.trial_id, error=True)
+        self.callback.on_trial_error(1, [], trial)

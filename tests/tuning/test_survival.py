@@ -1,0 +1,262 @@
+"""Whole studies that are killed, starved, broken and extended, as a user meets it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.crashes import (
+    Server,
+    Workplace,
+    assert_mlflow_agrees,
+    assert_the_same,
+    interrupt,
+    kill_driver,
+    kill_worker,
+)
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The study that nobody disturbs."""
+    work = Workplace(tmp_path_factory.mktemp("reference"))
+    work.finish()
+    return work
+
+
+def store(work):
+    return f"sqlite:///{work.folder}/mlflow.db"
+
+
+def test_an_undisturbed_study_is_in_mlflow_once(reference):
+    assert_mlflow_agrees(reference, store(reference))
+    statuses = {trial["status"] for trial in reference.trials()}
+    assert {"finished", "stopped"} <= statuses  # or the comparisons would be weak
+
+
+def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):
+    work = Workplace(tmp_path)
+    for kind, kill in enumerate([kill_driver, kill_worker, interrupt, kill_driver]):
+        before = work.events("epoch")
+        process = work.start()
+        work.wait_for("epoch", before + 2 + kind, process)
+        if process.poll() is None:
+            kill(process)
+            _out, err = process.communicate(timeout=300)
+            assert "Traceback" not in err
+            if kill is kill_worker:
+                assert process.returncode == 0, err
+                assert "goes on from its last checkpoint" in err
+            if kill is interrupt:
+                assert process.returncode in (0, 130)
+    work.finish()
+    assert_the_same(work, reference)
+    assert_mlflow_agrees(work, store(work))
+
+
+def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
+    work = Workplace(tmp_path)
+    process = work.start()
+    work.wait_for("epoch", 3, process)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "-m orthotune.search killed.yaml" in out.split("Continue it")[1]
+    client = MlflowClient(tracking_uri=store(work))
+    experiment = client.get_experiment_by_name("killed")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} <= {"KILLED", "FINISHED", "FAILED"}
+    (live,) = [t for t in work.trials() if t["status"] == "interrupted"]
+    names = os.listdir(work.folder / "studies" / "killed" / "checkpoints")
+    assert any(name.startswith(f"trial-{live['number']:04d}-") for name in names)
+
+
+def test_a_finished_study_is_shown_again_without_training(reference):
+    before = reference.record.read_bytes()
+    start = time.monotonic()
+    out = reference.finish(limit=1)
+    assert "Best of those that ran 8 epochs" in out
+    assert "Continue it" not in out
+    assert reference.record.read_bytes() == before
+    assert time.monotonic() - start < 60
+    assert_mlflow_agrees(reference, store(reference))
+
+
+def test_another_question_under_the_same_name_is_refused(reference):
+    before = reference.record.read_bytes()
+    different = ["--set", "optimizer.lr=0.1"]
+    process = subprocess.run(
+        [sys.executable, "-m", "orthotune.search", "killed.yaml", *different],
+        cwd=reference.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1
+    assert "must go on as it began, but `fixed.optimizer.lr` was absent and is 0.1" in (
+        process.stderr
+    )
+    assert "--name" in process.stderr
+    assert reference.record.read_bytes() == before
+
+
+def test_a_second_driver_is_kept_off(tmp_path):
+    work = Workplace(tmp_path, "--set", "search.max_epochs=500")
+    first = work.start()
+    try:
+        work.wait_for("started", 1, first)
+        second = work.start()
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 2
+        assert f"Only one process may run a study, but process {first.pid} on" in err
+        assert err.count("\n") == 1
+    finally:
+        kill_driver(first)
+    third = work.start()  # the lock of the dead is nobody's
+    work.wait_for("session", 2, third)
+    assert work.events("session") == 2
+    kill_driver(third)
+
+
+def test_more_trials_are_added_to_those_that_ran(reference, tmp_path):
+    shutil.copytree(reference.folder, tmp_path / "more")
+    work = Workplace(tmp_path / "more", "--set", "search.num_trials=12")
+    before = work.trials()
+    work.finish(limit=1)
+    after = work.trials()
+    assert len(after) == 12
+    assert after[: len(before)] == before
+    started = [
+        json.loads(line.rpartition("\t")[0])
+        for line in work.record.read_text().splitlines()
+    ]
+    numbers = [e["number"] for e in started if e["event"] == "started"]
+    assert sorted(numbers) == list(range(12))  # none twice
+    assert_mlflow_agrees(work, store(work))
+
+
+def test_a_tracking_server_that_dies_gets_everything_when_it_is_back(
+    reference, tmp_path
+):
+    server = Server(tmp_path / "server")
+    try:
+        work = Workplace(tmp_path, "--tracking-uri", server.uri)
+        process = work.start()
+        work.wait_for("epoch", 2, process)
+        server.kill()
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert err.count("warning: MLflow") == 1
+        assert "MLflow is incomplete" in out
+        assert "Continue it" in out
+        assert_the_same(work, reference)
+        server.start()
+        assert "MLflow is incomplete" not in work.finish(limit=1)
+        assert_mlflow_agrees(work, server.uri)
+    finally:
+        server.kill()
+
+
+def test_a_damaged_record_and_a_cut_checkpoint_are_one_sentence_each(
+    reference, tmp_path
+):
+    work = Workplace(tmp_path)
+    process = work.start()
+    work.wait_for("epoch", 3, process)
+    kill_driver(process)
+    whole = work.record.read_bytes()
+    work.record.write_bytes(whole.replace(b'"number":0', b'"number":7', 1))
+    err = refused(work)
+    assert "record.jsonl:3: the study's record must be as it was written" in err
+    work.record.write_bytes(whole)
+    folder = work.folder / "studies" / "killed" / "checkpoints"
+    (checkpoint,) = [p for p in folder.iterdir() if not p.name.startswith(".")][-1:]
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: len(content) // 2])
+    assert f"{checkpoint} must be a checkpoint" in refused(work)
+    checkpoint.write_bytes(content)
+    work.finish()
+    assert_the_same(work, reference)
+
+
+def refused(work):
+    process = work.start()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert err.count("\n") == 1
+    assert out == ""
+    return err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 5 MB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"no right to mount a file system here: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(folder):
+    """Write until there is no room."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return path
+
+
+def test_a_full_disk_stops_the_study_and_room_continues_it(
+    reference, tmp_path, small_disk
+):
+    work = Workplace(tmp_path, "--storage", str(small_disk))
+    record = small_disk / "killed" / "record.jsonl"
+    process = work.start()
+    while process.poll() is None and not record.exists():
+        time.sleep(0.02)
+    filler = fill(small_disk)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 1, (out, err)
+    assert "Traceback" not in err
+    (sentence,) = [line for line in err.splitlines() if "must be writable" in line]
+    assert "No space left on device" in sentence
+    assert "the same command continues" in sentence
+    filler.unlink()
+    work.finish()
+    shutil.copytree(small_disk, work.folder / "studies", dirs_exist_ok=True)
+    assert_the_same(work, reference)
+    assert_mlflow_agrees(work, store(work))
+
+
+def test_a_read_only_storage_is_one_sentence(tmp_path, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    work = Workplace(tmp_path, "--storage", str(small_disk))
+    assert "--storage must be a folder that can be written to" in refused(work)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    process = work.start()
+    while process.poll() is None and not (small_disk / "killed").exists():
+        time.sleep(0.05)
+    assert (small_disk / "killed").exists()
+    kill_driver(process)

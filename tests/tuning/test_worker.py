@@ -1,0 +1,370 @@
+"""A study's trainable, in-process: no Ray runtime is started here.
+
+A worker that dies is one that is never called again; only its checkpoint stays.
+"""
+
+import math
+import types
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from orthotune.training.config import TrialConfig
+from orthotune.training.loop import Trial
+from orthotune.training.metrics import METRICS
+from orthotune.tuning import worker
+from orthotune.tuning.checkpoints import CheckpointFolder
+from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, number_of
+
+NAME = "trial-0007-abc.pt"
+FIELDS = {
+    "model.depth": 8,
+    "model.widths": [4, 8, 8],
+    "data.num_train": 96,
+    "data.batch_size": 32,
+    "data.augment": True,
+    "training.num_epochs": 4,
+    "optimizer.lr": 0.05,
+}
+TIMES = {"epoch_time_s", "images_per_s"}
+ALWAYS, FIRST_AND_LAST = 1e9, 0.0
+"""Shares of the time for checkpoints that make one an epoch, or as few as there are."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    monkeypatch.setattr(worker, "CHECKPOINT_SHARE", ALWAYS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return CheckpointFolder(str(tmp_path / "checkpoints"))
+
+
+def config(folder, reported=0, **fields):
+    task = assignment(folder, NAME, number=7, reported=reported)
+    return {**FIELDS, **fields, STUDY: task}
+
+
+def start(folder, reported=0, **fields):
+    return StudyTrainable(config=config(folder, reported, **fields))
+
+
+def shown(result):
+    """What must be the same in every run of a trial."""
+    return {
+        name: result[name]
+        for name in ("epoch", "done", *METRICS, "test_error")
+        if name in result and name not in TIMES
+    }
+
+
+def rest(trainable):
+    """The results up to the end."""
+    results = [trainable.train()]
+    while not results[-1]["done"]:
+        results.append(trainable.train())
+    return results
+
+
+def train(trial):
+    results = []
+    while not trial.finished:
+        metrics = trial.run_epoch()
+        results.append(shown(metrics | {"epoch": trial.epoch, "done": trial.finished}))
+    return results
+
+
+def reference(**fields):
+    """The same trial, trained by nothing but `Trial`."""
+    return train(Trial(TrialConfig.from_dict({**FIELDS, **fields})))
+
+
+def assert_ends(result, key):
+    """A result that says why there is none."""
+    assert result["done"]
+    assert result[key].startswith("Traceback")
+    assert {"error", "oom"} & result.keys() == {key}
+    assert "epoch" not in result
+    assert result["val_error"] == 1
+    assert all(math.isfinite(result[name]) for name in METRICS)
+
+
+def test_a_trial_of_a_study_equals_the_trial_without_one(folder):
+    one = start(folder)
+    assert [shown(result) for result in rest(one)] == reference()
+    assert number_of(one.config) == 7
+
+
+# Death
+
+
+@pytest.mark.parametrize("share", [ALWAYS, FIRST_AND_LAST])
+def test_killed_after_any_epoch_and_started_again_it_is_as_if_never_stopped(
+    tmp_path, monkeypatch, share
+):
+    monkeypatch.setattr(worker, "CHECKPOINT_SHARE", share)
+    expected = reference(**{"training.evaluate_test": True})
+    for killed in range(5):
+        for reported in range(min(killed, 3) + 1):
+            folder = CheckpointFolder(str(tmp_path / f"{killed}-{reported}"))
+            first = start(folder, **{"training.evaluate_test": True})
+            before = [first.train() for _ in range(killed)]
+            assert [shown(result) for result in before] == expected[:killed]
+            del first
+            saved = killed if share or killed == 4 else min(killed, 1)
+            torch.manual_seed(killed)
+            second = start(folder, reported, **{"training.evaluate_test": True})
+            after = [shown(result) for result in rest(second)]
+            # First what the checkpoint knows and the driver may not, then the rest.
+            assert after == expected[min(reported, saved) :], (killed, reported)
+
+
+def test_epochs_of_the_checkpoint_are_reported_again_without_training(
+    folder, always, monkeypatch
+):
+    first = start(folder)
+    before = [first.train() for _ in range(3)]
+    monkeypatch.setattr(Trial, "run_epoch", None)
+    second = start(folder, reported=1)
+    for result in before[1:]:
+        again = second.train()
+        assert {name: again[name] for name in (*METRICS, "epoch")} == {
+            name: result[name] for name in (*METRICS, "epoch")
+        }  # also the timings: they are those of the training
+
+
+def test_killed_again_and_again_it_comes_to_the_same_end(folder, always):
+    results = []
+    while not results or not results[-1]["done"]:
+        results.append(start(folder, reported=len(results)).train())
+    assert [shown(result) for result in results] == reference()
+
+
+def test_a_diverging_trial_diverges_again_after_a_death(folder, always):
+    explosive = {"optimizer.lr": 100, "regularizer.coeff": 1000}
+    expected = reference(**explosive)
+    assert expected[-1]["diverged"] == 1
+    first = start(folder, **explosive)
+    assert [shown(result) for result in rest(first)] == expected
+    first.stop()
+    last = len(expected) - 1
+    second = start(folder, reported=last, **explosive)
+    assert [shown(result) for result in rest(second)] == expected[last:]
+
+
+def test_a_worker_that_is_stopped_keeps_what_it_has_trained(folder, monkeypatch):
+    monkeypatch.setattr(worker, "CHECKPOINT_SHARE", FIRST_AND_LAST)
+    first = start(folder)
+    for _ in range(3):
+        first.train()
+    before = folder.read(NAME)
+    first.stop()
+    assert folder.read(NAME) != before
+    second = start(folder, reported=3)
+    assert [shown(result) for result in rest(second)] == reference()[3:]
+    content = folder.read(NAME)
+    second.stop()  # nothing is new
+    assert folder.read(NAME) == content
+
+
+def test_an_actor_used_again_starts_its_next_trial_from_nothing(folder, tmp_path):
+    one = start(folder)
+    one.train()
+    other = CheckpointFolder(str(tmp_path / "other"))
+    assert one.reset(config(other, seed=3))
+    assert [shown(result) for result in rest(one)] == reference(seed=3)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("left", [0, 100, -100])
+def test_a_damaged_checkpoint_ends_the_trial_with_its_path(folder, left):
+    start(folder).train()
+    damaged = folder.read(NAME)[:left]
+    folder.write(NAME, damaged)
+    result = start(folder).train()
+    assert_ends(result, "error")
+    last = result["error"].strip().splitlines()[-1]
+    assert f"CheckpointError: {folder.uri}/{NAME} must be a checkpoint" in last
+    assert folder.read(NAME) == damaged  # for whoever wants to look at it
+
+
+def test_a_checkpoint_of_another_trial_ends_the_trial(folder):
+    start(folder).train()
+    result = start(folder, **{"optimizer.lr": 0.02}).train()
+    assert_ends(result, "error")
+    assert "`optimizer.lr` is 0.05 there and 0.02 here" in result["error"]
+
+
+def test_an_exception_while_training_ends_the_trial(folder, always, monkeypatch):
+    one = start(folder)
+    one.train()
+    content = folder.read(NAME)
+
+    def fail(_trial):
+        raise ZeroDivisionError("in the second epoch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "run_epoch", fail)
+        result = one.train()
+    assert_ends(result, "error")
+    assert result["error"].endswith("ZeroDivisionError: in the second epoch\n")
+    one.stop()
+    assert folder.read(NAME) == content
+    again = start(folder, reported=1)
+    assert [shown(result) for result in rest(again)] == reference()[1:]
+
+
+def test_an_exception_while_building_ends_the_trial(folder, tmp_path):
+    missing = {"data.name": "cifar10", "data.root": str(tmp_path / "none")}
+    one = start(folder, **missing)
+    assert_ends(one.train(), "error")
+    one.stop()
+    assert folder.names() == []
+    assert one.reset(config(folder))
+    assert [shown(result) for result in rest(one)] == reference()
+
+
+# Memory
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """A memory that holds so many images of a backward pass, or fails as it says."""
+    real = F.cross_entropy
+    memory = types.SimpleNamespace(images=math.inf, asked=[])
+    memory.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    def cross_entropy(logits, targets, **how):
+        if torch.is_grad_enabled():
+            memory.asked.append(len(targets))
+            if len(targets) > memory.images:
+                raise memory.error
+        return real(logits, targets, **how)
+
+    monkeypatch.setattr(F, "cross_entropy", cross_entropy)
+    return memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
+def test_a_trial_that_does_not_fit_is_trained_in_smaller_parts(folder, memory, error):
+    expected = reference(**{"data.num_micro_batches": 2})
+    assert expected != reference()
+    memory.images, memory.asked, memory.error = 16, [], error
+    assert [shown(result) for result in rest(start(folder))] == expected
+    assert memory.asked == [32] + [16] * (4 * 3 * 2)
+
+
+def test_an_error_that_is_not_of_memory_is_not_tried_again(folder, memory):
+    memory.images, memory.error = 16, RuntimeError("shapes cannot be multiplied")
+    assert_ends(start(folder).train(), "error")
+    assert memory.asked == [32]
+
+
+def test_a_trial_that_does_not_fit_in_smaller_parts_either_is_a_result(folder, memory):
+    memory.images = 8
+    one = start(folder)
+    assert_ends(one.train(), "oom")
+    assert memory.asked == [32, 16]
+    one.stop()
+    assert folder.names() == []
+    memory.images = math.inf
+    assert one.reset(config(folder))  # the next trial starts with the whole batch
+    assert [shown(result) for result in rest(one)] == reference()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_batch_that_cannot_be_parted_any_more_is_out_of_memory(folder, memory, size):
+    memory.images = 1
+    small = {"data.batch_size": size, "data.num_train": 2 * size}
+    assert_ends(start(folder, **small).train(), "oom")
+    assert memory.asked == [size]
+
+
+def test_memory_that_runs_out_in_the_middle_costs_no_epoch(folder, always, memory):
+    whole = Trial(TrialConfig.from_dict(FIELDS))
+    expected = [shown(whole.run_epoch() | {"epoch": n, "done": False}) for n in (1, 2)]
+    parts = Trial(TrialConfig.from_dict({**FIELDS, "data.num_micro_batches": 2}))
+    parts.load_state_dict(whole.state_dict())
+    expected += train(parts)
+
+    one = start(folder)
+    results = [one.train(), one.train()]
+    memory.images = 16
+    results += rest(one)
+    by_epoch = {result["epoch"]: shown(result) for result in reversed(results)}
+    assert [by_epoch[epoch] for epoch in (1, 2, 3, 4)] == expected
+    # What is reported once more is what was reported before.
+    assert all(shown(result) == by_epoch[result["epoch"]] for result in results)
+
+
+# Checkpoints
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_training_goes_on(
+    folder, tmp_path, always
+):
+    one = start(folder)
+    (tmp_path / "checkpoints").write_text("in the way")
+    first, second = one.train(), one.train()
+    for result in (first, second):
+        assert result["checkpoint_error"] == f"{folder.uri}: File exists"
+        assert not result["done"]
+    (tmp_path / "checkpoints").unlink()
+    third, fourth = rest(one)
+    assert "checkpoint_error" not in third
+    assert [shown(r) for r in (first, second, third, fourth)] == reference()
+    # What went wrong once is not told again by the next worker.
+    assert all("checkpoint_error" not in result for result in rest(start(folder)))
+
+
+@pytest.mark.parametrize(
+    ("saving_s", "saved"),
+    [
+        (0.0, list(range(1, 31))),
+        # An epoch takes a second: a quarter of one may be spent every five.
+        (0.25, [1, 6, 11, 16, 21, 26, 30]),
+        (100.0, [1, 30]),
+    ],
+)
+def test_checkpoints_take_a_twentieth_of_the_time(folder, monkeypatch, saving_s, saved):
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(worker, "time", clock)
+    epochs, train_epoch = [], Trial.run_epoch
+    write, written = CheckpointFolder.write, []
+
+    def run_epoch(trial):
+        now[0] += 1
+        epochs.append(trial.epoch + 1)
+        return train_epoch(trial)
+
+    def slow_write(*args):
+        now[0] += saving_s
+        written.append(epochs[-1])
+        write(*args)
+
+    monkeypatch.setattr(Trial, "run_epoch", run_epoch)
+    monkeypatch.setattr(CheckpointFolder, "write", slow_write)
+    rest(start(folder, **{"training.num_epochs": 30, "data.num_train": 32}))
+    assert written == saved
