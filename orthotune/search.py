@@ -136,13 +136,16 @@ def _run(
 
 def _print_outcome(study: Study, outcome: "Outcome") -> None:
     from orthotune.training.progress import duration
-    from orthotune.tuning.report import counts
+    from orthotune.tuning.report import counts, divergence_rate
 
     tally = ", ".join(f"{n} {status}" for status, n in counts(outcome.records).items())
     print(
         f"\n{study.settings.name}: {len(outcome.records)} trials "
         f"({tally or 'none started'}) in {duration(outcome.spent_s)}"
     )
+    rate = divergence_rate(outcome.records)
+    if rate > 0:
+        print(f"Diverged            {rate:.0%} of the trials that have ended")
     if outcome.trace is not None:
         print(
             f"Stopped: the first trials all failed in the same way.\n\n{outcome.trace}",

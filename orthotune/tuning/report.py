@@ -85,6 +85,13 @@ def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
     return {status: statuses.count(status) for status in Status if status in statuses}
 
 
+def divergence_rate(records: Sequence[TrialRecord]) -> float:
+    """The fraction of the trials that have ended which diverged; 0 before any has."""
+    ended = [record for record in records if record.status.ended]
+    diverged = [record for record in ended if record.status == Status.DIVERGED]
+    return len(diverged) / len(ended) if ended else 0.0
+
+
 def best_table(
     best: Sequence[TrialRecord], metric: str, parameters: Sequence[Parameter]
 ) -> str:

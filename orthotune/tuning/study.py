@@ -40,7 +40,7 @@ from orthotune.tuning.identity import Definition, Fingerprints, definition, diff
 from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
 from orthotune.tuning.lock import study_lock
 from orthotune.tuning.provenance import provenance
-from orthotune.tuning.report import Report, counts, write_report
+from orthotune.tuning.report import Report, counts, divergence_rate, write_report
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
@@ -433,6 +433,7 @@ class _Session:
         metrics = {
             f"num_{status}": float(n) for status, n in tally.items() if status.ended
         }
+        metrics["divergence_rate"] = divergence_rate(self.journal.records)
         metric = self.study.settings.metric
         if report is not None and report.best:
             metrics[metric] = report.best[0].last(metric)

@@ -7,6 +7,7 @@ from orthotune.tuning.journal import Status
 from orthotune.tuning.report import (
     best_table,
     counts,
+    divergence_rate,
     write_best,
     write_report,
     write_trials,
@@ -150,3 +151,10 @@ def test_the_figure_is_drawn_for_any_mix_of_trials(tmp_path):
             records=records,
         )
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_divergence_rate_counts_what_has_ended():
+    assert divergence_rate(RECORDS[:4]) == 1 / 4
+    running = record(4, [0.5], Status.RUNNING)
+    assert divergence_rate([*RECORDS[:4], running]) == 1 / 4
+    assert divergence_rate([running]) == 0

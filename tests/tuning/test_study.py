@@ -167,7 +167,9 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
     assert len(outcome.records) == 8
     assert outcome.report.best[0].last("val_error") < 1
     _, parent, runs = runs_of(tmp_path, "half")
-    assert parent.data.metrics["num_diverged"] >= 1
+    diverged = parent.data.metrics["num_diverged"]
+    assert diverged >= 1
+    assert parent.data.metrics["divergence_rate"] == diverged / 8
     for run in runs:
         diverged = run.data.tags["orthotune.status"] == "diverged"
         assert (run.info.status == "FAILED") == diverged

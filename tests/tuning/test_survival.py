@@ -46,6 +46,11 @@ def test_an_undisturbed_study_is_in_mlflow_once(reference):
     assert_mlflow_agrees(reference, store(reference))
     statuses = {trial["status"] for trial in reference.trials()}
     assert {"finished", "stopped"} <= statuses  # or the comparisons would be weak
+    finished = [t for t in reference.trials() if t["status"] == "finished"]
+    folder = reference.folder / "studies" / "killed" / "checkpoints"
+    expected = {f"trial-{t['number']:04d}-{t['key']}.pt" for t in finished}
+    assert len(expected) <= 3
+    assert set(os.listdir(folder)) == expected  # no loser keeps one
 
 
 def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):

@@ -4,6 +4,8 @@ A worker that dies is one that is never called again; only its checkpoint stays.
 """
 
 import math
+import subprocess
+import sys
 import types
 
 import pytest
@@ -368,3 +370,9 @@ def test_checkpoints_take_a_twentieth_of_the_time(folder, monkeypatch, saving_s,
     monkeypatch.setattr(CheckpointFolder, "write", slow_write)
     rest(start(folder, **{"training.num_epochs": 30, "data.num_train": 32}))
     assert written == saved
+
+
+def test_what_runs_on_a_worker_never_opens_a_tracking_store():
+    # Several processes that open a fresh SQLite store at once break it for good.
+    code = "import sys, orthotune.tuning.worker as w; sys.exit('mlflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
