@@ -4,12 +4,14 @@ The searcher, the scheduler, the table, the figure, the progress line and MLflow
 made from these records, at the start of a session as well as during it.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from orthotune.errors import StudyError
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
 
@@ -196,6 +198,9 @@ class Journal:
 
     def suspend(self) -> None:
         """The session is over: what runs is interrupted, and goes on in the next."""
+        if self._session_ms is not None:
+            with contextlib.suppress(StudyError):  # only the time would be missing
+                self._add({"event": "paused"})
         for record in self.open:
             if record.status == Status.RUNNING:
                 record.status, record.ended_ms = Status.INTERRUPTED, now_ms()
@@ -248,6 +253,8 @@ class Journal:
                 record = self._records[number]
                 record.error, record.ended_ms = event["error"], at
                 record.status = Status(event["status"])
+            case {"event": "paused"}:
+                self._session_ms = None
             case {"event": "exhausted"}:
                 self.exhausted = True
             case {"event": "reopened", "number": number}:
