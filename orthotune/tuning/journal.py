@@ -235,30 +235,33 @@ class Journal:
         match event:
             case {"event": "session"}:
                 self._session_ms = at
-            case {"event": "suggested", "number": number, "key": key}:
-                fields = event["fields"]
-                self._records[number] = TrialRecord(
-                    number=number, key=key, fields=fields
-                )
-            case {"event": "started", "number": number}:
-                record = self._records[number]
-                record.started_ms = record.started_ms or at
-                record.status = Status.RUNNING
-            case {"event": "epoch", "number": number, "epoch": epoch}:
-                record = self._records[number]
-                record.reported_ms[epoch] = at
-                record.history[epoch] = event["metrics"]
-                self.reports.append((number, epoch))
-            case {"event": "ended", "number": number}:
-                record = self._records[number]
-                record.error, record.ended_ms = event["error"], at
-                record.status = Status(event["status"])
             case {"event": "paused"}:
                 self._session_ms = None
             case {"event": "exhausted"}:
                 self.exhausted = True
-            case {"event": "reopened", "number": number}:
-                record = self._records[number]
+            case {"event": "suggested", "number": number}:
+                self._records[number] = TrialRecord(
+                    number=number, key=event["key"], fields=event["fields"]
+                )
+            case {"event": kind, "number": number}:
+                self._change(self._records[number], kind, event)
+
+    def _change(self, record: TrialRecord, kind: str, event: Event) -> None:
+        """Change a trial's record as an event of it says."""
+        at = event["time"]
+        match kind:
+            case "started":
+                record.started_ms = record.started_ms or at
+                record.status = Status.RUNNING
+            case "epoch":
+                epoch = event["epoch"]
+                record.reported_ms[epoch] = at
+                record.history[epoch] = event["metrics"]
+                self.reports.append((record.number, epoch))
+            case "ended":
+                record.error, record.ended_ms = event["error"], at
+                record.status = Status(event["status"])
+            case "reopened":
                 record.status, record.error = Status.INTERRUPTED, None
 
 
