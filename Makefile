@@ -25,6 +25,7 @@ bench: $(READY)  ## ratios against the textbook way, measured in one run
 	$(BIN)/python -m tests.benchmarks.step
 
 soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; minutes each ten
+	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.soak --kills $(KILLS)
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder

@@ -228,7 +228,7 @@ def assert_the_same(ours: Workplace, reference: Workplace) -> None:
     ]
     assert lines[0] == lines[1]
     kept = [
-        sorted(path.name for path in (work.folder / "studies" / "killed").rglob("*"))
+        sorted(path.name for path in (work.folder / "studies" / "killed").rglob("*.*"))
         for work in (ours, reference)
     ]
     assert kept[0] == kept[1]

@@ -8,10 +8,13 @@ one closed run a trial and no step twice. A row per kill goes to a csv file.
 
 import argparse
 import csv
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.crashes import (
@@ -20,12 +23,11 @@ from tests.crashes import (
     Workplace,
     assert_mlflow_agrees,
     assert_the_same,
-    interrupt,
-    kill_driver,
     kill_worker,
 )
 
-KINDS = ("driver", "driver", "worker", "interrupt", "server", "node")
+LONGER = "--set search.num_trials=14 --set search.max_epochs=14".split()
+MAX_DEATHS = 3
 
 
 def main() -> int:
@@ -42,12 +44,13 @@ def main() -> int:
 
 def soak(folder: Path, kills: int, seed: int, path: Path) -> None:
     """Kill studies, one with a seed of its own after the other."""
-    reference = Workplace(folder / "reference")
+    reference = Workplace(folder / "reference", *LONGER)
     reference.finish()
     start, done = time.monotonic(), 0
     with path.open("a", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["seed", "session", "kind", "after_s", "epochs", "ended"])
+        rows = csv.writer(file, lineterminator="\n")
+        if not path.stat().st_size:
+            rows.writerow(["seed", "session", "kind", "after_s", "epochs", "ended"])
         while done < kills:
             done += one_study(folder / str(seed), seed, reference, rows)
             file.flush()
@@ -60,53 +63,74 @@ def soak(folder: Path, kills: int, seed: int, path: Path) -> None:
 def one_study(folder: Path, seed: int, reference: Workplace, rows) -> int:
     """Kill one study until it is finished, and compare; the number of kills."""
     rng = random.Random(seed)
-    kinds = {"driver", "worker", "interrupt", rng.choice(["server", "node"])}
-    server = Server(folder / "server") if "server" in kinds else None
-    cluster = Cluster() if "node" in kinds else None
+    extra = rng.choice(["server", "node"])
+    server = Server(folder / "server") if extra == "server" else None
+    cluster = Cluster() if extra == "node" else None
     uri = server.uri if server else f"sqlite:///{folder}/mlflow.db"
     more = ["--tracking-uri", uri]
     more += ["--address", cluster.address] if cluster else []
-    work = Workplace(folder, *more)
-    kills = 0
+    work = Workplace(folder, *LONGER, *more)
+    kills, session = 0, 0
     try:
-        for session in range(100):
-            before = work.events("started")
-            process = work.start()
-            work.wait_for("started", before + 1, process)
-            after_s = rng.uniform(0, 3)
-            time.sleep(after_s)
-            if process.poll() is not None:
-                _, err = process.communicate()
-                assert process.returncode == 0, err
-                break
-            kind = rng.choice(sorted(kinds))
-            epochs, ended = work.events("epoch"), work.events("ended")
-            rows.writerow([seed, session, kind, f"{after_s:.2f}", epochs, ended])
-            kills += 1
-            strike(kind, process, server, cluster, rng)
+        finished = False
+        while not finished:
+            strikes = Session(work, rng, ["driver", "interrupt", "worker", extra])
+            for kind, after_s in strikes:
+                done = [work.events("epoch"), work.events("ended")]
+                rows.writerow([seed, session, kind, f"{after_s:.2f}", *done])
+                kills += 1
+                strike(kind, strikes.process, server, cluster, rng)
+            _, err = strikes.process.communicate(timeout=300)
+            finished, session = strikes.process.returncode == 0, session + 1
+            assert strikes.process.returncode in (0, 130, -signal.SIGKILL), err
+    finally:
+        if cluster is not None:
+            cluster.stop()
+    try:
+        assert_the_same(work, reference)
+        assert_mlflow_agrees(work, uri)
     finally:
         if server is not None:
             server.kill()
-        if cluster is not None:
-            cluster.stop()
-    check = Server(folder / "server") if server else None
-    try:
-        assert_the_same(work, reference)
-        assert_mlflow_agrees(work, check.uri if check else uri)
-    finally:
-        if check is not None:
-            check.kill()
     return kills
 
 
+class Session:
+    """One run of the command, and what happens to it when.
+
+    Iterates over what to kill next and the seconds waited for it, until the command has
+    ended. A trial survives three deaths of its worker, so there are no more a session.
+    """
+
+    def __init__(self, work: Workplace, rng: random.Random, kinds: list[str]) -> None:
+        self._started = work.events("started")
+        self._work, self._rng, self._kinds = work, rng, kinds
+        self.process = work.start()
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        self._work.wait_for("started", self._started + 1, self.process)
+        deaths = 0
+        while self.process.poll() is None:
+            after_s = self._rng.uniform(0, 4)
+            time.sleep(after_s)
+            kind = self._rng.choice(self._kinds)
+            if self.process.poll() is not None:
+                return
+            if kind in ("worker", "node"):
+                deaths += 1
+                if deaths > MAX_DEATHS:
+                    kind = "driver"
+            yield kind, after_s
+
+
 def strike(kind, process, server, cluster, rng) -> None:
-    """Kill one thing; wait for the driver where it goes on."""
+    """Kill one thing, and bring back what does not come back by itself."""
     if kind == "driver":
-        kill_driver(process)
-        return
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
     if kind == "interrupt":
-        interrupt(process)
-        return
+        os.kill(process.pid, signal.SIGINT)
+        process.wait()
     if kind == "worker":
         kill_worker(process)
     if kind == "server":
@@ -117,8 +141,6 @@ def strike(kind, process, server, cluster, rng) -> None:
         cluster.kill_node()
         time.sleep(rng.uniform(0, 3))
         cluster.add_node()
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, (kind, process.returncode, err)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Files that are whole or absent, whatever dies while they are written."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         >>> path.read_bytes()
         b'whole'
     """
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    # Its own name: a worker that its driver's death has left may write there too.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise

@@ -1,5 +1,6 @@
 """Ray's callbacks, translated for the journal."""
 
+import contextlib
 import sys
 from typing import Any
 
@@ -10,6 +11,11 @@ from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, UNSAVED, number_of
+
+WORKER_DEATHS = 3
+"""Deaths of its worker or its node that a trial survives in one session."""
+
+DEATHS = f"its worker died more than {WORKER_DEATHS} times (see the node's logs)"
 
 
 class JournalCallback(Callback):
@@ -72,21 +78,23 @@ class JournalCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """A trial's worker, or its node, has died; Ray starts it again."""
-        sys.stderr.write(
-            f"orthotune: the worker of trial {number_of(trial.config)} died; the trial "
-            "goes on from its last checkpoint.\n"
-        )
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"orthotune: the worker of trial {number_of(trial.config)} died; the "
+                "trial goes on from its last checkpoint.\n"
+            )
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        """A trial's worker has died once too often."""
+        """Ray has given up a trial: too many deaths, or one in an idle worker."""
+        if trial.run_metadata.num_failures <= WORKER_DEATHS:
+            # Ray counts a death between two trials twice, and ends the next trial.
+            self._stopper.again = True
+            self.on_trial_recover(iteration, trials, trial)
+            return
         with self._stopper.on_error(StudyError):
-            self._journal.end(
-                number_of(trial.config),
-                Status.FAILED,
-                "its worker died again and again (see the node's logs)",
-            )
+            self._fail(number_of(trial.config), DEATHS)
 
     def _fail(self, number: int, trace: str) -> None:
         lines = trace.strip().splitlines() or ["unknown error"]

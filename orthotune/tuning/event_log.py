@@ -5,6 +5,7 @@ only be the last one, of a process that died while it wrote: it is dropped. A br
 line anywhere else is damage from outside, and is refused rather than guessed at.
 """
 
+import contextlib
 import json
 import os
 import zlib
@@ -126,7 +127,8 @@ class EventLog:
             if durable:
                 os.fsync(file.fileno())
         except OSError as err:
-            file.truncate(self._size)
+            with contextlib.suppress(OSError):  # the next session cuts it off
+                file.truncate(self._size)
             self._error = StudyStoppedError(
                 f"{self.path} must be writable, but: {err.strerror}. What is done is "
                 "kept; the same command continues once there is room."

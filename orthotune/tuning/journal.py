@@ -55,6 +55,7 @@ class TrialRecord:
         error: The last line of the exception, if it failed.
         started_ms: When it first started, since 1970.
         ended_ms: When it ended, or was last interrupted.
+        attempt: How often it was run again from its start after an error.
     """
 
     number: int
@@ -66,6 +67,7 @@ class TrialRecord:
     error: str | None = None
     started_ms: int = 0
     ended_ms: int | None = None
+    attempt: int = 0
 
     @property
     def epoch(self) -> int:
@@ -166,7 +168,8 @@ class Journal:
         record = self._records[number]
         if epoch in record.history:
             return
-        kept = {name: float(metrics[name]) for name in METRICS if name in metrics}
+        names = (*METRICS, "test_error")
+        kept = {name: float(metrics[name]) for name in names if name in metrics}
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
         self._add(event)
         self._tell(lambda observer: observer.on_epoch(record, epoch))
@@ -262,7 +265,13 @@ class Journal:
                 record.error, record.ended_ms = event["error"], at
                 record.status = Status(event["status"])
             case "reopened":
+                # What is mended may change every epoch: nothing of before counts.
                 record.status, record.error = Status.INTERRUPTED, None
+                record.attempt += 1
+                record.history, record.reported_ms = {}, {}
+                self.reports = [
+                    item for item in self.reports if item[0] != record.number
+                ]
 
 
 def now_ms() -> int:

@@ -33,11 +33,8 @@ def study_lock(path: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("a+"))
+            file = stack.enter_context(path.open("ab", buffering=0))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(json.dumps(_me()))
-            file.flush()
         except BlockingIOError as err:
             raise StudyError(
                 f"Only one process may run a study, but {_holder(path)} runs the one "
@@ -48,11 +45,11 @@ def study_lock(path: Path) -> Iterator[None]:
                 f"{path} must be a file that can be locked, but: {err.strerror}. Free "
                 "it, or choose another --storage."
             ) from err
+        here = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}
+        with contextlib.suppress(OSError):  # a full disk is said by those who need it
+            file.truncate(0)
+            file.write(json.dumps(here).encode())
         yield
-
-
-def _me() -> dict[str, object]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": time.ctime()}
 
 
 def _holder(path: Path) -> str:

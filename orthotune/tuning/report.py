@@ -51,6 +51,8 @@ def write_report(
         records: Its trials.
         commit: Commit of the code, if known.
     """
+    for stray in folder.glob(".*.partial"):  # of a process that died while it wrote
+        stray.unlink()
     metric, parameters = study.settings.metric, study.space.parameters
     best = equal_budget(records, metric)
     report = Report(

@@ -16,6 +16,7 @@ from orthotune.tuning.settings import Study
 def ray_runtime(study: Study, address: str | None) -> Iterator[None]:
     """A Ray runtime: the cluster at `address`, or one of our own on this machine."""
     if ray.is_initialized():  # the user's own, in a notebook: left as it is
+        _check_resources(study)
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS")

@@ -131,7 +131,7 @@ class OptunaSearcher(Searcher):
             with self._stopper.on_error(StudyError):
                 record = self._new()
             if self._stopper.error is not None:
-                return None
+                return Searcher.FINISHED  # for None Ray would ask again for minutes
         if record is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = record.number

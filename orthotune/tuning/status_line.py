@@ -19,8 +19,10 @@ class StatusLine:
 
     def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
-        self._total = int(min(study.settings.search.num_trials, study.space.size))
-        self._budget_s = study.settings.search.time_budget_s or float("inf")
+        total = int(min(study.settings.search.num_trials, study.space.size))
+        self._total = max(total, len(journal.records))
+        budget_s = study.settings.search.time_budget_s or float("inf")
+        self._budget_s = budget_s - journal.spent_s
         self._started = started
         self._journal = journal
         self._before = len(journal.records) - len(journal.open)

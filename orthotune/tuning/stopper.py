@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,12 +27,14 @@ class StudyStopper(tune.Stopper):
         interrupted: Whether Ctrl-C has come.
         error: Why the study cannot go on, if it cannot.
         trace: The traceback that the first trials have in common, if they have.
+        again: Whether Ray gave up a trial that is to go on: it shall be run anew.
     """
 
     def __init__(self) -> None:
         self.interrupted = False
         self.error: StudyError | None = None
         self.trace: str | None = None
+        self.again = False
 
     def __getstate__(self) -> dict[str, object]:
         """As new: Ray writes its stoppers to disk."""
@@ -43,7 +46,8 @@ class StudyStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether Ray shall end the study."""
-        return self.interrupted or self.error is not None or self.trace is not None
+        stopped = self.error is not None or self.trace is not None
+        return stopped or self.interrupted or self.again
 
     @contextmanager
     def on_error(self, kind: type[StudyError]) -> Iterator[None]:
@@ -55,12 +59,15 @@ class StudyStopper(tune.Stopper):
 
     def on_failed(self, journal: Journal, trace: str) -> None:
         """End the study if the first trials all fail in the same way."""
-        if len(all_failed_alike(journal)) >= SAME_ERRORS:
+        if all_failed_alike(journal):
             self.trace = trace
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         """With our handler for Ctrl-C, a polite kill and a closed terminal."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may handle signals: a notebook's own does
+            return
         previous = {
             number: signal.signal(number, self._on_signal)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +87,8 @@ class StudyStopper(tune.Stopper):
 
 
 def all_failed_alike(journal: Journal) -> list[TrialRecord]:
-    """The trials that have ended, if all of them failed with the same error."""
+    """The trials that have ended, if they are enough and failed with one error."""
     ended = [record for record in journal.records if record.status.ended]
     failed = all(record.status == Status.FAILED for record in ended)
-    return ended if failed and len({record.error for record in ended}) == 1 else []
+    alike = failed and len({record.error for record in ended}) == 1
+    return ended if alike and len(ended) >= SAME_ERRORS else []

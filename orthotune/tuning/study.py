@@ -5,7 +5,7 @@ The folder of a study:
 ================ ===============================================================
 `record.jsonl`   the event log, from which everything else follows
 `lock`           held by the one driver
-`checkpoints/`   the live trials' latest, and the best
+`checkpoints/`   the live trials' latest, and the best, under the study's id
 `best.yaml`, ... what is left for people (`report.py`)
 ================ ===============================================================
 
@@ -29,12 +29,13 @@ from ray import tune
 
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.training.checkpoint import parse_checkpoint
-from orthotune.tuning.callback import JournalCallback
+from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tuning.checkpoints import (
     CheckpointFolder,
     CheckpointKeeper,
     checkpoint_name,
 )
+from orthotune.tuning.environment import prepare
 from orthotune.tuning.event_log import EventLog, read_events
 from orthotune.tuning.identity import Definition, Fingerprints, definition, differences
 from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
@@ -52,8 +53,7 @@ from orthotune.tuning.worker import StudyTrainable
 
 FORMAT = 1
 PROBE_BYTES = 65536
-WORKER_DEATHS = 3
-"""Deaths of its worker or its node that a trial survives."""
+MAX_FITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +116,17 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
     _check_storage(folder, places.storage)
     asked = definition(study, fingerprints)
     stopper = StudyStopper()
+    prepare()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(stopper.installed())
         log = _continued(study, folder, asked, stack)
-        if log is None:
-            # A server that a running study has lost is waited for; not so a new one.
+        # A server that a running study has lost is waited for; not so a new one.
+        if log is None or not places.tracking_uri.startswith("http"):
             check_store(places.tracking_uri)
         finished = log is not None and _finished(study, _journal(study, log))
         if not finished:
             stack.enter_context(ray_runtime(study, places.address))
             check_shared(places.tracking_uri)
+        stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         tags = provenance()
         study_id = log.events[0]["id"] if log is not None else uuid.uuid4().hex[:12]
         tracker = _tracker(study, places, study_id, tags)
@@ -297,7 +298,7 @@ class _Session:
             if not finished:
                 notes = {"commit": tags.get("mlflow.source.git.commit", "unknown")}
                 self.journal.begin_session(**notes, host=tags["host"])
-                self._fit()
+                self._fit_all()
         finally:  # also when Ray itself fails: no run stays open
             progress.close()
             self.journal.suspend()
@@ -334,9 +335,28 @@ class _Session:
         folder = self._checkpoints()
         for record in self.journal.open:
             name = checkpoint_name(record.number, record.key)
-            content = folder.read(name)
+            try:
+                content = folder.read(name)
+            except OSError as err:
+                raise StudyError(
+                    f"{folder.uri}/{name} must be readable, but: "
+                    f"{err.strerror or err}. Free it, or delete it to train from the "
+                    "start."
+                ) from err
             if content is not None:
                 parse_checkpoint(content, f"{folder.uri}/{name}")
+
+    def _fit_all(self) -> None:
+        """Run Ray until nothing is left, or something has stopped the study."""
+        for _ in range(MAX_FITS):
+            self.stopper.again = False
+            self._fit()
+            if not self.stopper.again:
+                return
+        self.stopper.error = StudyStoppedError(
+            "Workers must live for more than moments, but they die again and again "
+            "(see the nodes' logs). What is done is kept; the same command continues."
+        )
 
     def _fit(self) -> None:
         # What Ray writes of an experiment is nobody's: see RECORD.md.
@@ -367,7 +387,8 @@ class _Session:
         except OSError as err:
             return _unwritable(self.folder, err)
         finally:
-            probe.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                probe.unlink()
         return None
 
     def _tuner(self, scratch: str) -> tune.Tuner:
@@ -410,7 +431,10 @@ class _Session:
     def _checkpoints(self) -> CheckpointFolder:
         name = self.study.settings.name
         root = _absolute(self.places.storage)
-        return CheckpointFolder(f"{root.rstrip('/')}/{name}/checkpoints")
+        # By id: a study begun anew must not find the checkpoints of an earlier one.
+        return CheckpointFolder(
+            f"{root.rstrip('/')}/{name}/checkpoints/{self.tracker.study_id}"
+        )
 
     def _conclude(self, tags: dict[str, str], finished: bool) -> Report:
         """Write the study's files and close MLflow, also where a disk is full."""

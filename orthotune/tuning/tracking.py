@@ -180,7 +180,7 @@ class Tracker:
         self.first_error: str | None = None
         self.experiment_id: str | None = None
         self._name = name
-        self._study_id = study_id
+        self.study_id = study_id
         self._metric = metric
         self._params = params
         self._tags = tags
@@ -200,6 +200,8 @@ class Tracker:
     @cached_property
     def _client(self) -> MlflowClient:
         """Made at first use: for a database, this opens it, which may fail."""
+        if self.uri.startswith("sqlite:///"):
+            _prepare_sqlite(Path(self.uri.removeprefix("sqlite:///")))
         return MlflowClient(tracking_uri=self.uri)
 
     def connect(self) -> None:
@@ -210,13 +212,12 @@ class Tracker:
         """
         try:
             self._connect()
-            _use_wal(self.uri)
         except StudyError:
             raise
         except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
             raise StudyError(
                 "--tracking-uri must be a store that can be written to, but "
-                f"{self.uri} says: {_first_line(err)}."
+                f"{_without_password(self.uri)} says: {_first_line(err)}."
             ) from err
 
     def start(self, records: Sequence[TrialRecord]) -> None:
@@ -347,7 +348,7 @@ class Tracker:
             **self._tags,
             "orthotune.kind": "study",
             "orthotune.study": self._name,
-            "orthotune.study_id": self._study_id,
+            "orthotune.study_id": self.study_id,
         }
         created = self._client.create_run(
             self.experiment_id, tags=tags, run_name=self._name
@@ -364,7 +365,7 @@ class Tracker:
         while True:
             page = self._client.search_runs(
                 [str(self.experiment_id)],
-                f"tags.`orthotune.study_id` = '{self._study_id}'",
+                f"tags.`orthotune.study_id` = '{self.study_id}'",
                 order_by=["attributes.start_time ASC"],
                 max_results=MAX_BATCH,
                 page_token=token,
@@ -377,14 +378,17 @@ class Tracker:
     def _adopt(self, run: Run) -> None:
         """Take over a run of an earlier session, unless another is the trial's."""
         number = int(run.data.tags["orthotune.trial"])
-        known = self._runs.get(number)
-        if known is None and number in self._records:
+        record, known = self._records.get(number), self._runs.get(number)
+        if record is None:
+            if run.info.status == "RUNNING":
+                self._client.set_tag(run.info.run_id, "orthotune.status", "orphan")
+                self._client.set_terminated(run.info.run_id, status="KILLED")
+        elif run.data.tags.get("orthotune.attempt") != str(record.attempt):
+            self._client.delete_run(run.info.run_id)  # of before a repair
+        elif known is None:
             self._runs[number] = _existing(run)
-        elif (known is None or known.run_id != run.info.run_id) and (
-            run.info.status == "RUNNING"
-        ):
-            self._client.set_tag(run.info.run_id, "orthotune.status", "orphan")
-            self._client.set_terminated(run.info.run_id, status="KILLED")
+        elif known.run_id != run.info.run_id:
+            self._client.delete_run(run.info.run_id)  # its creation seemed to fail
 
     def _update(self, record: TrialRecord, parent: _Run) -> None:
         """Make a trial's run say what its record says."""
@@ -409,9 +413,10 @@ class Tracker:
             "mlflow.parentRunId": parent.run_id,
             "orthotune.kind": "trial",
             "orthotune.study": self._name,
-            "orthotune.study_id": self._study_id,
+            "orthotune.study_id": self.study_id,
             "orthotune.trial": str(record.number),
             "orthotune.key": record.key,
+            "orthotune.attempt": str(record.attempt),
             "orthotune.status": str(Status.RUNNING),
             "seed": str(config.seed),
         }
@@ -478,10 +483,10 @@ class Tracker:
         ]
         tags = _run_tags(summary.tags)
         self._client.log_batch(parent.run_id, metrics=metrics, tags=tags)
-        for path in summary.artifacts:
-            self._client.log_artifact(parent.run_id, str(path))
         self._client.set_terminated(parent.run_id, status=summary.status)
         parent.status = summary.status
+        for path in summary.artifacts:
+            self._client.log_artifact(parent.run_id, str(path))
 
     def _log_best(self, parent: _Run) -> None:
         """The best finished trial so far, against the number of the trial."""
@@ -530,19 +535,29 @@ class Tracker:
         return (folder / "mlartifacts" / self._name).as_uri()
 
     def _warn(self, err: Exception) -> None:
-        if self.first_error is None:
-            self.first_error = _first_line(err)
+        if self.first_error is not None:
+            return
+        self.first_error = _first_line(err)
+        with contextlib.suppress(OSError):
             sys.stderr.write(
-                f"orthotune: warning: MLflow at {self.uri} fails ({self.first_error}); "
-                "training goes on, and what it misses is written when it answers.\n"
+                f"orthotune: warning: MLflow at {_without_password(self.uri)} fails "
+                f"({self.first_error}); training goes on, and what it misses is "
+                "written when it answers.\n"
             )
 
 
-def _use_wal(uri: str) -> None:
-    """Let a SQLite file be read while it is written; the file remembers."""
-    if uri.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as db:
-            db.execute("PRAGMA journal_mode=WAL")
+def _prepare_sqlite(path: Path) -> None:
+    """Make a new SQLite store whole or not at all, and let it be read while written.
+
+    MLflow builds its tables step by step; a file left half-way is broken for ever.
+    """
+    if not path.exists():
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial.unlink(missing_ok=True)  # of a dead process with our number
+        MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments()
+        partial.replace(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
 
 
 def _existing(run: Run) -> _Run:

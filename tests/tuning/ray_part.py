@@ -1,11 +1,12 @@
 """Ray's part in a session of a study, played in Ray's own order."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orthotune.tuning.callback import JournalCallback
+from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal
@@ -24,6 +25,9 @@ class RayTrial:
     trial_id: str
     config: dict = field(default_factory=dict)
     last_result: dict | None = None
+    run_metadata: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(num_failures=0)
+    )
 
     @property
     def fields(self):
@@ -116,8 +120,9 @@ class Session:
         """The trial does not fit."""
         self.fail(trial, "torch.OutOfMemoryError: CUDA out of memory", OUT_OF_MEMORY)
 
-    def die(self, trial):
-        """The trial's worker has died once too often."""
+    def die(self, trial, deaths=WORKER_DEATHS + 1):
+        """Ray gives up the trial, whose worker has died so often."""
+        trial.run_metadata.num_failures = deaths
         self.scheduler.on_trial_error(None, trial)
         self.searcher.on_trial_complete(trial.trial_id, error=True)
         self.callback.on_trial_error(1, [], trial)

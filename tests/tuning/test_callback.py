@@ -42,7 +42,7 @@ def test_a_started_trial_runs(session):
 
 def test_an_epoch_is_reported_and_what_is_none_of_ours_is_not(session):
     trial = session.start()
-    more = {"training_iteration": 1, "pid": 7, "test_error": 0.3}
+    more = {"training_iteration": 1, "pid": 7, "config/seed": 0.3}
     session.result(trial, metrics(0.25) | more | {"epoch": 1, "done": False})
     assert session.journal[0].history == {1: metrics(0.25)}
     assert session.journal[0].status == Status.RUNNING
@@ -99,7 +99,26 @@ def test_no_number_of_trials_without_memory_ends_the_study(session):
 def test_a_worker_that_keeps_dying_fails_its_trial(session):
     session.die(session.start())
     assert session.journal[0].status == Status.FAILED
-    assert "worker died again and again" in session.journal[0].error
+    assert "its worker died more than 3 times" in session.journal[0].error
+
+
+def test_a_trial_that_ray_gives_up_for_the_death_of_an_idle_worker_goes_on(
+    session, capsys
+):
+    trial = session.start()
+    session.result(trial, metrics(0.5) | {"epoch": 1, "done": False})
+    session.die(trial, deaths=1)
+    assert session.journal[0].status == Status.RUNNING
+    assert session.stopper.stop_all()  # and the study is run anew
+    assert session.stopper.again
+    assert session.stopper.error is None
+    assert "the worker of trial 0 died" in capsys.readouterr().err
+
+
+def test_code_that_kills_every_worker_ends_the_study(session):
+    for _ in range(SAME_ERRORS):
+        session.die(session.start())
+    assert "its worker died" in session.stopper.trace
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_study_and_keeps_the_epoch(

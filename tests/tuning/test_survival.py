@@ -38,6 +38,12 @@ def reference(tmp_path_factory):
     return work
 
 
+def checkpoints(work):
+    """The study's checkpoints, by name."""
+    folder = work.folder / "studies" / "killed" / "checkpoints"
+    return {path.name: path for path in folder.rglob("*.pt")}
+
+
 def store(work):
     return f"sqlite:///{work.folder}/mlflow.db"
 
@@ -47,10 +53,9 @@ def test_an_undisturbed_study_is_in_mlflow_once(reference):
     statuses = {trial["status"] for trial in reference.trials()}
     assert {"finished", "stopped"} <= statuses  # or the comparisons would be weak
     finished = [t for t in reference.trials() if t["status"] == "finished"]
-    folder = reference.folder / "studies" / "killed" / "checkpoints"
     expected = {f"trial-{t['number']:04d}-{t['key']}.pt" for t in finished}
     assert len(expected) <= 3
-    assert set(os.listdir(folder)) == expected  # no loser keeps one
+    assert set(checkpoints(reference)) == expected  # no loser keeps one
 
 
 def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):
@@ -73,6 +78,47 @@ def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_
     assert_mlflow_agrees(work, store(work))
 
 
+@pytest.mark.soak
+def test_a_study_killed_before_its_first_trial_begins_again(reference, tmp_path):
+    work = Workplace(tmp_path)
+    for _ in range(2):  # while MLflow's tables are made, and while Ray starts
+        process = work.start()
+        while process.poll() is None and not list(tmp_path.glob("*mlflow.db*")):
+            time.sleep(0.01)
+        kill_driver(process)
+    process = work.start()
+    work.wait_for("session", 1, process)
+    kill_driver(process)
+    work.finish()
+    assert_the_same(work, reference)
+    assert_mlflow_agrees(work, store(work))
+
+
+@pytest.mark.soak
+def test_a_worker_that_dies_between_two_trials_fails_none(reference, tmp_path):
+    work = Workplace(tmp_path)
+    process = work.start()
+    for count in (1, 3):
+        work.wait_for("ended", count, process)
+        kill_worker(process)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert_the_same(work, reference)
+    assert_mlflow_agrees(work, store(work))
+
+
+@pytest.mark.soak
+def test_a_polite_kill_ends_in_order(tmp_path):
+    work = Workplace(tmp_path, "--set", "search.max_epochs=500")
+    process = work.start()
+    work.wait_for("epoch", 2, process)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Continue it" in out
+
+
 def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
     work = Workplace(tmp_path)
     process = work.start()
@@ -86,8 +132,7 @@ def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} <= {"KILLED", "FINISHED", "FAILED"}
     (live,) = [t for t in work.trials() if t["status"] == "interrupted"]
-    names = os.listdir(work.folder / "studies" / "killed" / "checkpoints")
-    assert any(name.startswith(f"trial-{live['number']:04d}-") for name in names)
+    assert f"trial-{live['number']:04d}-{live['key']}.pt" in checkpoints(work)
 
 
 def test_a_finished_study_is_shown_again_without_training(reference):
@@ -120,6 +165,7 @@ def test_another_question_under_the_same_name_is_refused(reference):
     assert reference.record.read_bytes() == before
 
 
+@pytest.mark.soak
 def test_a_second_driver_is_kept_off(tmp_path):
     work = Workplace(tmp_path, "--set", "search.max_epochs=500")
     first = work.start()
@@ -155,6 +201,7 @@ def test_more_trials_are_added_to_those_that_ran(reference, tmp_path):
     assert_mlflow_agrees(work, store(work))
 
 
+@pytest.mark.soak
 def test_a_tracking_server_that_dies_gets_everything_when_it_is_back(
     reference, tmp_path
 ):
@@ -177,6 +224,7 @@ def test_a_tracking_server_that_dies_gets_everything_when_it_is_back(
         server.kill()
 
 
+@pytest.mark.soak
 def test_a_damaged_record_and_a_cut_checkpoint_are_one_sentence_each(
     reference, tmp_path
 ):
@@ -189,8 +237,7 @@ def test_a_damaged_record_and_a_cut_checkpoint_are_one_sentence_each(
     err = refused(work)
     assert "record.jsonl:3: the study's record must be as it was written" in err
     work.record.write_bytes(whole)
-    folder = work.folder / "studies" / "killed" / "checkpoints"
-    (checkpoint,) = [p for p in folder.iterdir() if not p.name.startswith(".")][-1:]
+    (checkpoint,) = checkpoints(work).values()
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[: len(content) // 2])
     assert f"{checkpoint} must be a checkpoint" in refused(work)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -852,3 +853,25 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
 def test_a_password_is_not_printed():
     shown = tracking._without_password("postgresql://me:secret@host/db")
     assert shown == "postgresql://me:PASSWORD@host/db"
+
+
+def test_a_new_sqlite_store_is_whole_or_absent(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+
+    class Dying:
+        def __init__(self, tracking_uri):
+            Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"half a store")
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "MlflowClient", Dying)
+        with pytest.raises(KeyboardInterrupt):
+            tracking._prepare_sqlite(path)
+    assert not path.exists()
+    tracking._prepare_sqlite(path)
+    before = path.stat().st_ino
+    tracking._prepare_sqlite(path)
+    assert path.stat().st_ino == before
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
