@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.errors import StudyStoppedError
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, UNSAVED, number_of
@@ -38,7 +38,7 @@ class JournalCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """Ray has started, or started again, a trial."""
-        with self._stopper.on_error(StudyError):
+        with self._stopper.failing():
             self._journal.start(number_of(trial.config))
 
     def on_trial_result(
@@ -50,7 +50,7 @@ class JournalCallback(Callback):
         **info: object,
     ) -> None:
         """A trial has reported an epoch, or why it cannot."""
-        with self._stopper.on_error(StudyError):
+        with self._stopper.failing():
             if "epoch" in result:
                 number = number_of(trial.config)
                 self._journal.report(number, int(result["epoch"]), result)
@@ -66,7 +66,7 @@ class JournalCallback(Callback):
     ) -> None:
         """A trial has ended."""
         number, result = number_of(trial.config), trial.last_result or {}
-        with self._stopper.on_error(StudyError):
+        with self._stopper.failing():
             if ERROR in result:
                 self._fail(number, result[ERROR])
             elif OUT_OF_MEMORY in result:
@@ -93,7 +93,7 @@ class JournalCallback(Callback):
             self._stopper.again = True
             self.on_trial_recover(iteration, trials, trial)
             return
-        with self._stopper.on_error(StudyError):
+        with self._stopper.failing():
             self._fail(number_of(trial.config), DEATHS)
 
     def _fail(self, number: int, trace: str) -> None:

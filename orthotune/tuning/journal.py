@@ -209,10 +209,6 @@ class Journal:
                 record.status, record.ended_ms = Status.INTERRUPTED, now_ms()
                 self._tell(lambda observer, record=record: observer.on_end(record))
 
-    def close(self) -> None:
-        """Close the log."""
-        self._log.close()
-
     def _tell(self, call: Callable[[Observer], None]) -> None:
         for observer in self.observers:
             call(observer)

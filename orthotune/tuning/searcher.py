@@ -95,7 +95,7 @@ class OptunaSearcher(Searcher):
         on_resume: Callable[[TrialRecord, str], None],
     ) -> None:
         super().__init__(metric=study.settings.metric, mode=study.settings.mode)
-        self._spec = study
+        self._study = study
         self._journal = journal
         self._fingerprints = fingerprints
         self._folder = folder
@@ -106,7 +106,7 @@ class OptunaSearcher(Searcher):
         self._numbers: dict[str, int] = {}
         self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(
+        self._optuna = optuna.create_study(
             direction="minimize", pruner=optuna.pruners.NopPruner()
         )
         for record in journal.records:
@@ -128,7 +128,7 @@ class OptunaSearcher(Searcher):
             record = self._to_resume.pop(0)
             self._on_resume(record, trial_id)
         else:
-            with self._stopper.on_error(StudyError):
+            with self._stopper.failing():
                 record = self._new()
             if self._stopper.error is not None:
                 return Searcher.FINISHED  # for None Ray would ask again for minutes
@@ -169,7 +169,7 @@ class OptunaSearcher(Searcher):
             trial.report(record.history[epoch][self._metric_name], epoch)
         state = _STATES[status]
         value = self._value(record, status) if state == TrialState.COMPLETE else None
-        self._study.tell(trial, values=value, state=state)
+        self._optuna.tell(trial, values=value, state=state)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing but a file, which Ray asks for: all is in the study's journal."""
@@ -184,16 +184,16 @@ class OptunaSearcher(Searcher):
 
     @property
     def _metric_name(self) -> str:
-        return self._spec.settings.metric
+        return self._study.settings.metric
 
     def _new(self) -> TrialRecord | None:
         """A trial whose result is not known; None if there is none left."""
         number = len(self._journal.records)
         for attempt in range(MAX_DUPLICATES):
-            self._study.sampler = _sampler(self._spec, number, attempt)
-            trial = self._study.ask()
-            values = _suggest(trial, self._spec.space)
-            fields = self._spec.trial_fields(values)
+            self._optuna.sampler = _sampler(self._study, number, attempt)
+            trial = self._optuna.ask()
+            values = _suggest(trial, self._study.space)
+            fields = self._study.trial_fields(values)
             key = trial_key(fields, self._fingerprints)
             if key not in self._keys:
                 record = self._journal.suggest(key, fields)
@@ -201,22 +201,22 @@ class OptunaSearcher(Searcher):
                 self._optuna_trials[number] = trial
                 return record
             # Samplers do not read failed trials.
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._optuna.tell(trial, state=TrialState.FAIL)
         self._journal.exhaust()
         return None
 
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
-        self._study.add_trial(self._frozen(record))
+        self._optuna.add_trial(self._frozen(record))
         if not record.status.ended:
             # Numbers and ids agree in the in-memory storage of one study.
-            number = len(self._study.get_trials(deepcopy=False)) - 1
-            trial = optuna.trial.Trial(self._study, number)
+            number = len(self._optuna.get_trials(deepcopy=False)) - 1
+            trial = optuna.trial.Trial(self._optuna, number)
             self._optuna_trials[record.number] = trial
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
         state = _STATES[record.status]
-        active = [p for p in self._spec.space.parameters if p.name in record.fields]
+        active = [p for p in self._study.space.parameters if p.name in record.fields]
         values = {
             epoch: metrics[self._metric_name]
             for epoch, metrics in record.history.items()

@@ -50,11 +50,11 @@ class StudyStopper(tune.Stopper):
         return stopped or self.interrupted or self.again
 
     @contextmanager
-    def on_error(self, kind: type[StudyError]) -> Iterator[None]:
-        """Run what may raise on Ray's event loop, which must never see it."""
+    def failing(self) -> Iterator[None]:
+        """Run what may raise a StudyError on Ray's event loop: it ends the study."""
         try:
             yield
-        except kind as err:
+        except StudyError as err:
             self.error = self.error or err
 
     def on_failed(self, journal: Journal, trace: str) -> None:

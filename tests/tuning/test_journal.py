@@ -266,7 +266,7 @@ def test_a_change_that_cannot_be_written_has_not_happened(path):
 
 def test_a_closed_journal_takes_nothing_more(path):
     journal = begun(path)
-    journal.close()
+    journal._log.close()
     with pytest.raises(RuntimeError, match="must be open"):
         journal.report(0, 1, metrics(0.5))
 
@@ -297,7 +297,7 @@ def random_break(journal, path, rng):
     """A session ends, in order or not, and the next one begins."""
     if rng.random() < 0.5:
         journal.suspend()
-        journal.close()
+        journal._log.close()
     journal = opened(path)
     for trial in journal.records:
         if trial.status == Status.FAILED and rng.random() < 0.5:
@@ -350,7 +350,7 @@ def test_a_log_cut_anywhere_is_a_study_that_can_go_on(tmp_path, path):
         number = len(again.records)
         again.begin_session()
         assert again.suggest("next", {}).number == number
-        again.close()
+        again._log.close()
         assert opened(part)[number].key == "next"
 
 

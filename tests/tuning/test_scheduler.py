@@ -71,7 +71,7 @@ def continued(study, path, told):
     for record in journal.open:
         if journal.natural_end(record.number) != Status.STOPPED:
             journal.end(record.number, journal.natural_end(record.number))
-    journal.close()
+    journal._log.close()
     scheduler = build_scheduler(study)
     replay = Replay(scheduler, study, opened(path))
     replay.ended()

@@ -30,7 +30,7 @@ def session(tiny_study, path):
 
 
 def optuna_trials(session):
-    return session.searcher._study.get_trials()
+    return session.searcher._optuna.get_trials()
 
 
 def states(session):

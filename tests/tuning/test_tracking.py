@@ -81,7 +81,7 @@ class Session:
 
     def finish(self, status="FINISHED", metrics=None, artifacts=()):
         self.journal.suspend()
-        self.journal.close()
+        self.journal._log.close()
         summary = Summary(
             status=status,
             metrics={"val_error": 0.25} if metrics is None else metrics,
@@ -92,7 +92,7 @@ class Session:
 
     def die(self):
         """As if killed: nothing more is written, to the log or to MLflow."""
-        self.journal.close()
+        self.journal._log.close()
         wait_for(lambda: not self.tracker._thread.is_alive())
 
     def suggest(self, **fields):
@@ -691,7 +691,7 @@ def test_a_trial_whose_start_was_not_recorded_keeps_its_run(uri, tmp_path):
     number = first.suggest()
     lines = (tmp_path / "record.jsonl").read_bytes()
     first.journal.start(number)
-    first.journal.close()
+    first.journal._log.close()
     assert runs(uri, "unstarted")["trial-0001"].info.status == "RUNNING"
     (tmp_path / "record.jsonl").write_bytes(lines)  # a power cut: the disk forgot
     second = Session(tmp_path, uri, "unstarted").start(in_step=True)
