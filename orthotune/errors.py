@@ -48,3 +48,15 @@ class StudyError(OrthotuneError):
 
 class StudyStoppedError(StudyError):
     """A study that ran cannot go on now; the same command continues it later."""
+
+
+def out_of_room(problem: str) -> StudyStoppedError:
+    """The end of a session by something that cannot be written to.
+
+    Args:
+        problem: The first half of the sentence: `... must be writable, but ...`.
+    """
+    return StudyStoppedError(
+        f"{problem}. What is done is kept; the same command continues once there is "
+        "room."
+    )

@@ -34,6 +34,19 @@ space:
 STATUSES = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
 
 
+def command(folder: Path, *arguments: str) -> subprocess.Popen:
+    """The search as a user types it, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "orthotune.search", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+        start_new_session=True,  # a terminal's Ctrl-C reaches a whole process group
+    )
+
+
 class Workplace:
     """A folder in which one study is run, by the command a user types.
 
@@ -50,15 +63,7 @@ class Workplace:
 
     def start(self) -> subprocess.Popen:
         """The command, in a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "orthotune.search", "killed.yaml", *self.more],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "MLFLOW_TRACKING_URI": ""},
-            start_new_session=True,  # a terminal's Ctrl-C reaches a process group
-        )
+        return command(self.folder, "killed.yaml", *self.more)
 
     def finish(self, limit: int = 12) -> str:
         """Type the command again until it exits 0; what it printed then."""
@@ -126,31 +131,38 @@ class Server:
         self.port = free_port()
         self.folder = folder
         self.uri = f"http://127.0.0.1:{self.port}"
+        self.store = f"sqlite:///{folder}/server.db"
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        words = f"mlflow server --backend-store-uri sqlite:///{self.folder}/server.db"
+        words = f"-m mlflow server --backend-store-uri {self.store} --workers 1"
         words += f" --artifacts-destination {self.folder}/artifacts"
-        words += f" --host 127.0.0.1 --port {self.port} --workers 1"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *words.split()],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.folder,
-            start_new_session=True,
-        )
-        for _ in range(600):
+        words += f" --host 127.0.0.1 --port {self.port}"
+        log = self.folder / "server.log"
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, *words.split()],
+                cwd=self.folder,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, log.read_text()
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
                     return
             except OSError:
                 time.sleep(0.1)
-        raise AssertionError("the server does not start")
+        raise AssertionError(log.read_text())
 
     def kill(self) -> None:
-        """SIGKILL it and its workers."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        """SIGKILL it and its workers; one that is dead already is no error."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 

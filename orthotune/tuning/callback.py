@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orthotune.errors import StudyStoppedError
+from orthotune.errors import out_of_room
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, UNSAVED, number_of
@@ -55,10 +55,8 @@ class JournalCallback(Callback):
                 number = number_of(trial.config)
                 self._journal.report(number, int(result["epoch"]), result)
             if UNSAVED in result:
-                raise StudyStoppedError(
-                    f"The folder of checkpoints must be writable, but "
-                    f"{result[UNSAVED]}. What is done is kept; the same command "
-                    "continues once there is room."
+                raise out_of_room(
+                    f"The folder of checkpoints must be writable, but {result[UNSAVED]}"
                 )
 
     def on_trial_complete(

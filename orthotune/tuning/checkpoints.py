@@ -6,10 +6,12 @@ A live trial has its latest state there; when it ends, only those of the best st
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs as pafs
 
 from orthotune.training.atomic import atomic_write
+from orthotune.training.checkpoint import parse_checkpoint
 from orthotune.tuning.journal import Journal, TrialRecord, equal_budget
 
 
@@ -44,6 +46,17 @@ class CheckpointFolder:
                 return file.read()
         except FileNotFoundError:
             return None
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """The state in a checkpoint; None if there is none.
+
+        Raises:
+            CheckpointError: If it is damaged.
+        """
+        content = self.read(name)
+        if content is None:
+            return None
+        return parse_checkpoint(content, f"{self.uri}/{name}")
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a checkpoint; it is whole or as it was, whatever dies."""

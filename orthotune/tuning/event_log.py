@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.errors import StudyError, StudyStoppedError, out_of_room
 
 Event = dict[str, Any]
 
@@ -129,9 +129,8 @@ class EventLog:
         except OSError as err:
             with contextlib.suppress(OSError):  # the next session cuts it off
                 file.truncate(self._size)
-            self._error = StudyStoppedError(
-                f"{self.path} must be writable, but: {err.strerror}. What is done is "
-                "kept; the same command continues once there is room."
+            self._error = out_of_room(
+                f"{self.path} must be writable, but: {err.strerror}"
             )
             raise self._error from err
         self._size += len(line)

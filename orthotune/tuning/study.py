@@ -27,8 +27,7 @@ from pathlib import Path
 import pyarrow.fs
 from ray import tune
 
-from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.training.checkpoint import parse_checkpoint
+from orthotune.errors import StudyError, StudyStoppedError, out_of_room
 from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tuning.checkpoints import (
     CheckpointFolder,
@@ -122,7 +121,8 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
         # A server that a running study has lost is waited for; not so a new one.
         if log is None or not places.tracking_uri.startswith("http"):
             check_store(places.tracking_uri)
-        finished = log is not None and _finished(study, _journal(study, log))
+        journal = None if log is None else _journal(study, log)
+        finished = journal is not None and _finished(study, journal)
         if not finished:
             stack.enter_context(ray_runtime(study, places.address))
             check_shared(places.tracking_uri)
@@ -138,7 +138,7 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
             places=places,
             fingerprints=fingerprints,
             folder=folder,
-            journal=_journal(study, log),
+            journal=journal or _journal(study, log),
             tracker=tracker,
             stopper=stopper,
         ).run(tags, finished=finished)
@@ -336,15 +336,13 @@ class _Session:
         for record in self.journal.open:
             name = checkpoint_name(record.number, record.key)
             try:
-                content = folder.read(name)
+                folder.load(name)
             except OSError as err:
                 raise StudyError(
                     f"{folder.uri}/{name} must be readable, but: "
                     f"{err.strerror or err}. Free it, or delete it to train from the "
                     "start."
                 ) from err
-            if content is not None:
-                parse_checkpoint(content, f"{folder.uri}/{name}")
 
     def _fit_all(self) -> None:
         """Run Ray until nothing is left, or something has stopped the study."""
@@ -475,10 +473,7 @@ def _absolute(storage: str) -> str:
 
 
 def _unwritable(folder: Path, err: OSError) -> StudyStoppedError:
-    return StudyStoppedError(
-        f"{folder} must be writable, but: {err.strerror}. What is done is kept; the "
-        "same command continues once there is room."
-    )
+    return out_of_room(f"{folder} must be writable, but: {err.strerror}")
 
 
 def _last_line(err: Exception) -> str:

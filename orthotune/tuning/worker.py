@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from orthotune.errors import ConfigError
-from orthotune.training.checkpoint import dump_checkpoint, parse_checkpoint
+from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder
@@ -106,10 +106,8 @@ class StudyTrainable(OrthoTrainable):
     def _build(self) -> None:
         super().setup(self._fields)
         self._history: list[dict[str, Any]] = []
-        content = self._folder.read(self._task["checkpoint"])
-        if content is not None:
-            path = f"{self._folder.uri}/{self._task['checkpoint']}"
-            state = parse_checkpoint(content, path)
+        state = self._folder.load(self._task["checkpoint"])
+        if state is not None:
             self._trial.load_state_dict(state["trial"])
             self._history = state["history"]
         reported = self._task["reported"]

@@ -14,6 +14,8 @@ from orthotune.training.data import Split, load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TIMES = {"epoch_time_s", "images_per_s"}
 SMALL = {
     "model.depth": 8,
@@ -40,15 +42,6 @@ VARIANTS = {
     },
 }
 EPS = torch.finfo(torch.float32).eps
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """What the tests themselves compute must not fight for cores either."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make(*overrides):

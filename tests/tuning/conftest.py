@@ -31,3 +31,17 @@ def tiny_file(tmp_path):
 @pytest.fixture
 def tiny_study(tiny_file):
     return read_study(str(tiny_file))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a study's event log goes."""
+    return tmp_path / "record.jsonl"
+
+
+@pytest.fixture
+def session(tiny_study, path):
+    """A study's own parts, and what Ray asks of them."""
+    from tests.tuning.ray_part import Session  # most tests here need no Ray
+
+    return Session(tiny_study, path)

@@ -18,16 +18,6 @@ ValueError: `x` must be 1, but got 2.
 """
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "record.jsonl"
-
-
-@pytest.fixture
-def session(tiny_study, path):
-    return Session(tiny_study, path)
-
-
 def failed(session, *lines):
     """So many trials that fail, each with a last line of its own."""
     for line in lines:

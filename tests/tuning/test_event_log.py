@@ -16,11 +16,6 @@ EVENTS = [
 ]
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "record.jsonl"
-
-
 def write(path, events=EVENTS):
     log = EventLog(path)
     for event in events:

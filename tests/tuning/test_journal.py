@@ -41,11 +41,6 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "record.jsonl"
-
-
 def opened(path, max_epochs=3):
     return Journal(EventLog(path), max_epochs)
 

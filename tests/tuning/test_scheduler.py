@@ -26,11 +26,6 @@ def study(tiny_file):
     )
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "record.jsonl"
-
-
 def opened(path):
     return Journal(EventLog(path), 9)
 

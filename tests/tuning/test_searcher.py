@@ -19,16 +19,6 @@ from tests.tuning.ray_part import FINGERPRINTS, Session
 pytestmark = pytest.mark.filterwarnings("ignore:.*experimental.*")
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "record.jsonl"
-
-
-@pytest.fixture
-def session(tiny_study, path):
-    return Session(tiny_study, path)
-
-
 def optuna_trials(session):
     return session.searcher._optuna.get_trials()
 

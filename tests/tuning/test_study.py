@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -17,6 +15,7 @@ from orthotune.training.loop import Trial
 from orthotune.tuning.journal import Status
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.tracking import resolve_tracking_uri
+from tests.crashes import command
 
 pytestmark = [
     pytest.mark.ray,
@@ -70,19 +69,6 @@ def runs_of(folder, name):
     (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
     trials = [r for r in found if r.data.tags["orthotune.kind"] == "trial"]
     return client, parent, trials
-
-
-def command(folder, *arguments):
-    """The search as a user types it, in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "orthotune.search", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
-        start_new_session=True,  # a terminal's Ctrl-C reaches a whole process group
-    )
 
 
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(

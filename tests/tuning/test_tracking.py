@@ -7,13 +7,8 @@ real study; a later session reads it again.
 import contextlib
 import http.server
 import itertools
-import os
 import shlex
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -33,6 +28,7 @@ from orthotune.tuning.tracking import (
     check_store,
     resolve_tracking_uri,
 )
+from tests.crashes import Server
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
@@ -706,46 +702,6 @@ def test_a_trial_whose_start_was_not_recorded_keeps_its_run(uri, tmp_path):
 # A server
 
 
-class Server:
-    """A real `mlflow server` on a file, in a process group of its own."""
-
-    def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.folder = folder
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.file = f"sqlite:///{folder}/mlflow.db"
-        self.process = None
-
-    def start(self):
-        words = f"-m mlflow server --host 127.0.0.1 --port {self.port} --workers 1"
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *words.split(), "--backend-store-uri", self.file],
-                cwd=self.folder,
-                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait_for(self.answers, limit_s=120)
-
-    def answers(self):
-        assert self.process.poll() is None, (self.folder / "server.log").read_text()
-        try:
-            check_store(self.uri)
-        except StudyError:
-            return False
-        return True
-
-    def kill(self):
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
 def server(tmp_path):
     server = Server(tmp_path)
@@ -758,14 +714,13 @@ def test_a_server_killed_in_the_middle_misses_nothing(
     server, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 10.0)
-    server.start()
     session = Session(tmp_path / "study", server.uri, "server")
     session.tracker.connect()
     session.start()
     for number in range(30):
         session.play([0.5, 0.4, 0.3 + number / 1024])
         if number == 9:
-            wait_for(lambda: len(runs(server.file, "server")) > 5)
+            wait_for(lambda: len(runs(server.store, "server")) > 5)
             server.kill()  # in the middle of whatever it did
             wait_for(lambda: session.tracker._failing)
     number = session.play([0.75, 0.5], Status.RUNNING)
@@ -781,7 +736,7 @@ def test_a_server_killed_in_the_middle_misses_nothing(
     )
     assert artifact.path == "note.txt"
     server.kill()
-    assert_mirrors(server.file, "server", session.journal)
+    assert_mirrors(server.store, "server", session.journal)
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == err.count("orthotune: warning: MLflow at") == 1

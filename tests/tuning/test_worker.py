@@ -19,6 +19,8 @@ from orthotune.tuning import worker
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, number_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAME = "trial-0007-abc.pt"
 FIELDS = {
     "model.depth": 8,
@@ -32,14 +34,6 @@ FIELDS = {
 TIMES = {"epoch_time_s", "images_per_s"}
 ALWAYS, FIRST_AND_LAST = 1e9, 0.0
 """Shares of the time for checkpoints that make one an epoch, or as few as there are."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
