@@ -156,7 +156,7 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
     if outcome.report.best_file is not None:
         _print_best(outcome, outcome.report.best_file)
     else:
-        print("No trial gave a result that can be compared.")
+        print(f"No trial gave a result that can be compared.\n{outcome.report.table}")
         errors = [record.error for record in outcome.records if record.error]
         if errors:
             print(f"First error         {errors[0]}")

@@ -6,7 +6,7 @@ is checked before anything heavy loads.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orthotune.errors import ConfigError
@@ -184,6 +184,60 @@ class DataConfig:
         check_fields(self)
 
 
+CHANGEABLE = {
+    "lr": "optimizer.lr",
+    "coeff": "regularizer.coeff",
+    "threshold": "modulation.threshold",
+    "strength": "modulation.strength",
+}
+"""The fields that may change during training, by their names in `changes`."""
+
+
+def _changed(rule: Rule) -> Any:  # noqa: ANN401 - as `setting`
+    return setting((), replace(rule, is_list=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangesConfig:
+    """New values of four settings from given epochs on.
+
+    What population-based training has made a trial live through, as a schedule that can
+    be run again. Where a list is empty, that setting does not change. The schedules of
+    the settings go on as factors of the new values.
+    """
+
+    epochs: tuple[int, ...] = setting(
+        (), Rule(kind=int, low=1, high=100_000, is_list=True)
+    )
+    """Epochs finished before each change; increasing. Default none."""
+
+    lr: tuple[float, ...] = _changed(Rule(kind=float, above=0, high=100))
+    """`optimizer.lr` from each change on, a value for each. Default none: unchanged."""
+
+    coeff: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=1e3))
+    """`regularizer.coeff`, likewise. Default none."""
+
+    threshold: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=1e3))
+    """`modulation.threshold`, likewise. Default none."""
+
+    strength: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=2))
+    """`modulation.strength`, likewise. Default none."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        epochs = list(self.epochs)
+        if epochs != sorted(set(epochs)):
+            raise ConfigError("epochs", f"must increase, but got {epochs}. Sort them.")
+        for name in CHANGEABLE:
+            values = list(getattr(self, name))
+            if values and len(values) != len(epochs):
+                raise ConfigError(
+                    name,
+                    f"must hold one value for each of `changes.epochs` = {epochs}, "
+                    f"or none, but got {values}.",
+                )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """The loop."""
@@ -232,6 +286,7 @@ class TrialConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    changes: ChangesConfig = field(default_factory=ChangesConfig)
 
     seed: int = setting(0, Rule(kind=int, low=0, high=2**63 - 1))
     """Seed of the trial's random streams: initial weights, order of the images, and
@@ -285,6 +340,54 @@ class TrialConfig:
         """Every field by dotted name, as plain values (lists for tuples)."""
         return dict(leaves(self))
 
+    def value(self, name: str, epoch: int) -> float:
+        """A field that may change, as it is when `epoch` epochs are done.
+
+        Args:
+            name: Its name in `changes`.
+            epoch: Epochs finished.
+
+        Example:
+            >>> config = TrialConfig.from_dict(
+            ...     {"optimizer.lr": 0.1, "changes.epochs": [2], "changes.lr": [0.01]}
+            ... )
+            >>> [config.value("lr", epoch) for epoch in range(4)]
+            [0.1, 0.1, 0.01, 0.01]
+        """
+        section, _, leaf = CHANGEABLE[name].partition(".")
+        current = getattr(getattr(self, section), leaf)
+        values = getattr(self.changes, name)
+        if values:
+            for start, value in zip(self.changes.epochs, values, strict=True):
+                current = value if start <= epoch else current
+        return current
+
+    def changed(self, epoch: int, values: Mapping[str, float]) -> "TrialConfig":
+        """This config with new values after `epoch` epochs.
+
+        Args:
+            epoch: Epochs finished; not before the last change.
+            values: The new values, by their names in `changes`.
+
+        Example:
+            >>> config = TrialConfig().changed(3, {"lr": 0.02}).changed(3, {"lr": 0.03})
+            >>> config.changes.epochs, config.changes.lr
+            ((3,), (0.03,))
+        """
+        before = [start for start in self.changes.epochs if start < epoch]
+        starts = [*before, epoch]
+        new = {
+            # In force since each start: a list that was empty so far begins with what
+            # the field itself says.
+            name: (
+                *(self.value(name, start) for start in before),
+                values.get(name, self.value(name, epoch)),
+            )
+            for name in CHANGEABLE
+            if name in values or getattr(self.changes, name)
+        }
+        return replace(self, changes=ChangesConfig(epochs=tuple(starts), **new))
+
     def canonical(self) -> dict[str, Any]:
         """The fields that can change the result, by dotted name.
 
@@ -296,6 +399,7 @@ class TrialConfig:
         off = {
             "regularizer.": self.regularizer.kind == "none",
             "modulation.": not self.modulation.enabled,
+            "changes.": not self.changes.epochs,
         }
         switches = {"regularizer.kind", "modulation.enabled"}
         values = self.to_dict()

@@ -250,17 +250,17 @@ class Trial:
             moments = probes.moments()
             probes.remove()
         if self._modulation is not None:
-            strength = config.modulation.strength
+            strength = config.value("strength", self.epoch)
             strength *= config.modulation.schedule.factor(progress)
             moments = self._modulation.scale_gradients(
-                config.modulation.threshold, strength
+                config.value("threshold", self.epoch), strength
             )
         if self._regularizer is not None:
-            coeff = config.regularizer.coeff
-            self._regularizer.add_gradients(
-                coeff * config.regularizer.schedule.factor(progress)
-            )
-        lr = config.optimizer.lr * config.optimizer.schedule.factor(progress)
+            coeff = config.value("coeff", self.epoch)
+            coeff *= config.regularizer.schedule.factor(progress)
+            self._regularizer.add_gradients(coeff)
+        lr = config.value("lr", self.epoch)
+        lr *= config.optimizer.schedule.factor(progress)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()

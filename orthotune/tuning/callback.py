@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 from orthotune.errors import out_of_room
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, UNSAVED, number_of
+from orthotune.tuning.worker import ERROR, LIVED, OUT_OF_MEMORY, UNSAVED, number_of
 
 WORKER_DEATHS = 3
 """Deaths of its worker or its node that a trial survives in one session."""
@@ -24,11 +24,16 @@ class JournalCallback(Callback):
     Args:
         journal: The journal.
         stopper: Told when the journal cannot be written, and of every failed trial.
+        waiting: Whether trials wait for each other. Ray does so for a trial that has
+            failed, too, and for ever: the others are run anew without it.
     """
 
-    def __init__(self, journal: Journal, stopper: StudyStopper) -> None:
+    def __init__(
+        self, journal: Journal, stopper: StudyStopper, *, waiting: bool = False
+    ) -> None:
         self._journal = journal
         self._stopper = stopper
+        self._waiting = waiting
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray writes its callbacks to disk, the journal is there already."""
@@ -39,7 +44,7 @@ class JournalCallback(Callback):
     ) -> None:
         """Ray has started, or started again, a trial."""
         with self._stopper.failing():
-            self._journal.start(number_of(trial.config))
+            self._journal.start(number_of(trial))
 
     def on_trial_result(
         self,
@@ -52,7 +57,9 @@ class JournalCallback(Callback):
         """A trial has reported an epoch, or why it cannot."""
         with self._stopper.failing():
             if "epoch" in result:
-                number = number_of(trial.config)
+                number = number_of(trial)
+                if LIVED in result:
+                    self._journal.live(number, result[LIVED])
                 self._journal.report(number, int(result["epoch"]), result)
             if UNSAVED in result:
                 raise out_of_room(
@@ -63,12 +70,13 @@ class JournalCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """A trial has ended."""
-        number, result = number_of(trial.config), trial.last_result or {}
+        number, result = number_of(trial), trial.last_result or {}
         with self._stopper.failing():
             if ERROR in result:
                 self._fail(number, result[ERROR])
             elif OUT_OF_MEMORY in result:
                 self._journal.end(number, Status.OOM, result[OUT_OF_MEMORY])
+                self._stopper.again |= self._waiting
             else:
                 self._journal.end(number, self._journal.natural_end(number))
 
@@ -78,7 +86,7 @@ class JournalCallback(Callback):
         """A trial's worker, or its node, has died; Ray starts it again."""
         with contextlib.suppress(OSError):
             sys.stderr.write(
-                f"orthotune: the worker of trial {number_of(trial.config)} died; the "
+                f"orthotune: the worker of trial {number_of(trial)} died; the "
                 "trial goes on from its last checkpoint.\n"
             )
 
@@ -92,9 +100,10 @@ class JournalCallback(Callback):
             self.on_trial_recover(iteration, trials, trial)
             return
         with self._stopper.failing():
-            self._fail(number_of(trial.config), DEATHS)
+            self._fail(number_of(trial), DEATHS)
 
     def _fail(self, number: int, trace: str) -> None:
         lines = trace.strip().splitlines() or ["unknown error"]
         self._journal.end(number, Status.FAILED, lines[-1].strip())
         self._stopper.on_failed(self._journal, trace)
+        self._stopper.again |= self._waiting

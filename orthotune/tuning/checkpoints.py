@@ -84,6 +84,12 @@ class CheckpointFolder:
         selector = pafs.FileSelector(path, allow_not_found=True)
         return sorted(Path(info.path).name for info in files.get_file_info(selector))
 
+    def clear(self) -> None:
+        """Remove the folder with all that is in it, if it is there."""
+        files, path = self._open()
+        with contextlib.suppress(FileNotFoundError):
+            files.delete_dir(path)
+
     def _open(self, name: str = "") -> tuple[pafs.FileSystem, str]:
         if "://" not in self.uri:
             return pafs.LocalFileSystem(), str(Path(self.uri, name))
@@ -91,14 +97,14 @@ class CheckpointFolder:
         return files, f"{path.rstrip('/')}/{name}".rstrip("/")
 
 
-def checkpoint_name(number: int, key: str) -> str:
-    """The file name of a trial's checkpoint.
+def checkpoint_name(trial: str) -> str:
+    """The file name of a trial's checkpoint, by the trial's name.
 
     Example:
-        >>> checkpoint_name(3, "0123456789abcdef")
+        >>> checkpoint_name("trial-0003-0123456789abcdef")
         'trial-0003-0123456789abcdef.pt'
     """
-    return f"trial-{number:04d}-{key}.pt"
+    return f"{trial}.pt"
 
 
 class CheckpointKeeper:
@@ -129,13 +135,13 @@ class CheckpointKeeper:
     def on_end(self, record: TrialRecord) -> None:
         """Delete what this end made superfluous."""
         if record.status.ended:
-            before = self._kept | {checkpoint_name(record.number, record.key)}
+            before = self._kept | {checkpoint_name(record.name)}
             self._kept = self._best()
             self._delete(before - self._kept)
 
     def sweep(self) -> None:
         """Delete every file that is of no live trial and none of the best."""
-        live = {checkpoint_name(r.number, r.key) for r in self._journal.open}
+        live = {checkpoint_name(r.name) for r in self._journal.open}
         self._kept = self._best()
         with contextlib.suppress(OSError):
             self._delete(set(self._folder.names()) - live - self._kept)
@@ -143,7 +149,7 @@ class CheckpointKeeper:
     def _best(self) -> set[str]:
         ended = [record for record in self._journal.records if record.status.ended]
         best = equal_budget(ended, self._metric)[: self._keep]
-        return {checkpoint_name(record.number, record.key) for record in best}
+        return {checkpoint_name(record.name) for record in best}
 
     def _delete(self, names: set[str]) -> None:
         for name in names:

@@ -21,8 +21,11 @@ Fingerprints = Mapping[str, str]
 Definition = dict[str, Any]
 """The question of a study, as plain values by dotted name."""
 
-_MAY_CHANGE = ("num_trials", "time_budget_s", "max_concurrent", "keep_checkpoints")
+_MAY_CHANGE = {"num_trials", "time_budget_s", "max_concurrent", "keep_checkpoints"}
 """Search settings that may differ from one session of a study to the next."""
+
+_OF_PBT = {"perturbation_epochs", "validation_seeds"}
+"""Search settings that nothing else reads."""
 
 _NO_RESULT = ("data.root", "data.download", "training.evaluate_test")
 
@@ -53,6 +56,9 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     Two studies with equal definitions are one study.
     """
     search = dataclasses.asdict(study.settings.search)
+    # A population is compared with itself: it cannot grow.
+    pbt = study.settings.search.scheduler == "pbt"
+    idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
     space = {
         parameter.name: {
             "type": type(parameter).__name__,
@@ -62,7 +68,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     }
     values = {
         "metric": study.settings.metric,
-        **{f"search.{k}": v for k, v in search.items() if k not in _MAY_CHANGE},
+        **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
         **{
             f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT

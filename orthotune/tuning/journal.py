@@ -15,6 +15,9 @@ from orthotune.errors import StudyError
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
 
+SETTING = "hp/"
+"""How the metrics begin that say what a setting was which may change in training."""
+
 
 class Status(StrEnum):
     """How a trial stands or ended."""
@@ -56,6 +59,10 @@ class TrialRecord:
         started_ms: When it first started, since 1970.
         ended_ms: When it ended, or was last interrupted.
         attempt: How often it was run again from its start after an error.
+        lived: What population-based training changed of `fields`, with the schedule of
+            the changes (`changes.*`).
+        validates: The number of the trial whose configuration it trains from scratch
+            with another seed, if it does.
     """
 
     number: int
@@ -68,6 +75,23 @@ class TrialRecord:
     started_ms: int = 0
     ended_ms: int | None = None
     attempt: int = 0
+    lived: dict[str, Any] = field(default_factory=dict)
+    validates: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What Ray calls it, and its checkpoint.
+
+        Example:
+            >>> TrialRecord(number=3, key="0123456789abcdef", fields={}).name
+            'trial-0003-0123456789abcdef'
+        """
+        return f"trial-{self.number:04d}-{self.key}"
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The configuration that gives its last result, trained from scratch."""
+        return {**self.fields, **self.lived}
 
     @property
     def epoch(self) -> int:
@@ -148,10 +172,14 @@ class Journal:
         """Count time from now on."""
         self._add({"event": "session", **notes}, durable=True)
 
-    def suggest(self, key: str, fields: Mapping[str, Any]) -> TrialRecord:
+    def suggest(
+        self, key: str, fields: Mapping[str, Any], validates: int | None = None
+    ) -> TrialRecord:
         """Add a trial that is going to run."""
         number = len(self._records)
-        event = {"event": "suggested", "number": number, "key": key}
+        event: Event = {"event": "suggested", "number": number, "key": key}
+        if validates is not None:
+            event["validates"] = validates
         self._add({**event, "fields": dict(fields)}, durable=True)
         return self._records[number]
 
@@ -170,9 +198,15 @@ class Journal:
             return
         names = (*METRICS, "test_error")
         kept = {name: float(metrics[name]) for name in names if name in metrics}
+        kept |= {k: float(v) for k, v in metrics.items() if k.startswith(SETTING)}
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
         self._add(event)
         self._tell(lambda observer: observer.on_epoch(record, epoch))
+
+    def live(self, number: int, lived: Mapping[str, Any]) -> None:
+        """A trial goes on with another configuration; one known is not told again."""
+        if self._records[number].lived != lived:
+            self._add({"event": "lived", "number": number, "fields": dict(lived)})
 
     def natural_end(self, number: int) -> Status:
         """What a trial that has ended without an error has ended as."""
@@ -240,7 +274,10 @@ class Journal:
                 self.exhausted = True
             case {"event": "suggested", "number": number}:
                 self._records[number] = TrialRecord(
-                    number=number, key=event["key"], fields=event["fields"]
+                    number=number,
+                    key=event["key"],
+                    fields=event["fields"],
+                    validates=event.get("validates"),
                 )
             case {"event": kind, "number": number}:
                 self._change(self._records[number], kind, event)
@@ -257,6 +294,8 @@ class Journal:
                 record.reported_ms[epoch] = at
                 record.history[epoch] = event["metrics"]
                 self.reports.append((record.number, epoch))
+            case "lived":
+                record.lived = event["fields"]
             case "ended":
                 record.error, record.ended_ms = event["error"], at
                 record.status = Status(event["status"])
@@ -264,7 +303,7 @@ class Journal:
                 # What is mended may change every epoch: nothing of before counts.
                 record.status, record.error = Status.INTERRUPTED, None
                 record.attempt += 1
-                record.history, record.reported_ms = {}, {}
+                record.history, record.reported_ms, record.lived = {}, {}, {}
                 self.reports = [
                     item for item in self.reports if item[0] != record.number
                 ]

@@ -11,7 +11,12 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.progress import duration
-from orthotune.tuning.settings import SearchSettings, Study
+from orthotune.tuning.settings import (
+    COPIES_KEPT,
+    VALIDATED_SCHEDULES,
+    SearchSettings,
+    Study,
+)
 
 SAMPLES = 200
 TIMED_BATCHES = 10
@@ -61,7 +66,7 @@ def plan_text(study: Study, num_cpus: int) -> str:
     timed = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
     at_once = _at_once(study, num_cpus)
-    epochs = num_trials * expected_epochs(search)
+    epochs = study.num_runs * expected_epochs(search)
     total_s = epochs * timed.seconds / min(at_once, num_trials)
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
@@ -76,8 +81,8 @@ def plan_text(study: Study, num_cpus: int) -> str:
         f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
         f"takes {timed.seconds:.2f} s here",
         f"disk       at most {_megabytes(study, timed, at_once):.1f} MB of "
-        f"checkpoints: of {at_once} running trials and the {search.keep_checkpoints} "
-        "best",
+        f"checkpoints: of {_alive(search, at_once)} trials and the "
+        f"{search.keep_checkpoints} best",
         "space",
         *_space_lines(study),
         "fixed",
@@ -87,6 +92,14 @@ def plan_text(study: Study, num_cpus: int) -> str:
 
 
 def _rung_lines(search: SearchSettings, num_trials: int) -> list[str]:
+    if search.scheduler == "pbt":
+        validations = VALIDATED_SCHEDULES * search.validation_seeds
+        return [
+            f"population compared every {search.perturbation_epochs} epochs; the worst "
+            "quarter then copies the best (pbt)",
+            f"validation {validations} trials at most: the best {VALIDATED_SCHEDULES} "
+            f"schedules from scratch, {search.validation_seeds} seeds each",
+        ]
     if search.scheduler != "asha":
         return ["rungs      none: every trial runs its full budget"]
     alive = [
@@ -119,6 +132,12 @@ def _at_once(study: Study, num_cpus: int) -> int:
     return max(1, min(limits))
 
 
+def _alive(search: SearchSettings, at_once: int) -> str:
+    if search.scheduler == "pbt":
+        return f"the {search.num_trials}"
+    return f"{at_once} running"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Timed:
     """What one epoch at the mean depth of the space costs.
@@ -140,6 +159,9 @@ def _megabytes(study: Study, timed: _Timed, at_once: int) -> float:
     largest = max(depths[0]) if depths else timed.depth
     # While a checkpoint is replaced, both are there; weights grow with the depth.
     kept = 2 * at_once + study.settings.search.keep_checkpoints
+    if study.settings.search.scheduler == "pbt":
+        # Every member is alive to the end, and Ray keeps copies for the others.
+        kept += (1 + COPIES_KEPT) * study.settings.search.num_trials
     return kept * timed.checkpoint_bytes * largest / timed.depth / 1e6
 
 

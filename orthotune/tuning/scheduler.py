@@ -18,7 +18,7 @@ from orthotune.tuning.settings import Study
 def build_scheduler(study: Study) -> TrialScheduler:
     """The scheduler that a study names, new."""
     search = study.settings.search
-    if search.scheduler == "none":
+    if search.scheduler != "asha":  # a population has one of its own, in each session
         return FIFOScheduler()
     # On our own count of epochs: Ray's starts again with every worker.
     return AsyncHyperBandScheduler(

@@ -37,7 +37,7 @@ from ray.tune.search import Searcher
 
 from orthotune.errors import StudyError
 from orthotune.training.metrics import reportable
-from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.search_space import (
@@ -135,15 +135,15 @@ class OptunaSearcher(Searcher):
         if record is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = record.number
-        return {
-            **record.fields,
-            STUDY: assignment(
-                self._folder,
-                checkpoint_name(record.number, record.key),
-                number=record.number,
-                reported=record.epoch,
-            ),
-        }
+        return {STUDY: assignment(self._folder, record)}
+
+    def draw(self, count: int) -> None:
+        """Add trials to the journal until there are `count`, or no new ones.
+
+        For a population, which Ray does not let a searcher suggest.
+        """
+        while len(self._journal.records) < count and self._new() is not None:
+            pass
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the journal keeps the metric of every epoch."""

@@ -26,6 +26,16 @@ def _check_gpus(gpus: float) -> None:
         )
 
 
+SMALLEST_POPULATION = 4
+
+COPIES_KEPT = 4
+"""States of each member of a pbt population that Ray keeps for others to copy: with
+fewer it deletes some before they are."""
+
+VALIDATED_SCHEDULES = 3
+"""Schedules of a pbt population that are trained again from scratch, the best."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """How the space is searched."""
@@ -41,15 +51,24 @@ class SearchSettings:
     """tpe (tree-structured Parzen estimator), random, or gp (Gaussian process).
     Default tpe."""
 
-    scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "none")))
-    """asha (asynchronous successive halving: stops the worse trials early) or none.
-    Default asha."""
+    scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "pbt", "none")))
+    """asha (asynchronous successive halving: stops the worse trials early), pbt
+    (population-based training: `num_trials` train side by side; every
+    `perturbation_epochs` the worst quarter goes on from copies of the best, with
+    perturbed settings), or none. Default asha."""
 
     grace_epochs: int = setting(1, Rule(kind=int, low=1, high=100_000))
     """Epochs before asha may stop a trial. Default 1."""
 
     reduction_factor: int = setting(3, Rule(kind=int, low=2, high=100))
     """One in so many trials passes each rung of asha. Default 3."""
+
+    perturbation_epochs: int = setting(5, Rule(kind=int, low=1, high=100_000))
+    """Epochs between two comparisons of a pbt population. Default 5."""
+
+    validation_seeds: int = setting(3, Rule(kind=int, low=1, high=1000))
+    """Seeds with which each of the best schedules of pbt is trained from scratch; the
+    best is the one with the best mean. Default 3."""
 
     seed: int = setting(0, Rule(kind=int, low=0, high=2**32 - 1))
     """Seed of the searcher (a trial's own is the field `seed`). Default 0."""
@@ -76,6 +95,28 @@ class SearchSettings:
                 "grace_epochs",
                 f"must be at most `search.max_epochs` = {self.max_epochs}, "
                 f"but got {self.grace_epochs}.",
+            )
+        if self.scheduler == "pbt":
+            self._check_population()
+
+    def _check_population(self) -> None:
+        if self.num_trials < SMALLEST_POPULATION:
+            raise ConfigError(
+                "num_trials",
+                f"must be at least {SMALLEST_POPULATION} for pbt, which copies one "
+                f"quarter of the trials to another, but got {self.num_trials}.",
+            )
+        if self.perturbation_epochs >= self.max_epochs:
+            raise ConfigError(
+                "perturbation_epochs",
+                f"must be less than `search.max_epochs` = {self.max_epochs}, "
+                f"but got {self.perturbation_epochs}. There would be no comparison.",
+            )
+        if self.max_concurrent is not None:
+            raise ConfigError(
+                "max_concurrent",
+                f"must be null for pbt, but got {self.max_concurrent}. A population "
+                "takes turns on what the resources hold; the result is the same.",
             )
 
 
@@ -126,6 +167,14 @@ class Study:
     path: str
     settings: StudySettings
     space: SearchSpace
+
+    @property
+    def num_runs(self) -> int:
+        """The most trials it can come to, validations included."""
+        search = self.settings.search
+        pbt = search.scheduler == "pbt"
+        validations = VALIDATED_SCHEDULES * search.validation_seeds if pbt else 0
+        return int(min(search.num_trials, self.space.size)) + validations
 
     def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one trial: fixed and suggested values, and the budget."""

@@ -19,13 +19,15 @@ class StatusLine:
 
     def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
-        total = int(min(study.settings.search.num_trials, study.space.size))
-        self._total = max(total, len(journal.records))
+        self._total = max(study.num_runs, len(journal.records))
         budget_s = study.settings.search.time_budget_s or float("inf")
         self._budget_s = budget_s - journal.spent_s
         self._started = started
         self._journal = journal
-        self._before = len(journal.records) - len(journal.open)
+        # What a trial counts for: its end, or its epochs if all run to the last.
+        asha = study.settings.search.scheduler == "asha"
+        self._budget = 1 if asha else study.settings.search.max_epochs
+        self._before = self._done(len(journal.records) - len(journal.open))
         self._line = ProgressLine()
 
     def on_start(self, record: TrialRecord) -> None:
@@ -47,14 +49,8 @@ class StatusLine:
     def _show(self) -> None:
         records = self._journal.records
         ended = [record for record in records if record.status.ended]
-        now = len(ended) - self._before
         tally = counts(records)
         best = equal_budget(ended, self._metric)
-        elapsed = time.monotonic() - self._started
-        left = "?"
-        if now:
-            rest_s = elapsed / now * (self._total - len(ended))
-            left = duration(max(0.0, min(rest_s, self._budget_s - elapsed)))
         self._line.show(
             f"{len(ended)}/{self._total} trials done"
             f", {tally.get(Status.RUNNING, 0)} running"
@@ -66,6 +62,19 @@ class StatusLine:
                 if best
                 else ""
             )
-            + f"  {left} left",
+            + f"  {self._left(len(ended))} left",
             final=len(ended) == self._total,
         )
+
+    def _done(self, num_ended: int) -> int:
+        """Epochs that were reported; where trials are stopped early, trials ended."""
+        return num_ended if self._budget == 1 else len(self._journal.reports)
+
+    def _left(self, num_ended: int) -> str:
+        done = self._done(num_ended)
+        if done == self._before:
+            return "?"
+        elapsed_s = time.monotonic() - self._started
+        rest = self._total * self._budget - done
+        rest_s = elapsed_s / (done - self._before) * rest
+        return duration(max(0.0, min(rest_s, self._budget_s - elapsed_s)))

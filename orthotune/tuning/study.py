@@ -21,8 +21,10 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs
 from ray import tune
@@ -36,19 +38,30 @@ from orthotune.tuning.checkpoints import (
 )
 from orthotune.tuning.environment import prepare
 from orthotune.tuning.event_log import EventLog, read_events
-from orthotune.tuning.identity import Definition, Fingerprints, definition, differences
+from orthotune.tuning.identity import (
+    Definition,
+    Fingerprints,
+    definition,
+    differences,
+    trial_key,
+)
 from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
 from orthotune.tuning.lock import study_lock
+from orthotune.tuning.population import (
+    missing_validations,
+    population_scheduler,
+    settings_now,
+)
 from orthotune.tuning.provenance import provenance
 from orthotune.tuning.report import Report, counts, divergence_rate, write_report
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
-from orthotune.tuning.settings import Study
+from orthotune.tuning.settings import COPIES_KEPT, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
 from orthotune.tuning.tracking import Summary, Tracker, check_store
-from orthotune.tuning.worker import StudyTrainable
+from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 
 FORMAT = 1
 PROBE_BYTES = 65536
@@ -266,8 +279,16 @@ def _finished(study: Study, journal: Journal) -> bool:
         return False
     if search.time_budget_s is not None and journal.spent_s >= search.time_budget_s:
         return True
-    wanted = 0 if journal.exhausted else min(search.num_trials, study.space.size)
-    return not journal.open and len(journal.records) >= wanted
+    if journal.open or not _drawn(study, journal):
+        return False
+    pbt = search.scheduler == "pbt"
+    return not (pbt and missing_validations(study, journal.records))
+
+
+def _drawn(study: Study, journal: Journal) -> bool:
+    """Whether there are all the trials that the searcher is to suggest."""
+    wanted = min(study.settings.search.num_trials, study.space.size)
+    return journal.exhausted or len(journal.records) >= wanted
 
 
 @dataclass(kw_only=True)
@@ -302,6 +323,7 @@ class _Session:
         finally:  # also when Ray itself fails: no run stays open
             progress.close()
             self.journal.suspend()
+            CheckpointFolder(f"{self._root()}/ray").clear()
             keeper.sweep()
             finished = _finished(self.study, self.journal)
             report = self._conclude(tags, finished)
@@ -321,12 +343,15 @@ class _Session:
 
     def _settle(self) -> None:
         """Write the ends that a session died before it could write."""
+        search = self.study.settings.search
         for record in all_failed_alike(self.journal):
             self.journal.reopen(record.number)
         replay = Replay(build_scheduler(self.study), self.study, self.journal)
         condemned = replay.everything()
         for record in self.journal.open:
             natural = self.journal.natural_end(record.number)
+            if self._is_member(record) and record.epoch < search.max_epochs:
+                continue  # also of one that diverged: it waits for another's state
             if natural != Status.STOPPED or record.number in condemned:
                 self.journal.end(record.number, natural)
 
@@ -334,7 +359,7 @@ class _Session:
         """Refuse to go on from a damaged checkpoint before anything is started."""
         folder = self._checkpoints()
         for record in self.journal.open:
-            name = checkpoint_name(record.number, record.key)
+            name = checkpoint_name(record.name)
             try:
                 folder.load(name)
             except OSError as err:
@@ -344,23 +369,53 @@ class _Session:
                     "start."
                 ) from err
 
+    def _is_member(self, record: TrialRecord) -> bool:
+        pbt = self.study.settings.search.scheduler == "pbt"
+        return pbt and record.validates is None
+
     def _fit_all(self) -> None:
-        """Run Ray until nothing is left, or something has stopped the study."""
-        for _ in range(MAX_FITS):
-            self.stopper.again = False
-            self._fit()
+        """Run what is left, until nothing is or something has stopped the study."""
+        if self.study.settings.search.scheduler != "pbt":
+            self._fit_again(self._searched)
+            return
+        with self.stopper.failing():
+            self._searcher().draw(self.study.settings.search.num_trials)
+        if any(map(self._is_member, self.journal.open)):
+            self._fit_again(self._population)
+        if not any(map(self._is_member, self.journal.open)):
+            self._validate()
+
+    def _validate(self) -> None:
+        """Train the best schedules of the population from scratch."""
+        with self.stopper.failing():
+            for number, fields in missing_validations(self.study, self.journal.records):
+                key = trial_key(fields, self.fingerprints)
+                self.journal.suggest(key, fields, number)
+        if self.journal.open:
+            self._fit_again(self._validations)
+
+    def _fit_again(self, tuner: Callable[[str], tune.Tuner]) -> None:
+        """Run a tuner until its trials have ended, or something has stopped them."""
+        fits = 0
+        while fits < MAX_FITS and not self.stopper.stop_all():
+            num_open = len(self.journal.open)
+            self._fit(tuner)
             if not self.stopper.again:
                 return
-        self.stopper.error = StudyStoppedError(
-            "Workers must live for more than moments, but they die again and again "
-            "(see the nodes' logs). What is done is kept; the same command continues."
-        )
+            self.stopper.again = False
+            fits += len(self.journal.open) == num_open
+        if fits == MAX_FITS:
+            self.stopper.error = StudyStoppedError(
+                "Workers must live for more than moments, but they die again and again "
+                "(see the nodes' logs). What is done is kept; the same command "
+                "continues."
+            )
 
-    def _fit(self) -> None:
+    def _fit(self, tuner: Callable[[str], tune.Tuner]) -> None:
         # What Ray writes of an experiment is nobody's: see RECORD.md.
         scratch = tempfile.mkdtemp(prefix="orthotune-ray-")
         try:
-            self._tuner(scratch).fit()
+            tuner(scratch).fit()
         except Exception as err:  # Ray's own, without a common base
             self.stopper.error = (
                 self.stopper.error
@@ -389,50 +444,110 @@ class _Session:
                 probe.unlink()
         return None
 
-    def _tuner(self, scratch: str) -> tune.Tuner:
-        resources = self.study.settings.resources
+    def _searcher(self, on_resume: Callable | None = None) -> OptunaSearcher:
+        return OptunaSearcher(
+            self.study,
+            self.journal,
+            fingerprints=self.fingerprints,
+            folder=self._checkpoints(),
+            stopper=self.stopper,
+            on_resume=on_resume or (lambda _record, _name: None),
+        )
+
+    def _searched(self, scratch: str) -> tune.Tuner:
+        """The trials that the searcher suggests, one after the other."""
         search = self.study.settings.search
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
-        budget_s = search.time_budget_s
         ended = len(self.journal.records) - len(self.journal.open)
+        return self._tuner(
+            scratch,
+            search_alg=self._searcher(replay.trial),
+            scheduler=scheduler,
+            num_samples=max(search.num_trials, len(self.journal.records)) - ended,
+            max_concurrent_trials=search.max_concurrent,
+        )
+
+    def _population(self, _scratch: str) -> tune.Tuner:
+        """The members of the population, side by side."""
+        members = [record for record in self.journal.open if self._is_member(record)]
+        folder = self._checkpoints()
+        epochs = {record.name: _epochs(record, folder) for record in members}
+        now = {
+            record.name: settings_now(record, self.study.space.parameters)
+            for record in members
+        }
+        settings = {
+            name: tune.sample_from(
+                lambda spec, name=name: now[spec.config[STUDY]["name"]][name]  # pyright: ignore[reportAttributeAccessIssue]
+            )
+            for name in (parameter.name for parameter in self.study.space.parameters)
+        }
+        # Copies go from node to node by Ray's checkpoints.
+        shared = CheckpointFolder(f"{self._root()}/ray")
+        shared.clear()
+        return self._tuner(
+            shared.uri,
+            listed=[assignment(folder, record, member=True) for record in members],
+            settings=settings,
+            scheduler=population_scheduler(self.study, list(epochs.values())),
+        )
+
+    def _validations(self, scratch: str) -> tune.Tuner:
+        """The trials that train schedules of the population from scratch."""
+        folder = self._checkpoints()
+        return self._tuner(
+            scratch,
+            listed=[assignment(folder, record) for record in self.journal.open],
+        )
+
+    def _tuner(
+        self,
+        storage: str,
+        *,
+        listed: Sequence[Mapping[str, Any]] = (),
+        settings: Mapping[str, Any] | None = None,
+        **how: Any,  # noqa: ANN401 - of TuneConfig
+    ) -> tune.Tuner:
+        """A tuner of the trials that are listed, or else suggested."""
+        resources = self.study.settings.resources
+        budget_s = self.study.settings.search.time_budget_s
+        space = {STUDY: tune.grid_search(list(listed)), **(settings or {})}
         return tune.Tuner(
             tune.with_resources(
                 StudyTrainable, {"cpu": resources.cpus, "gpu": resources.gpus}
             ),
+            param_space=space if listed else {},
             tune_config=tune.TuneConfig(
-                search_alg=OptunaSearcher(
-                    self.study,
-                    self.journal,
-                    fingerprints=self.fingerprints,
-                    folder=self._checkpoints(),
-                    stopper=self.stopper,
-                    on_resume=replay.trial,
-                ),
-                scheduler=scheduler,
-                num_samples=max(search.num_trials, len(self.journal.records)) - ended,
-                max_concurrent_trials=search.max_concurrent,
-                time_budget_s=budget_s and budget_s - self.journal.spent_s,
+                **how,
+                time_budget_s=budget_s and max(1.0, budget_s - self.journal.spent_s),
                 reuse_actors=True,
+                trial_name_creator=name_of,
             ),
             run_config=tune.RunConfig(
                 name=self.study.settings.name,
-                storage_path=scratch,
+                storage_path=storage,
                 stop=self.stopper,
-                callbacks=[JournalCallback(self.journal, self.stopper)],
+                callbacks=[
+                    JournalCallback(
+                        self.journal, self.stopper, waiting=settings is not None
+                    )
+                ],
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=COPIES_KEPT),
                 failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
                 verbose=0,
             ),
         )
 
+    def _root(self) -> str:
+        """The study's folder as all nodes see it."""
+        root = _absolute(self.places.storage).rstrip("/")
+        return f"{root}/{self.study.settings.name}"
+
     def _checkpoints(self) -> CheckpointFolder:
-        name = self.study.settings.name
-        root = _absolute(self.places.storage)
         # By id: a study begun anew must not find the checkpoints of an earlier one.
-        return CheckpointFolder(
-            f"{root.rstrip('/')}/{name}/checkpoints/{self.tracker.study_id}"
-        )
+        return CheckpointFolder(f"{self._root()}/checkpoints/{self.tracker.study_id}")
 
     def _conclude(self, tags: dict[str, str], finished: bool) -> Report:
         """Write the study's files and close MLflow, also where a disk is full."""
@@ -457,8 +572,8 @@ class _Session:
         }
         metrics["divergence_rate"] = divergence_rate(self.journal.records)
         metric = self.study.settings.metric
-        if report is not None and report.best:
-            metrics[metric] = report.best[0].last(metric)
+        if report is not None and report.value is not None:
+            metrics[metric] = report.value
         status = "FINISHED" if report is not None and report.best else "FAILED"
         return Summary(
             status=status if finished else "KILLED",
@@ -466,6 +581,13 @@ class _Session:
             tags={"mlflow.note.content": f"```\n{report.table}\n```"} if report else {},
             artifacts=[Path(self.study.path), *(report.paths if report else [])],
         )
+
+
+def _epochs(record: TrialRecord, folder: CheckpointFolder) -> int:
+    """Epochs a trial has finished: a dying session may not have heard of the last."""
+    state = folder.load(checkpoint_name(record.name))
+    history = state["history"] if state is not None else []
+    return max(record.epoch, *(result["epoch"] for result in history), 0)
 
 
 def _absolute(storage: str) -> str:

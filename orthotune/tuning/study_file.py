@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.errors import ConfigError, SearchSpaceError
-from orthotune.training.config import FIELD_RULES, TrialConfig
+from orthotune.training.config import CHANGEABLE, FIELD_RULES, TrialConfig
 from orthotune.training.rules import (
     Rule,
     build,
@@ -88,6 +88,9 @@ class _Reader:
         space = SearchSpace(parameters=ordered, fixed=fixed)
         study = Study(path=self._file.path, settings=settings, space=space)
         self._check_combinations(study)
+        if settings.search.scheduler == "pbt":
+            for parameter in study.space.parameters:
+                self._check_perturbed(parameter)
         return study
 
     def _settings(self) -> StudySettings:
@@ -341,6 +344,26 @@ class _Reader:
                 keys,
                 f"must be a value `{name}` can take ({other.describe()}), "
                 f"but got {show(value)}.",
+            )
+
+    def _check_perturbed(self, parameter: Parameter) -> None:
+        """Refuse what cannot be changed while a network is trained."""
+        keys = ("space", parameter.name)
+        allowed = tuple(CHANGEABLE.values())
+        if parameter.name not in allowed:
+            raise self._error(
+                keys,
+                f"cannot change in training: pbt varies only {', '.join(allowed)}. "
+                "Move it to `fixed`, or use another `search.scheduler`.",
+            )
+        if isinstance(parameter, IntParameter):
+            raise self._error(
+                (*keys, "type"), "must be float or categorical for pbt, but got int."
+            )
+        if parameter.when:
+            raise self._error(
+                (*keys, "when"),
+                f"must be absent for pbt, but got {show(dict(parameter.when))}.",
             )
 
     def _check_combinations(self, study: Study) -> None:

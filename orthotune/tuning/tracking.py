@@ -36,7 +36,6 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
-from orthotune.training.metrics import METRICS
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
@@ -420,6 +419,8 @@ class Tracker:
             "orthotune.status": str(Status.RUNNING),
             "seed": str(config.seed),
         }
+        if record.validates is not None:
+            tags["orthotune.validates"] = str(record.validates)
         created = self._client.create_run(
             str(self.experiment_id),
             start_time=record.started_ms,
@@ -438,7 +439,8 @@ class Tracker:
             history = self._client.get_metric_history(run.run_id, SEEN)
             run.epochs = {metric.step for metric in history}
         new = sorted(set(record.history) - run.epochs)
-        size = MAX_BATCH // (len(METRICS) + 1)
+        # A population's epochs hold its settings, too.
+        size = MAX_BATCH // max((len(record.history[e]) for e in new), default=1)
         for start in range(0, len(new), size):
             epochs = new[start : start + size]
             metrics = [

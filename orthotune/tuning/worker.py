@@ -4,22 +4,33 @@ It keeps a checkpoint of its own, with the metrics of every epoch so far. Whoeve
 the same trial again (Ray after a worker's death, the next session after a driver's)
 finds it, and reports first what may not have been reported. Errors end a trial as a
 result that says so: Ray starts anew only what died without a word.
+
+A member of a population (`population.py`) may be told by Ray to go on from another
+member's state with new settings: the configuration it trains is then the other's, with
+the new settings as changes from that epoch on. Trained from scratch, it gives the same.
 """
 
 import math
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
+from ray.tune.experiment import Trial
 
 from orthotune.errors import ConfigError
-from orthotune.training.checkpoint import dump_checkpoint
-from orthotune.training.config import TrialConfig
+from orthotune.training.checkpoint import (
+    dump_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.metrics import METRICS, reportable
-from orthotune.tuning.checkpoints import CheckpointFolder
-from orthotune.tuning.trainable import OrthoTrainable
+from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.tuning.journal import SETTING, TrialRecord
+from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"
 """The key under which a trial of a study is told what it is; no field of a config."""
@@ -31,6 +42,9 @@ OUT_OF_MEMORY = "oom"
 UNSAVED = "checkpoint_error"
 """Key of a result whose checkpoint could not be written: where and why."""
 
+LIVED = "lived"
+"""Key of a result of a trial whose configuration has changed: the fields that have."""
+
 CHECKPOINT_SHARE = 0.05
 """The share of a trial's time that its checkpoints may take."""
 
@@ -38,37 +52,49 @@ MICRO_BATCHES = "data.num_micro_batches"
 
 
 def assignment(
-    folder: CheckpointFolder, name: str, *, number: int, reported: int
+    folder: CheckpointFolder, record: TrialRecord, *, member: bool = False
 ) -> dict[str, Any]:
     """What a trial's config holds under `STUDY`.
 
     Args:
         folder: Where its checkpoint is.
-        name: What it is called.
-        number: The trial's number.
-        reported: The epochs it has reported in earlier sessions.
+        record: The trial, as far as it has come in earlier sessions.
+        member: Whether it is one of a population.
     """
     return {
-        "number": number,
+        "name": record.name,
         "folder": folder.uri,
-        "checkpoint": name,
-        "reported": reported,
+        "fields": record.trained,
+        "reported": record.epoch,
+        "member": member,
     }
 
 
-def number_of(config: dict[str, Any]) -> int:
-    """The number of a trial in its study, from its config."""
-    return config[STUDY]["number"]
+def name_of(trial: Trial) -> str:
+    """How Ray shall call a new trial: it keeps its name, not its config."""
+    return trial.config[STUDY]["name"]
+
+
+def number_of(trial: Trial) -> int:
+    """The number of a trial in its study."""
+    return int(str(trial).split("-")[1])
 
 
 class StudyTrainable(OrthoTrainable):
-    """One trial of a study; its config holds an `assignment` beside the fields."""
+    """One trial of a study, known by its name; its config holds an `assignment`.
+
+    Beside it are the settings that Ray changes, by dotted name, as they are now.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the trial, and continue it where its checkpoint is."""
-        self._fields = {name: v for name, v in config.items() if name != STUDY}
         self._task = config[STUDY]
+        self._fields = dict(self._task["fields"])
+        self._settings = {
+            name: config[field] for name, field in CHANGEABLE.items() if field in config
+        }
         self._folder = CheckpointFolder(self._task["folder"])
+        self._checkpoint = checkpoint_name(self.trial_name)
         self._failure: dict[str, Any] | None = None
         self._retried = False
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
@@ -80,12 +106,27 @@ class StudyTrainable(OrthoTrainable):
             self._guard(self._advance)
         if self._failure is not None:
             return {**_WORST, **self._failure, "done": True}
-        return self._replay.pop(0)
+        result = self._replay.pop(0)
+        if self._task["member"] and self._fields.get("changes.epochs"):
+            return {**result, LIVED: _changeable(self._fields)}
+        return result
 
     def cleanup(self) -> None:
         """Keep what was trained since the last checkpoint: the study may be ending."""
         if self._failure is None and self._unsaved:
             self._save()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state for Ray, which pauses members and copies them."""
+        state = {**self._state(), "name": self.trial_name}
+        save_checkpoint(Path(checkpoint_dir, CHECKPOINT), state)
+        self._save()  # what is paused has no worker that would
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Go on from a state of one's own, or from another member's."""
+        state = load_checkpoint(Path(checkpoint_dir, CHECKPOINT))
+        if self._failure is None:
+            self._guard(lambda: self._take_over(state))
 
     def _guard(self, call: Callable[[], None]) -> None:
         """Call a method; lack of memory is met once by smaller parts."""
@@ -104,14 +145,39 @@ class StudyTrainable(OrthoTrainable):
                 self._guard(call)
 
     def _build(self) -> None:
+        state = self._folder.load(self._checkpoint)
+        if state is not None and self._task["member"]:
+            # The study may not have heard of the last change.
+            self._fields |= _changeable(state["trial"]["config"])
         super().setup(self._fields)
         self._history: list[dict[str, Any]] = []
-        state = self._folder.load(self._task["checkpoint"])
         if state is not None:
             self._trial.load_state_dict(state["trial"])
             self._history = state["history"]
         reported = self._task["reported"]
         self._replay = [epoch for epoch in self._history if epoch["epoch"] > reported]
+        if self._task["member"] and not self._replay:
+            # A new scheduler must hear where the member stands.
+            self._replay = self._history[-1:]
+
+    def _take_over(self, state: dict[str, Any]) -> None:
+        """Continue from a state; another member's with the new settings."""
+        config = TrialConfig.from_dict(state["trial"]["config"])
+        epoch, copied = state["trial"]["epoch"], state["name"] != self.trial_name
+        new = {
+            name: value
+            for name, value in self._settings.items()
+            if value != config.value(name, epoch)
+        }
+        if copied and new:
+            config = config.changed(epoch, new)
+        self._fields |= _changeable(config.to_dict())
+        super().setup(self._fields)
+        trial = state["trial"] | {"config": self._trial.config.to_dict()}
+        self._trial.load_state_dict(trial)
+        self._history, self._replay = state["history"], []
+        if copied:  # before its next epoch is known to anyone
+            self._save()
 
     def _halve(self) -> bool:
         """Ask for the same batch in twice as many parts; whether it has so many."""
@@ -132,12 +198,32 @@ class StudyTrainable(OrthoTrainable):
         self._build()
 
     def _advance(self) -> None:
-        result = super().step()
+        result = self._next_epoch()
         self._history.append(result)
         self._unsaved = not result["diverged"]
         if self._unsaved and (result["done"] or self._due()):
             result = result | self._save()
         self._replay.append(result)
+
+    def _next_epoch(self) -> dict[str, Any]:
+        if not self._task["member"]:
+            return super().step()
+        config = self._trial.config
+        if self._trial.diverged:  # and waits for the state of a better member
+            last = self._history[-1]
+            result = {**last, "epoch": last["epoch"] + 1}
+        else:
+            result = super().step()
+        before = result["epoch"] - 1
+        values = {
+            SETTING + CHANGEABLE[name]: config.value(name, before)
+            for name in self._settings
+        }
+        done = result["epoch"] >= config.training.num_epochs
+        return {**result, **values, "done": done}
+
+    def _state(self) -> dict[str, Any]:
+        return {"trial": self._trial.state_dict(), "history": self._history}
 
     def _due(self) -> bool:
         since_s = time.monotonic() - self._saved_at
@@ -149,9 +235,8 @@ class StudyTrainable(OrthoTrainable):
         A trial goes on without: it is the study that must be told.
         """
         start = time.monotonic()
-        state = {"trial": self._trial.state_dict(), "history": self._history}
         try:
-            self._folder.write(self._task["checkpoint"], dump_checkpoint(state))
+            self._folder.write(self._checkpoint, dump_checkpoint(self._state()))
         except OSError as err:
             return {UNSAVED: f"{self._folder.uri}: {err.strerror or err}"}
         self._saved_at = time.monotonic()
@@ -172,6 +257,12 @@ def is_out_of_memory(err: Exception) -> bool:
         return True
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(err, RuntimeError) and any(word in str(err) for word in words)
+
+
+def _changeable(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that a population changes, with their schedule."""
+    names = set(CHANGEABLE.values())
+    return {k: v for k, v in fields.items() if k in names or k.startswith("changes.")}
 
 
 _WORST = {name: reportable(name, math.nan, diverged=True) for name in METRICS}

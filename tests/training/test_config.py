@@ -53,6 +53,11 @@ CHANGED = {
     "training.precision": "bf16",
     "training.batch_norm": "running",
     "training.evaluate_test": True,
+    "changes.epochs": [1],
+    "changes.lr": [0.3],
+    "changes.coeff": [0.01],
+    "changes.threshold": [0.2],
+    "changes.strength": [0.5],
     "seed": 2**63 - 1,
     **{
         f"{section}.schedule.{leaf}": value
@@ -177,7 +182,7 @@ def test_every_field_has_a_docstring_that_names_its_default():
     [
         ("model.dept", "Did you mean `model.depth`?"),
         ("depth", "Did you mean `model.depth`?"),
-        ("lr", "Did you mean `optimizer.lr`?"),
+        ("lr", "Did you mean `optimizer.lr` or `changes.lr`?"),
         ("optimizer.schedule.warm_up", "Did you mean `optimizer.schedule.warmup`?"),
         ("Seed", "Did you mean `seed`?"),
         (
@@ -401,6 +406,7 @@ def test_a_config_error_crosses_processes_whole():
 
 
 IDLE = {"data.root", "data.download", "training.evaluate_test"}
+CHANGES = {name for name in FIELD_RULES if name.startswith("changes.")}
 UNREAD = {
     "constant": {"final", "milestones", "gamma", "start", "stop"},
     "linear": {"milestones", "gamma", "start", "stop"},
@@ -418,7 +424,7 @@ def unread(section, kind):
 def test_canonical_leaves_out_what_is_not_read_and_keeps_the_rest(kind):
     sections = ("regularizer", "modulation", "optimizer")
     config = TrialConfig.from_dict({f"{name}.schedule.kind": kind for name in sections})
-    left_out = IDLE.union(*(unread(name, kind) for name in sections))
+    left_out = IDLE.union(*(unread(name, kind) for name in sections)) | CHANGES
     values = config.to_dict()
     expected = {name: values[name] for name in values if name not in left_out}
     assert config.canonical() == expected
@@ -436,7 +442,8 @@ def test_canonical_leaves_out_the_fields_of_a_switched_off_ingredient():
         name for name in everything if name.startswith(("regularizer.", "modulation"))
     }
     assert (
-        kept.keys() == everything - off - IDLE - unread("optimizer", "cosine") | of_both
+        kept.keys()
+        == everything - off - IDLE - CHANGES - unread("optimizer", "cosine") | of_both
     )
 
 
@@ -445,6 +452,7 @@ def test_a_field_changes_the_canonical_form_exactly_if_it_is_kept():
         "modulation.schedule.kind": "window",
         "regularizer.schedule.kind": "multistep",
         "data.name": "digits",
+        "changes.epochs": [2],
     }
     config = TrialConfig.from_dict(base)
     kept = config.canonical().keys()
@@ -489,3 +497,41 @@ def test_checking_a_config_loads_nothing_heavy():
 
 def test_the_smallest_batch_has_two_images():
     assert DataConfig(batch_size=2).batch_size == 2
+
+
+# Changes in training
+
+
+def test_a_change_is_in_force_from_its_epoch_on():
+    config = TrialConfig().changed(2, {"lr": 0.5}).changed(5, {"strength": 0.25})
+    assert config.changes.epochs == (2, 5)
+    assert config.changes.lr == (0.5, 0.5)
+    assert config.changes.strength == (1.0, 0.25)
+    assert config.changes.coeff == config.changes.threshold == ()
+    seen = [(config.value("lr", e), config.value("strength", e)) for e in range(7)]
+    assert seen == [(0.01, 1.0)] * 2 + [(0.5, 1.0)] * 3 + [(0.5, 0.25)] * 2
+    assert config.value("coeff", 6) == config.regularizer.coeff
+    assert TrialConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_change_at_the_epoch_of_the_last_replaces_it():
+    config = TrialConfig().changed(2, {"lr": 0.5, "coeff": 1.0}).changed(2, {"lr": 0.1})
+    assert config.changes.epochs == (2,)
+    assert (config.value("lr", 2), config.value("coeff", 2)) == (0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"changes.epochs": [2, 1]}, "changes.epochs"),
+        ({"changes.epochs": [2, 2]}, "changes.epochs"),
+        ({"changes.epochs": [0]}, "changes.epochs"),
+        ({"changes.lr": [0.1]}, "changes.lr"),
+        ({"changes.epochs": [1, 2], "changes.lr": [0.1]}, "changes.lr"),
+        ({"changes.epochs": [1], "changes.strength": [2.5]}, "changes.strength"),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused_by_name(values, name):
+    with pytest.raises(ConfigError) as caught:
+        TrialConfig.from_dict(values)
+    assert caught.value.field == name

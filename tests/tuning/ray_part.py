@@ -12,7 +12,7 @@ from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY
+from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY, name_of, number_of
 from tests.tuning.records import metrics
 
 FINGERPRINTS = {"synthetic": "5120", "digits": "1797"}
@@ -29,13 +29,16 @@ class RayTrial:
         default_factory=lambda: SimpleNamespace(num_failures=0)
     )
 
+    def __str__(self):
+        return name_of(self)
+
     @property
     def fields(self):
-        return {name: value for name, value in self.config.items() if name != STUDY}
+        return self.config[STUDY]["fields"]
 
     @property
     def number(self):
-        return self.config[STUDY]["number"]
+        return number_of(self)
 
 
 class Session:

@@ -9,7 +9,7 @@ from orthotune.tuning.checkpoints import (
     checkpoint_name,
 )
 from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
+from orthotune.tuning.journal import Journal, Status, TrialRecord
 from tests.tuning.full_disk import full_disk
 from tests.tuning.records import metrics
 
@@ -72,8 +72,12 @@ def test_a_folder_that_cannot_be_there_is_an_os_error(tmp_path):
 
 
 def test_the_name_holds_number_and_key_so_that_nothing_is_taken_for_another():
-    assert checkpoint_name(12345, "ab") == "trial-12345-ab.pt"
-    assert checkpoint_name(1, "ab") != checkpoint_name(1, "ac")
+    def name(number, key):
+        record = TrialRecord(number=number, key=key, fields={})
+        return checkpoint_name(record.name)
+
+    assert name(12345, "ab") == "trial-12345-ab.pt"
+    assert name(1, "ab") != name(1, "ac")
 
 
 class Kept:

@@ -8,7 +8,7 @@ from orthotune.tuning.report import (
     best_table,
     counts,
     divergence_rate,
-    write_best,
+    write_config,
     write_report,
     write_trials,
 )
@@ -73,12 +73,10 @@ def test_best_yaml_is_the_whole_configuration_and_train_reads_it(tmp_path):
     path = tmp_path / "my studies é" / "best.yaml"
     path.parent.mkdir()
     best = record(0, [0.25], **fields)
-    write_best(path, best, study="s", metric="val_error", commit="abc")
+    write_config(path, best, why="The best of study s.", commit="abc")
     assert read_config(str(path), {}) == TrialConfig.from_dict(best.fields)
     head = path.read_text(encoding="utf-8").splitlines()[:3]
-    assert head[0].startswith(
-        "# The best of study s: trial 0, val_error 0.2500 after 1"
-    )
+    assert head[:2] == ["# The best of study s.", "# Code: commit abc."]
     assert head[2] == f"# Again: python -m orthotune.train '{path}'"
 
 

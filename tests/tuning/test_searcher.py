@@ -29,7 +29,7 @@ def states(session):
 
 def score(trial):
     """A validation error that is smaller the smaller the learning rate is."""
-    return min(1.0, trial.config["optimizer.lr"] * 10)
+    return min(1.0, trial.fields["optimizer.lr"] * 10)
 
 
 def play(session, trial):
@@ -93,11 +93,14 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
     record = session.journal[0]
     assert record.fields == trial.fields
     assert record.key == trial_key(trial.fields, FINGERPRINTS)
-    assert trial.config[STUDY] == {
-        "number": 0,
-        "folder": str(tmp_path / "checkpoints"),
-        "checkpoint": f"trial-0000-{record.key}.pt",
-        "reported": 0,
+    assert trial.config == {
+        STUDY: {
+            "name": f"trial-0000-{record.key}",
+            "folder": str(tmp_path / "checkpoints"),
+            "fields": record.fields,
+            "reported": 0,
+            "member": False,
+        }
     }
 
 
@@ -186,7 +189,7 @@ def test_the_sampler_learns_from_what_it_is_told(tiny_file, path):
     rates = []
     for _ in range(60):
         trial = session.start()
-        rates.append(trial.config["optimizer.lr"])
+        rates.append(trial.fields["optimizer.lr"])
         session.run(trial, [score(trial)] * 3)
     assert median(rates[-20:]) < 0.5 * median(rates[:10])  # ten are random
 
@@ -319,7 +322,7 @@ def test_a_search_that_is_extended_has_learned_from_the_trials_before(
         for _ in range(12):
             trial = session.start()
             session.run(trial, [score(trial)] * 3)
-            rates.append(trial.config["optimizer.lr"])
+            rates.append(trial.fields["optimizer.lr"])
         return rates
 
     informed = second_half("informed", knowing=True)
@@ -339,7 +342,7 @@ def test_trials_a_session_left_open_come_first_and_go_on(tiny_study, path):
     assert [trial.number for trial in trials] == [1, 2, 3]
     assert [trial.config[STUDY]["reported"] for trial in trials] == [2, 0, 0]
     assert [trials[0].fields, trials[1].fields] == [begun.fields, fresh.fields]
-    assert trials[0].config[STUDY]["checkpoint"] == begun.config[STUDY]["checkpoint"]
+    assert str(trials[0]) == str(begun)
     assert again.resumed == [(1, "id1"), (2, "id2")]
     again.run(trials[0], [0.7, 0.6, 0.2])
     again.run(trials[1], [0.9], stop=True)

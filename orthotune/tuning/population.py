@@ -1,0 +1,171 @@
+"""Population-based training: Ray's scheduler, and what an honest study needs around it.
+
+The trials of the population train side by side. Every `perturbation_epochs` they wait
+for each other; then each of the worst quarter goes on from the state of one of the best
+quarter, with perturbed settings (Jaderberg et al., 2017, arXiv 1711.09846). All are at
+the same epoch then, so a copy never goes back in time.
+
+What such a trial ends with is the best of many draws with one seed. So the schedules
+that the best trials lived through are trained again from scratch, with other seeds, as
+trials of the same study; only their mean says which is best.
+"""
+
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.schedulers import PopulationBasedTraining
+
+from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.tuning.journal import Status, TrialRecord, equal_budget
+from orthotune.tuning.search_space import (
+    CategoricalParameter,
+    FloatParameter,
+    Parameter,
+)
+from orthotune.tuning.settings import VALIDATED_SCHEDULES, Study
+
+
+def population(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The members; not the trials that validate their schedules."""
+    return [record for record in records if record.validates is None]
+
+
+def population_scheduler(
+    study: Study, epochs: Sequence[int]
+) -> PopulationBasedTraining:
+    """Ray's scheduler for members that stand at given epochs.
+
+    Perturbed values stay within the space. Ray draws from the module `random`, which is
+    seeded here, by the study's seed and the epochs.
+
+    Args:
+        study: The study.
+        epochs: The epochs that each member has finished.
+    """
+    every = study.settings.search.perturbation_epochs
+    seed = f"{study.settings.search.seed}/{sorted(epochs)}"
+    rng = random.Random(seed)
+    random.seed(seed)
+    return PopulationBasedTraining(
+        time_attr="epoch",
+        metric=study.settings.metric,
+        mode=study.settings.mode,
+        perturbation_interval=every,
+        # The next comparison that nobody has passed; those before are history.
+        burn_in_period=-(-max(epochs, default=0) // every) * every,
+        hyperparam_mutations={
+            parameter.name: _mutation(parameter, rng)
+            for parameter in study.space.parameters
+        },
+        custom_explore_fn=lambda config: _within(study, config),
+        log_config=False,
+        synch=True,
+    )
+
+
+def settings_now(
+    record: TrialRecord, parameters: Sequence[Parameter]
+) -> dict[str, float]:
+    """The settings that vary, by dotted name, as a member has them now."""
+    return settings_at(record, parameters, record.epoch)
+
+
+def settings_at(
+    record: TrialRecord, parameters: Sequence[Parameter], epoch: int
+) -> dict[str, float]:
+    """The same after `epoch` epochs of what it lived through."""
+    config = TrialConfig.from_dict(record.trained)
+    short = {field: name for name, field in CHANGEABLE.items()}
+    return {
+        parameter.name: config.value(short[parameter.name], epoch)
+        for parameter in parameters
+    }
+
+
+def missing_validations(
+    study: Study, records: Sequence[TrialRecord]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Number of the member and fields of every validation that is yet to be suggested.
+
+    Args:
+        study: The study.
+        records: Its trials; the population has ended.
+    """
+    best = equal_budget(population(records), study.settings.metric)
+    wanted = []
+    for record in best[:VALIDATED_SCHEDULES]:
+        own = TrialConfig.from_dict(record.trained).seed
+        for seed in range(1, study.settings.search.validation_seeds + 1):
+            wanted.append((record.number, {**record.trained, "seed": own + seed}))
+    # A session may have died between two.
+    return wanted[len(records) - len(population(records)) :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """A member of the population, and what its schedule gave from scratch.
+
+    Args:
+        record: The member.
+        values: The metric of every validation that ran its full budget; the worst
+            there is for one that diverged.
+        complete: Whether every validation has ended with a value.
+    """
+
+    record: TrialRecord
+    values: list[float]
+    complete: bool
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values."""
+        return statistics.fmean(self.values)
+
+
+def validated(study: Study, records: Sequence[TrialRecord]) -> list[Validated]:
+    """The members with a full budget, best first.
+
+    Validated ones by their mean; the others after them, by their value in the
+    population.
+    """
+    metric = study.settings.metric
+    found = []
+    for record in equal_budget(population(records), metric):
+        own = [trial for trial in records if trial.validates == record.number]
+        values = [
+            trial.last(metric)
+            for trial in own
+            if trial.status in (Status.FINISHED, Status.DIVERGED)
+        ]
+        complete = len(values) == study.settings.search.validation_seeds
+        found.append(Validated(record=record, values=values, complete=complete))
+    return sorted(found, key=lambda item: (not item.complete, _rank(item)))
+
+
+def _rank(item: Validated) -> float:
+    return item.mean if item.complete else 0.0
+
+
+def _mutation(
+    parameter: Parameter, rng: random.Random
+) -> list[Any] | Callable[[], Any]:
+    """What Ray perturbs a setting by: its neighbours in a list, or else factors."""
+    match parameter:
+        case CategoricalParameter(choices=choices):
+            return list(choices)
+        case FloatParameter(low=low, step=float(step)):
+            return [low + step * index for index in range(int(parameter.size))]
+        case _:
+            return lambda: parameter.draw(rng)
+
+
+def _within(study: Study, config: dict[str, Any]) -> dict[str, Any]:
+    """A perturbed config whose settings are in the space."""
+    for parameter in study.space.parameters:
+        if isinstance(parameter, FloatParameter):
+            low, high = parameter.low, parameter.high
+            config[parameter.name] = min(high, max(low, config[parameter.name]))
+    return config
