@@ -17,6 +17,7 @@ def test_the_files_the_readme_names_are_there():
         "modulation",
         "penalty",
         "depth",
+        "population",
         "plain110",
         "cifar10_modulation",
     }

@@ -5,6 +5,10 @@ layer: at 110 layers a network with 92 % accuracy in training mode can score at 
 in evaluation mode. What cures it is to take the statistics of *all* layers from one and
 the same large batch; averages over many small batches do not (a 110-layer
 network stayed at 8 % accuracy).
+
+torch keeps the *unbiased* variance for evaluation (a factor n / (n - 1) on what
+training divides by). In a chaotic network that too grows from layer to layer: with
+4,788 values a channel it cost 3 points of error at 110 layers. Here both are the same.
 """
 
 import torch
@@ -17,7 +21,8 @@ def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
     """Set the running statistics of every batch norm from one forward over `images`.
 
     One pass in training mode with momentum 1: each layer's statistics are those of this
-    batch, computed on inputs that the layers below normalized by this batch too.
+    batch, computed on inputs that the layers below normalized by this batch too. In
+    evaluation mode the model then gives what it gives in training mode on `images`.
     Parameters, momenta and the mode of the model are left as they were.
 
     Args:
@@ -32,6 +37,7 @@ def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
+    hooks = [norm.register_forward_hook(_divide_by_n) for norm in norms]
     was_training = [(module, module.training) for module in model.modules()]
     try:
         for norm in norms:
@@ -43,3 +49,11 @@ def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
             norm.momentum = momentum
         for module, training in was_training:
             module.training = training
+        for hook in hooks:
+            hook.remove()
+
+
+def _divide_by_n(norm: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
+    """The running variance as training mode computes it, from torch's n - 1."""
+    n = inputs[0].numel() // inputs[0].shape[1]
+    norm.get_buffer("running_var").mul_((n - 1) / n)
