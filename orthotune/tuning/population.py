@@ -38,17 +38,15 @@ def population_scheduler(
 ) -> PopulationBasedTraining:
     """Ray's scheduler for members that stand at given epochs.
 
-    Perturbed values stay within the space. Ray draws from the module `random`, which is
-    seeded here, by the study's seed and the epochs.
+    Perturbed values stay within the space. Ray draws who copies whom, and how, from
+    Python's global generator, which other threads share: no seed repeats a population.
+    What each member lived through is recorded, and that can be repeated.
 
     Args:
         study: The study.
         epochs: The epochs that each member has finished.
     """
     every = study.settings.search.perturbation_epochs
-    seed = f"{study.settings.search.seed}/{sorted(epochs)}"
-    rng = random.Random(seed)
-    random.seed(seed)
     return PopulationBasedTraining(
         time_attr="epoch",
         metric=study.settings.metric,
@@ -57,8 +55,7 @@ def population_scheduler(
         # The next comparison that nobody has passed; those before are history.
         burn_in_period=-(-max(epochs, default=0) // every) * every,
         hyperparam_mutations={
-            parameter.name: _mutation(parameter, rng)
-            for parameter in study.space.parameters
+            parameter.name: _mutation(parameter) for parameter in study.space.parameters
         },
         custom_explore_fn=lambda config: _within(study, config),
         log_config=False,
@@ -149,9 +146,7 @@ def _rank(item: Validated) -> float:
     return item.mean if item.complete else 0.0
 
 
-def _mutation(
-    parameter: Parameter, rng: random.Random
-) -> list[Any] | Callable[[], Any]:
+def _mutation(parameter: Parameter) -> list[Any] | Callable[[], Any]:
     """What Ray perturbs a setting by: its neighbours in a list, or else factors."""
     match parameter:
         case CategoricalParameter(choices=choices):
@@ -159,6 +154,7 @@ def _mutation(
         case FloatParameter(low=low, step=float(step)):
             return [low + step * index for index in range(int(parameter.size))]
         case _:
+            rng = random.Random()
             return lambda: parameter.draw(rng)
 
 

@@ -252,15 +252,6 @@ def test_a_continued_population_meets_where_nobody_has_been(study, epochs, first
     assert population_scheduler(study, epochs)._burn_in_period == first
 
 
-def test_the_draws_of_a_population_are_its_seed_and_where_it_stands(study):
-    def draws(epochs):
-        scheduler = population_scheduler(study, epochs)
-        mutation = scheduler._hyperparam_mutations["optimizer.lr"]
-        return [random.random(), mutation(), mutation()]
-
-    assert draws([2, 4]) == draws([4, 2]) != draws([4, 4])
-
-
 def finished(number, value, validates=None, status=Status.FINISHED, **lived):
     return TrialRecord(
         number=number,
@@ -437,12 +428,6 @@ def test_a_population_changes_in_training_and_the_study_ends_well(tmp_path):
     before = (tmp_path / "studies" / "pbt" / "record.jsonl").read_bytes()
     assert "in population" in run_to_the_end(tmp_path)  # shows it, and trains nothing
     assert (tmp_path / "studies" / "pbt" / "record.jsonl").read_bytes() == before
-
-    other = tmp_path / "again"
-    other.mkdir()
-    (other / "pbt.yaml").write_text(PBT)
-    run_to_the_end(other)
-    assert trials(other) == found  # however many train at once
 
 
 @pytest.mark.ray
