@@ -156,7 +156,8 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
     if outcome.report.best_file is not None:
         _print_best(outcome, outcome.report.best_file)
     else:
-        print(f"No trial gave a result that can be compared.\n{outcome.report.table}")
+        print(_nothing_best(study))
+        print(outcome.report.table)
         errors = [record.error for record in outcome.records if record.error]
         if errors:
             print(f"First error         {errors[0]}")
@@ -167,6 +168,12 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
     if not outcome.finished or outcome.tracking_error is not None:
         words = [sys.executable, "-m", "orthotune.search", *sys.argv[1:]]
         print(f"Continue it         {shlex.join(words)}")
+
+
+def _nothing_best(study: Study) -> str:
+    if study.settings.search.scheduler == "pbt":
+        return "\nNo schedule has been validated yet. The population:"
+    return "No trial gave a result that can be compared."
 
 
 def _print_best(outcome: "Outcome", best_file: Path) -> None:

@@ -6,6 +6,9 @@ import sys
 import time
 from typing import TextIO
 
+REWRITE_S = 0.1
+"""Seconds between two lines on a terminal: nobody reads faster."""
+
 
 class ProgressLine:
     """One line that is rewritten on a terminal, and printed now and then elsewhere.
@@ -27,16 +30,25 @@ class ProgressLine:
         self._last = float("-inf")
         self._width = 0
 
+    def due(self, final: bool = False) -> bool:
+        """Whether `show` would show anything now."""
+        since_s = time.monotonic() - self._last
+        return final or since_s >= self._pause_s()
+
+    def _pause_s(self) -> float:
+        return REWRITE_S if self._stream.isatty() else self._every_s
+
     def show(self, text: str, final: bool = False) -> None:
-        """Show the state; `final` is printed whenever it comes."""
-        now = time.monotonic()
+        """Show the state, if it is time to; `final` is printed whenever it comes."""
+        if not self.due(final):
+            return
+        self._last = time.monotonic()
         if self._stream.isatty():
             text = text[: shutil.get_terminal_size().columns - 1]
             self._write("\r" + text.ljust(self._width))
             self._width = len(text)
-        elif final or now - self._last >= self._every_s:
+        else:
             self._write(text + "\n")
-            self._last = now
 
     def close(self) -> None:
         """End the line."""

@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 
 from orthotune.training.atomic import atomic_write
 from orthotune.training.checkpoint import parse_checkpoint
-from orthotune.tuning.journal import Journal, TrialRecord, equal_budget
+from orthotune.tuning.journal import Journal, Standings, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,12 @@ class CheckpointKeeper:
     ) -> None:
         self._folder = folder
         self._journal = journal
-        self._metric = metric
         self._keep = keep
-        self._kept: set[str] = set()
+        self._standings = Standings(metric)
+        for record in journal.records:
+            if record.status.ended:
+                self._standings.add(record)
+        self._kept = self._best()
 
     def on_start(self, record: TrialRecord) -> None:
         """Nothing ends."""
@@ -136,19 +139,18 @@ class CheckpointKeeper:
         """Delete what this end made superfluous."""
         if record.status.ended:
             before = self._kept | {checkpoint_name(record.name)}
+            self._standings.add(record)
             self._kept = self._best()
             self._delete(before - self._kept)
 
     def sweep(self) -> None:
         """Delete every file that is of no live trial and none of the best."""
         live = {checkpoint_name(r.name) for r in self._journal.open}
-        self._kept = self._best()
         with contextlib.suppress(OSError):
             self._delete(set(self._folder.names()) - live - self._kept)
 
     def _best(self) -> set[str]:
-        ended = [record for record in self._journal.records if record.status.ended]
-        best = equal_budget(ended, self._metric)[: self._keep]
+        best = self._standings.best[: self._keep]
         return {checkpoint_name(record.name) for record in best}
 
     def _delete(self, names: set[str]) -> None:

@@ -87,8 +87,8 @@ def _draw_parameter(
     given = [record for record in records if parameter.name in record.fields]
     values = {record.number: record.fields[parameter.name] for record in given}
     if isinstance(parameter, CategoricalParameter):
-        labels = [str(choice) for choice in parameter.choices]
-        values = {key: labels.index(str(value)) for key, value in values.items()}
+        labels, choices = [str(c) for c in parameter.choices], parameter.choices
+        values = {key: choices.index(value) for key, value in values.items()}
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlim(-0.5, len(labels) - 0.5)
     elif parameter.log:

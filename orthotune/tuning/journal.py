@@ -4,14 +4,17 @@ The searcher, the scheduler, the table, the figure, the progress line and MLflow
 made from these records, at the start of a session as well as during it.
 """
 
+import bisect
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from orthotune.errors import StudyError
+from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
 
@@ -125,6 +128,7 @@ class Journal:
 
     Attributes:
         observers: Told of every change.
+        tally: How many trials stand how.
         reports: `(number, epoch)` of every epoch, in the order they were reported.
         exhausted: Whether the searcher has nothing new to suggest.
 
@@ -139,13 +143,14 @@ class Journal:
         self._spent_ms = 0
         self._session_ms: int | None = None
         self.exhausted = False
+        self.tally: Counter[Status] = Counter()
         self.observers: Sequence[Observer] = ()
         self.reports: list[tuple[int, int]] = []
         for event in log.events:
             self._apply(event)
         for record in self.records:
             if record.status == Status.RUNNING:
-                record.status = Status.INTERRUPTED
+                self._stands(record, Status.INTERRUPTED)
                 seen = record.reported_ms.values()
                 record.ended_ms = max(seen, default=record.started_ms)
         self._session_ms = None
@@ -164,6 +169,14 @@ class Journal:
     def spent_s(self) -> float:
         """Seconds of all sessions, up to the last event of each."""
         return self._spent_ms / 1000
+
+    @property
+    def num_ended(self) -> int:
+        """Trials in which nothing is left to run."""
+        return sum(n for status, n in self.tally.items() if status.ended)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     def __getitem__(self, number: int) -> TrialRecord:
         return self._records[number]
@@ -204,8 +217,10 @@ class Journal:
         self._tell(lambda observer: observer.on_epoch(record, epoch))
 
     def live(self, number: int, lived: Mapping[str, Any]) -> None:
-        """A trial goes on with another configuration; one known is not told again."""
-        if self._records[number].lived != lived:
+        """A trial goes on with a configuration; one known is not told again."""
+        record = self._records[number]
+        known = record.lived or TrialConfig.from_dict(record.fields).to_dict()
+        if any(known[name] != value for name, value in lived.items()):
             self._add({"event": "lived", "number": number, "fields": dict(lived)})
 
     def natural_end(self, number: int) -> Status:
@@ -240,7 +255,8 @@ class Journal:
                 self._add({"event": "paused"})
         for record in self.open:
             if record.status == Status.RUNNING:
-                record.status, record.ended_ms = Status.INTERRUPTED, now_ms()
+                record.ended_ms = now_ms()
+                self._stands(record, Status.INTERRUPTED)
                 self._tell(lambda observer, record=record: observer.on_end(record))
 
     def _tell(self, call: Callable[[Observer], None]) -> None:
@@ -279,6 +295,7 @@ class Journal:
                     fields=event["fields"],
                     validates=event.get("validates"),
                 )
+                self.tally[Status.WAITING] += 1
             case {"event": kind, "number": number}:
                 self._change(self._records[number], kind, event)
 
@@ -288,7 +305,7 @@ class Journal:
         match kind:
             case "started":
                 record.started_ms = record.started_ms or at
-                record.status = Status.RUNNING
+                self._stands(record, Status.RUNNING)
             case "epoch":
                 epoch = event["epoch"]
                 record.reported_ms[epoch] = at
@@ -298,15 +315,21 @@ class Journal:
                 record.lived = event["fields"]
             case "ended":
                 record.error, record.ended_ms = event["error"], at
-                record.status = Status(event["status"])
+                self._stands(record, Status(event["status"]))
             case "reopened":
                 # What is mended may change every epoch: nothing of before counts.
-                record.status, record.error = Status.INTERRUPTED, None
+                record.error = None
                 record.attempt += 1
                 record.history, record.reported_ms, record.lived = {}, {}, {}
                 self.reports = [
                     item for item in self.reports if item[0] != record.number
                 ]
+                self._stands(record, Status.INTERRUPTED)
+
+    def _stands(self, record: TrialRecord, status: Status) -> None:
+        self.tally[record.status] -= 1
+        self.tally[status] += 1
+        record.status = status
 
 
 def now_ms() -> int:
@@ -314,14 +337,50 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def equal_budget(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
-    """The trials that can be compared, best first.
+class Standings:
+    """The trials that can be compared, best first, kept in order as trials are added.
 
     Those that ran as long as the longest one, without diverging: a value after one
     epoch says nothing against a value after ten.
+
+    Args:
+        metric: What is minimized.
+
+    Attributes:
+        best: The trials.
+
+    Example:
+        >>> standings = Standings("val_error")
+        >>> for number, error in enumerate([0.5, 0.25]):
+        ...     record = TrialRecord(number=number, fields={})
+        ...     record.history[1] = {"val_error": error}
+        ...     standings.add(record)
+        >>> [record.number for record in standings.best]
+        [1, 0]
     """
-    left_out = (Status.DIVERGED, Status.FAILED, Status.OOM)
-    results = [r for r in records if r.history and r.status not in left_out]
-    longest = max((record.epoch for record in results), default=0)
-    comparable = [record for record in results if record.epoch == longest]
-    return sorted(comparable, key=lambda record: (record.last(metric), record.number))
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._longest = 0
+        self.best: list[TrialRecord] = []
+
+    def add(self, record: TrialRecord) -> None:
+        """Put a trial in its place, if it can be compared."""
+        left_out = record.status in (Status.DIVERGED, Status.FAILED, Status.OOM)
+        epoch = record.epoch
+        if left_out or not epoch or epoch < self._longest:
+            return
+        if epoch > self._longest:
+            self._longest, self.best = epoch, []
+        bisect.insort(self.best, record, key=self._place)
+
+    def _place(self, record: TrialRecord) -> tuple[float, int]:
+        return record.last(self._metric), record.number
+
+
+def equal_budget(records: Iterable[TrialRecord], metric: str) -> list[TrialRecord]:
+    """The `Standings` of trials."""
+    standings = Standings(metric)
+    for record in records:
+        standings.add(record)
+    return standings.best

@@ -63,18 +63,16 @@ def population_scheduler(
     )
 
 
-def settings_now(
-    record: TrialRecord, parameters: Sequence[Parameter]
-) -> dict[str, float]:
-    """The settings that vary, by dotted name, as a member has them now."""
-    return settings_at(record, parameters, record.epoch)
-
-
 def settings_at(
-    record: TrialRecord, parameters: Sequence[Parameter], epoch: int
+    config: TrialConfig, parameters: Sequence[Parameter], epoch: int
 ) -> dict[str, float]:
-    """The same after `epoch` epochs of what it lived through."""
-    config = TrialConfig.from_dict(record.trained)
+    """The settings that vary, by dotted name, as they are when `epoch` epochs are done.
+
+    Args:
+        config: What a member lived through.
+        parameters: What varies.
+        epoch: Epochs finished.
+    """
     short = {field: name for name, field in CHANGEABLE.items()}
     return {
         parameter.name: config.value(short[parameter.name], epoch)
@@ -91,10 +89,12 @@ def missing_validations(
         study: The study.
         records: Its trials; the population has ended.
     """
-    best = equal_budget(population(records), study.settings.metric)
+    best: dict[TrialConfig, TrialRecord] = {}  # of equal schedules the first
+    for record in equal_budget(population(records), study.settings.metric):
+        best.setdefault(TrialConfig.from_dict(record.trained), record)
     wanted = []
-    for record in best[:VALIDATED_SCHEDULES]:
-        own = TrialConfig.from_dict(record.trained).seed
+    for config, record in list(best.items())[:VALIDATED_SCHEDULES]:
+        own = config.seed
         for seed in range(1, study.settings.search.validation_seeds + 1):
             wanted.append((record.number, {**record.trained, "seed": own + seed}))
     # A session may have died between two.
@@ -148,14 +148,13 @@ def _rank(item: Validated) -> float:
 
 def _mutation(parameter: Parameter) -> list[Any] | Callable[[], Any]:
     """What Ray perturbs a setting by: its neighbours in a list, or else factors."""
-    match parameter:
-        case CategoricalParameter(choices=choices):
-            return list(choices)
-        case FloatParameter(low=low, step=float(step)):
-            return [low + step * index for index in range(int(parameter.size))]
-        case _:
-            rng = random.Random()
-            return lambda: parameter.draw(rng)
+    if isinstance(parameter, CategoricalParameter):
+        return list(parameter.choices)
+    if parameter.step is None:
+        rng = random.Random()
+        return lambda: float(parameter.draw(rng))
+    grid = [parameter.low + parameter.step * k for k in range(int(parameter.size))]
+    return [float(min(parameter.high, value)) for value in grid]
 
 
 def _within(study: Study, config: dict[str, Any]) -> dict[str, Any]:
@@ -163,5 +162,7 @@ def _within(study: Study, config: dict[str, Any]) -> dict[str, Any]:
     for parameter in study.space.parameters:
         if isinstance(parameter, FloatParameter):
             low, high = parameter.low, parameter.high
-            config[parameter.name] = min(high, max(low, config[parameter.name]))
+            # Not an integer, which a bound may be: Ray would round what follows.
+            value = float(min(high, max(low, config[parameter.name])))
+            config[parameter.name] = value
     return config

@@ -15,7 +15,6 @@ from orthotune.tuning.population import (
     Validated,
     population,
     settings_at,
-    settings_now,
     validated,
 )
 from orthotune.tuning.search_space import Parameter
@@ -85,7 +84,7 @@ def write_report(
         name=study.settings.name,
         metric=metric,
         parameters=parameters,
-        records=records,
+        records=population(records),
     )
     if best_file is not None:
         why = f"The best of study {study.settings.name}: {ranking.why}"
@@ -142,6 +141,8 @@ def _write_schedules(
     if study.settings.search.scheduler != "pbt":
         return []
     metric, paths = study.settings.metric, []
+    for earlier in folder.glob("*.yaml"):  # of an interrupted session
+        earlier.unlink()
     for record in equal_budget(population(records), metric):
         folder.mkdir(exist_ok=True)
         why = (
@@ -220,7 +221,8 @@ def population_table(
 
 def _ways(record: TrialRecord, parameters: Sequence[Parameter]) -> list[str]:
     """From where to where each setting went."""
-    start, end = settings_at(record, parameters, 0), settings_now(record, parameters)
+    config = TrialConfig.from_dict(record.trained)
+    start, end = (settings_at(config, parameters, e) for e in (0, record.epoch))
     return [
         _cell(start[name])
         if start[name] == end[name]

@@ -110,7 +110,8 @@ class OptunaSearcher(Searcher):
             direction="minimize", pruner=optuna.pruners.NopPruner()
         )
         for record in journal.records:
-            self._rebuild(record)
+            if record.validates is None:  # the others are no suggestions
+                self._rebuild(record)
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray writes its searcher to disk, the journal is there already."""
@@ -142,8 +143,8 @@ class OptunaSearcher(Searcher):
 
         For a population, which Ray does not let a searcher suggest.
         """
-        while len(self._journal.records) < count and self._new() is not None:
-            pass
+        while len(self._journal) < count and not self._journal.exhausted:
+            self._new()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the journal keeps the metric of every epoch."""
@@ -188,7 +189,7 @@ class OptunaSearcher(Searcher):
 
     def _new(self) -> TrialRecord | None:
         """A trial whose result is not known; None if there is none left."""
-        number = len(self._journal.records)
+        number = len(self._journal)
         for attempt in range(MAX_DUPLICATES):
             self._optuna.sampler = _sampler(self._study, number, attempt)
             trial = self._optuna.ask()
@@ -287,7 +288,10 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _internal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - of any kind
-    return _label(value) if isinstance(parameter, CategoricalParameter) else value
+    if not isinstance(parameter, CategoricalParameter):
+        return value
+    # As the file has it: 0 in a file is 0.0 in a configuration.
+    return _label(parameter.choices[parameter.choices.index(value)])
 
 
 def _label(choice: object) -> str:

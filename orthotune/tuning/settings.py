@@ -116,7 +116,7 @@ class SearchSettings:
             raise ConfigError(
                 "max_concurrent",
                 f"must be null for pbt, but got {self.max_concurrent}. A population "
-                "takes turns on what the resources hold; the result is the same.",
+                "takes turns on what the resources hold.",
             )
 
 

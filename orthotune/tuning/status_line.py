@@ -3,8 +3,7 @@
 import time
 
 from orthotune.training.progress import ProgressLine, duration
-from orthotune.tuning.journal import Journal, Status, TrialRecord, equal_budget
-from orthotune.tuning.report import counts
+from orthotune.tuning.journal import Journal, Standings, Status, TrialRecord
 from orthotune.tuning.settings import Study
 
 
@@ -19,15 +18,20 @@ class StatusLine:
 
     def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
-        self._total = max(study.num_runs, len(journal.records))
+        self._total = max(study.num_runs, len(journal))
         budget_s = study.settings.search.time_budget_s or float("inf")
         self._budget_s = budget_s - journal.spent_s
         self._started = started
         self._journal = journal
         # What a trial counts for: its end, or its epochs if all run to the last.
+        self._pbt = study.settings.search.scheduler == "pbt"
         asha = study.settings.search.scheduler == "asha"
         self._budget = 1 if asha else study.settings.search.max_epochs
-        self._before = self._done(len(journal.records) - len(journal.open))
+        self._before = self._done()
+        self._standings = Standings(study.settings.metric)
+        for record in journal.records:
+            if record.status.ended:
+                self._standings.add(record)
         self._line = ProgressLine()
 
     def on_start(self, record: TrialRecord) -> None:
@@ -40,6 +44,8 @@ class StatusLine:
 
     def on_end(self, record: TrialRecord) -> None:
         """Count its end."""
+        if record.status.ended:
+            self._standings.add(record)
         self._show()
 
     def close(self) -> None:
@@ -47,31 +53,32 @@ class StatusLine:
         self._line.close()
 
     def _show(self) -> None:
-        records = self._journal.records
-        ended = [record for record in records if record.status.ended]
-        tally = counts(records)
-        best = equal_budget(ended, self._metric)
-        self._line.show(
-            f"{len(ended)}/{self._total} trials done"
-            f", {tally.get(Status.RUNNING, 0)} running"
-            f", {tally.get(Status.STOPPED, 0)} stopped early"
-            f", {tally.get(Status.DIVERGED, 0)} diverged"
-            + (f", {tally[Status.FAILED]} failed" if Status.FAILED in tally else "")
-            + (
-                f"  best {self._metric} {best[0].last(self._metric):.4f}"
-                if best
-                else ""
-            )
-            + f"  {self._left(len(ended))} left",
-            final=len(ended) == self._total,
+        final = self._journal.num_ended == self._total
+        if self._line.due(final):
+            self._line.show(self._text(), final)
+
+    def _text(self) -> str:
+        tally = self._journal.tally
+        best = [] if self._pbt else self._standings.best  # of many draws with one seed
+        failed, metric = tally[Status.FAILED], self._metric
+        return (
+            f"{self._journal.num_ended}/{self._total} trials done"
+            f", {tally[Status.RUNNING]} running"
+            f", {tally[Status.STOPPED]} stopped early"
+            f", {tally[Status.DIVERGED]} diverged"
+            + (f", {failed} failed" if failed else "")
+            + (f"  best {metric} {best[0].last(metric):.4f}" if best else "")
+            + f"  {self._left()} left"
         )
 
-    def _done(self, num_ended: int) -> int:
+    def _done(self) -> int:
         """Epochs that were reported; where trials are stopped early, trials ended."""
-        return num_ended if self._budget == 1 else len(self._journal.reports)
+        if self._budget == 1:
+            return self._journal.num_ended
+        return len(self._journal.reports)
 
-    def _left(self, num_ended: int) -> str:
-        done = self._done(num_ended)
+    def _left(self) -> str:
+        done = self._done()
         if done == self._before:
             return "?"
         elapsed_s = time.monotonic() - self._started

@@ -30,6 +30,7 @@ import pyarrow.fs
 from ray import tune
 
 from orthotune.errors import StudyError, StudyStoppedError, out_of_room
+from orthotune.training.config import TrialConfig
 from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tuning.checkpoints import (
     CheckpointFolder,
@@ -49,15 +50,16 @@ from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
 from orthotune.tuning.lock import study_lock
 from orthotune.tuning.population import (
     missing_validations,
+    population,
     population_scheduler,
-    settings_now,
+    settings_at,
 )
 from orthotune.tuning.provenance import provenance
 from orthotune.tuning.report import Report, counts, divergence_rate, write_report
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
-from orthotune.tuning.settings import COPIES_KEPT, Study
+from orthotune.tuning.settings import COPIES_KEPT, SMALLEST_POPULATION, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
 from orthotune.tuning.tracking import Summary, Tracker, check_store
@@ -151,7 +153,7 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
             places=places,
             fingerprints=fingerprints,
             folder=folder,
-            journal=journal or _journal(study, log),
+            journal=_journal(study, log) if journal is None else journal,
             tracker=tracker,
             stopper=stopper,
         ).run(tags, finished=finished)
@@ -288,7 +290,7 @@ def _finished(study: Study, journal: Journal) -> bool:
 def _drawn(study: Study, journal: Journal) -> bool:
     """Whether there are all the trials that the searcher is to suggest."""
     wanted = min(study.settings.search.num_trials, study.space.size)
-    return journal.exhausted or len(journal.records) >= wanted
+    return journal.exhausted or len(journal) >= wanted
 
 
 @dataclass(kw_only=True)
@@ -307,12 +309,12 @@ class _Session:
         """Run what is left, and close everything whatever happens."""
         metric = self.study.settings.metric
         keep = self.study.settings.search.keep_checkpoints
-        keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
-        progress = StatusLine(self.study, self.journal, time.monotonic())
         if not finished:
             self._settle()
             self._check_checkpoints()
             finished = _finished(self.study, self.journal)
+        keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
+        progress = StatusLine(self.study, self.journal, time.monotonic())
         self.tracker.start(self.journal.records)
         self.journal.observers = [self.tracker, keeper, progress]
         try:
@@ -323,7 +325,8 @@ class _Session:
         finally:  # also when Ray itself fails: no run stays open
             progress.close()
             self.journal.suspend()
-            CheckpointFolder(f"{self._root()}/ray").clear()
+            with contextlib.suppress(OSError):  # it is cleared before it is used, too
+                self._shared().clear()
             keeper.sweep()
             finished = _finished(self.study, self.journal)
             report = self._conclude(tags, finished)
@@ -380,10 +383,22 @@ class _Session:
             return
         with self.stopper.failing():
             self._searcher().draw(self.study.settings.search.num_trials)
+            self._check_population()
+        if self.stopper.stop_all():
+            return
         if any(map(self._is_member, self.journal.open)):
             self._fit_again(self._population)
         if not any(map(self._is_member, self.journal.open)):
             self._validate()
+
+    def _check_population(self) -> None:
+        size = len(population(self.journal.records))
+        if size < SMALLEST_POPULATION:
+            raise StudyStoppedError(
+                f"{self.study.path}: the space must hold {SMALLEST_POPULATION} trials "
+                f"with different results for pbt, but holds {size}. Is what varies "
+                "switched off under `fixed`? Start a new study with --name."
+            )
 
     def _validate(self) -> None:
         """Train the best schedules of the population from scratch."""
@@ -398,12 +413,15 @@ class _Session:
         """Run a tuner until its trials have ended, or something has stopped them."""
         fits = 0
         while fits < MAX_FITS and not self.stopper.stop_all():
-            num_open = len(self.journal.open)
+            num_ended = self.journal.num_ended
             self._fit(tuner)
             if not self.stopper.again:
                 return
             self.stopper.again = False
-            fits += len(self.journal.open) == num_open
+            self.stopper.error = self.stopper.error or self._no_room()
+            if not self.journal.open:
+                return
+            fits += self.journal.num_ended == num_ended
         if fits == MAX_FITS:
             self.stopper.error = StudyStoppedError(
                 "Workers must live for more than moments, but they die again and again "
@@ -460,12 +478,12 @@ class _Session:
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
-        ended = len(self.journal.records) - len(self.journal.open)
         return self._tuner(
             scratch,
             search_alg=self._searcher(replay.trial),
             scheduler=scheduler,
-            num_samples=max(search.num_trials, len(self.journal.records)) - ended,
+            num_samples=max(search.num_trials, len(self.journal))
+            - self.journal.num_ended,
             max_concurrent_trials=search.max_concurrent,
         )
 
@@ -473,25 +491,26 @@ class _Session:
         """The members of the population, side by side."""
         members = [record for record in self.journal.open if self._is_member(record)]
         folder = self._checkpoints()
-        epochs = {record.name: _epochs(record, folder) for record in members}
+        stand = {record.name: _stand(record, folder) for record in members}
+        varying = self.study.space.parameters
         now = {
-            record.name: settings_now(record, self.study.space.parameters)
-            for record in members
+            name: settings_at(config, varying, epoch)
+            for name, (epoch, config) in stand.items()
         }
         settings = {
             name: tune.sample_from(
                 lambda spec, name=name: now[spec.config[STUDY]["name"]][name]  # pyright: ignore[reportAttributeAccessIssue]
             )
-            for name in (parameter.name for parameter in self.study.space.parameters)
+            for name in (parameter.name for parameter in varying)
         }
-        # Copies go from node to node by Ray's checkpoints.
-        shared = CheckpointFolder(f"{self._root()}/ray")
-        shared.clear()
+        self._shared().clear()
         return self._tuner(
-            shared.uri,
+            self._shared().uri,
             listed=[assignment(folder, record, member=True) for record in members],
             settings=settings,
-            scheduler=population_scheduler(self.study, list(epochs.values())),
+            scheduler=population_scheduler(
+                self.study, [epoch for epoch, _ in stand.values()]
+            ),
         )
 
     def _validations(self, scratch: str) -> tune.Tuner:
@@ -535,10 +554,18 @@ class _Session:
                     )
                 ],
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=COPIES_KEPT),
-                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                failure_config=tune.FailureConfig(
+                    # A member that Ray starts again is compared with the others at
+                    # once, wherever it stands: they are run anew together instead.
+                    max_failures=0 if settings else WORKER_DEATHS
+                ),
                 verbose=0,
             ),
         )
+
+    def _shared(self) -> CheckpointFolder:
+        """By which copies of members go from node to node."""
+        return CheckpointFolder(f"{self._root()}/ray")
 
     def _root(self) -> str:
         """The study's folder as all nodes see it."""
@@ -583,11 +610,16 @@ class _Session:
         )
 
 
-def _epochs(record: TrialRecord, folder: CheckpointFolder) -> int:
-    """Epochs a trial has finished: a dying session may not have heard of the last."""
+def _stand(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialConfig]:
+    """Epochs a member has finished, and as what.
+
+    Its checkpoint knows what a session that died may not have heard of.
+    """
     state = folder.load(checkpoint_name(record.name))
-    history = state["history"] if state is not None else []
-    return max(record.epoch, *(result["epoch"] for result in history), 0)
+    if state is None or not state["history"]:
+        return record.epoch, TrialConfig.from_dict(record.trained)
+    epoch = max(record.epoch, state["history"][-1]["epoch"])
+    return epoch, TrialConfig.from_dict(state["trial"]["config"])
 
 
 def _absolute(storage: str) -> str:

@@ -26,7 +26,7 @@ from orthotune.tuning.search_space import (
     Parameter,
     SearchSpace,
 )
-from orthotune.tuning.settings import Study, StudySettings
+from orthotune.tuning.settings import SMALLEST_POPULATION, Study, StudySettings
 
 MAX_CORNERS = 4096
 MAX_LISTED_INTEGERS = 10_000
@@ -89,8 +89,7 @@ class _Reader:
         study = Study(path=self._file.path, settings=settings, space=space)
         self._check_combinations(study)
         if settings.search.scheduler == "pbt":
-            for parameter in study.space.parameters:
-                self._check_perturbed(parameter)
+            self._check_population(study)
         return study
 
     def _settings(self) -> StudySettings:
@@ -345,6 +344,19 @@ class _Reader:
                 f"must be a value `{name}` can take ({other.describe()}), "
                 f"but got {show(value)}.",
             )
+
+    def _check_population(self, study: Study) -> None:
+        for parameter in study.space.parameters:
+            self._check_perturbed(parameter)
+        if study.space.size < SMALLEST_POPULATION:
+            raise self._error(
+                ("space",),
+                f"must hold at least {SMALLEST_POPULATION} configurations for pbt, "
+                f"but holds {study.space.size:g}.",
+            )
+        for name in study.space.fixed:
+            if name.startswith("changes."):
+                raise self._error(("fixed", name), "is what pbt is to find. Delete it.")
 
     def _check_perturbed(self, parameter: Parameter) -> None:
         """Refuse what cannot be changed while a network is trained."""

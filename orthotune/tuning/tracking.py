@@ -8,6 +8,7 @@ not answer but the numbers of the trials it misses; and a later session finds ou
 is missing and writes it.
 """
 
+import bisect
 import contextlib
 import logging
 import os
@@ -187,6 +188,8 @@ class Tracker:
         self._parent: _Run | None = None
         self._records: dict[int, TrialRecord] = {}
         self._dirty: dict[int, None] = {}  # in the order they changed
+        self._finished: list[tuple[int, int, float]] = []  # when, which, its value
+        self._rank_anew()
         self._changed = threading.Condition()
         self._summary: Summary | None = None
         self._active = False
@@ -223,6 +226,8 @@ class Tracker:
         """Start the writer; what MLflow misses of earlier sessions is written first."""
         for record in records:
             self._records[record.number] = record
+            if record.status == Status.FINISHED:
+                self._rank(record)
             if record.status != Status.WAITING:
                 self._note(record)
         self._thread.start()
@@ -238,6 +243,8 @@ class Tracker:
 
     def on_end(self, record: TrialRecord) -> None:
         """Close the trial's run as what it was."""
+        if record.status == Status.FINISHED:
+            self._rank(record)
         self._note(record)
 
     def finish(self, summary: Summary) -> None:
@@ -316,6 +323,7 @@ class Tracker:
                 self._warn(err)
                 # Look again: the call may have made a run, and its answer been lost.
                 self._parent = None
+                self._rank_anew()
                 wait_s = RETRY_WAITS_S[min(failures, len(RETRY_WAITS_S) - 1)]
                 self._wait(wait_s, closing=closing is not None)
                 failures += 1
@@ -496,18 +504,29 @@ class Tracker:
         if parent.epochs is None:
             history = self._client.get_metric_history(parent.run_id, name)
             parent.epochs = {metric.step for metric in history}
-        best, metrics = float("inf"), []
-        records = list(self._records.values())
-        for record in sorted(records, key=lambda r: (r.ended_ms or 0, r.number)):
-            if record.status == Status.FINISHED:
-                best = min(best, record.last(self._metric))
-                if record.number not in parent.epochs:
-                    at = record.ended_ms or 0
-                    metrics.append(Metric(name, best, at, record.number))
+        with self._changed:
+            new = self._finished[self._num_ranked :]
+        metrics = []
+        for ended_ms, number, value in new:
+            self._best = min(self._best, value)
+            if number not in parent.epochs:
+                metrics.append(Metric(name, self._best, ended_ms, number))
+        self._num_ranked += len(new)
         for start in range(0, len(metrics), MAX_BATCH):
             batch = metrics[start : start + MAX_BATCH]
             self._client.log_batch(parent.run_id, metrics=batch)
         parent.epochs.update(metric.step for metric in metrics)
+
+    def _rank(self, record: TrialRecord) -> None:
+        """Put a finished trial among the others, in the order in which they ended."""
+        place = (record.ended_ms or 0, record.number, record.last(self._metric))
+        with self._changed:
+            bisect.insort(self._finished, place)
+            if self._finished[-1] != place:  # the best after it may be another
+                self._rank_anew()
+
+    def _rank_anew(self) -> None:
+        self._best, self._num_ranked = float("inf"), 0
 
     def _log_params(self, run: _Run, params: Mapping[str, object]) -> None:
         entries = [Param(name, str(value)[:6000]) for name, value in params.items()]

@@ -43,7 +43,7 @@ UNSAVED = "checkpoint_error"
 """Key of a result whose checkpoint could not be written: where and why."""
 
 LIVED = "lived"
-"""Key of a result of a trial whose configuration has changed: the fields that have."""
+"""Key of a result of a member: the fields that a population changes, as lived."""
 
 CHECKPOINT_SHARE = 0.05
 """The share of a trial's time that its checkpoints may take."""
@@ -96,6 +96,7 @@ class StudyTrainable(OrthoTrainable):
         self._folder = CheckpointFolder(self._task["folder"])
         self._checkpoint = checkpoint_name(self.trial_name)
         self._failure: dict[str, Any] | None = None
+        self._trouble: dict[str, str] = {}
         self._retried = False
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
         self._guard(self._build)
@@ -106,21 +107,22 @@ class StudyTrainable(OrthoTrainable):
             self._guard(self._advance)
         if self._failure is not None:
             return {**_WORST, **self._failure, "done": True}
-        result = self._replay.pop(0)
-        if self._task["member"] and self._fields.get("changes.epochs"):
-            return {**result, LIVED: _changeable(self._fields)}
+        result = {**self._replay.pop(0), **self._trouble}
+        self._trouble = {}
+        if self._task["member"]:
+            result[LIVED] = _changeable(self._trial.config.to_dict())
         return result
 
     def cleanup(self) -> None:
         """Keep what was trained since the last checkpoint: the study may be ending."""
         if self._failure is None and self._unsaved:
-            self._save()
+            self._trouble |= self._save()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state for Ray, which pauses members and copies them."""
         state = {**self._state(), "name": self.trial_name}
         save_checkpoint(Path(checkpoint_dir, CHECKPOINT), state)
-        self._save()  # what is paused has no worker that would
+        self._trouble |= self._save()  # what is paused has no worker that would
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Go on from a state of one's own, or from another member's."""
@@ -161,9 +163,20 @@ class StudyTrainable(OrthoTrainable):
             self._replay = self._history[-1:]
 
     def _take_over(self, state: dict[str, Any]) -> None:
-        """Continue from a state; another member's with the new settings."""
+        """Continue from a state; another member's with the new settings.
+
+        While a state is being saved Ray may hand on a later one in its place. A copy
+        must not skip epochs: it then keeps its own state, with the new settings.
+        """
+        copied = state["name"] != self.trial_name
+        if (
+            copied
+            and self._history
+            and _last_epoch(state) != _last_epoch(self._state())
+        ):
+            state = self._state()
         config = TrialConfig.from_dict(state["trial"]["config"])
-        epoch, copied = state["trial"]["epoch"], state["name"] != self.trial_name
+        epoch = state["trial"]["epoch"]
         new = {
             name: value
             for name, value in self._settings.items()
@@ -177,7 +190,7 @@ class StudyTrainable(OrthoTrainable):
         self._trial.load_state_dict(trial)
         self._history, self._replay = state["history"], []
         if copied:  # before its next epoch is known to anyone
-            self._save()
+            self._trouble |= self._save()
 
     def _halve(self) -> bool:
         """Ask for the same batch in twice as many parts; whether it has so many."""
@@ -226,6 +239,8 @@ class StudyTrainable(OrthoTrainable):
         return {"trial": self._trial.state_dict(), "history": self._history}
 
     def _due(self) -> bool:
+        if self._task["member"]:  # Ray may stop it anywhere, to go on from another's
+            return True
         since_s = time.monotonic() - self._saved_at
         return self._saving_s <= CHECKPOINT_SHARE * since_s
 
@@ -257,6 +272,10 @@ def is_out_of_memory(err: Exception) -> bool:
         return True
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(err, RuntimeError) and any(word in str(err) for word in words)
+
+
+def _last_epoch(state: dict[str, Any]) -> int:
+    return state["history"][-1]["epoch"]
 
 
 def _changeable(fields: dict[str, Any]) -> dict[str, Any]:

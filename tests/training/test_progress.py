@@ -51,10 +51,20 @@ def test_on_a_terminal_one_line_is_rewritten():
 def test_on_a_terminal_a_shorter_text_covers_a_longer_one():
     terminal = Terminal()
     line = ProgressLine(terminal)
-    line.show("a long text")
-    line.show("short")
-    line.show("shorter")
+    line.show("a long text", final=True)
+    line.show("short", final=True)
+    line.show("shorter", final=True)
     assert terminal.getvalue() == "\ra long text\rshort      \rshorter"
+
+
+def test_a_terminal_is_rewritten_ten_times_a_second(clock):
+    terminal = Terminal()
+    line = ProgressLine(terminal)
+    for step in range(25):
+        assert line.due() == (step % 2 == 0)
+        line.show(str(step))
+        clock[0] += 0.0625
+    assert terminal.getvalue().split("\r")[1:] == [str(n) for n in range(0, 25, 2)]
 
 
 def test_elsewhere_a_line_is_printed_now_and_then(clock):
@@ -90,7 +100,7 @@ def test_a_closed_line_may_be_closed_again_and_shown_again():
     line.show("one")
     line.close()
     line.close()
-    line.show("two")
+    line.show("two", final=True)
     assert terminal.getvalue() == "\rone\n\rtwo"
 
 

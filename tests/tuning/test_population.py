@@ -14,7 +14,6 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
 from orthotune.training.yaml_file import read_mapping
-from orthotune.tuning import worker
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import Status, TrialRecord
 from orthotune.tuning.population import (
@@ -26,7 +25,7 @@ from orthotune.tuning.population import (
 from orthotune.tuning.report import write_report
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.worker import LIVED, STUDY, StudyTrainable, assignment
-from tests.crashes import command, kill_driver
+from tests.crashes import command, kill_driver, kill_worker
 from tests.tuning.records import metrics
 
 pytestmark = [
@@ -120,7 +119,7 @@ def test_a_member_that_copies_nobody_is_the_trial_alone(folder):
     assert [shown(result) for result in results] == from_scratch({"optimizer.lr": 0.05})
     assert [result["done"] for result in results] == [False] * 5 + [True]
     assert all(result["hp/optimizer.lr"] == 0.05 for result in results)
-    assert all(LIVED not in result for result in results)
+    assert all(result[LIVED]["changes.epochs"] == [] for result in results)
 
 
 def test_what_a_copy_lived_through_gives_the_same_from_scratch(folder, tmp_path):
@@ -130,6 +129,7 @@ def test_what_a_copy_lived_through_gives_the_same_from_scratch(folder, tmp_path)
     copied(donor, other, 0.04, tmp_path)
     third = [other.train(), other.train()]
     assert [result["hp/optimizer.lr"] for result in third] == [0.04, 0.04]
+    donor.train(), donor.train()
     copied(other, donor, 0.03, tmp_path)  # and back, with all its past
     last = [donor.train(), donor.train()]
     lived = last[-1][LIVED]
@@ -138,6 +138,45 @@ def test_what_a_copy_lived_through_gives_the_same_from_scratch(folder, tmp_path)
     assert lived["optimizer.lr"] == 0.05
     expected = from_scratch(lived)
     assert [shown(result) for result in (*third, *last)] == expected[2:]
+
+
+def test_a_copy_with_its_donors_settings_is_known_as_its_donor(folder, tmp_path):
+    donor, other = member(folder, 0, 0.05), member(folder, 1, 0.5)
+    donor.train(), other.train()
+    copied(donor, other, 0.05, tmp_path)
+    result = other.train()
+    assert result[LIVED]["optimizer.lr"] == 0.05
+    assert shown(result) == from_scratch({"optimizer.lr": 0.05})[1]
+
+
+def test_a_copy_never_skips_an_epoch(folder, tmp_path):
+    """Ray may hand on a state that its donor saved after the comparison."""
+    donor, other = member(folder, 0, 0.05), member(folder, 1, 0.5)
+    for _ in range(3):
+        donor.train()
+    other.train()
+    copied(donor, other, 0.04, tmp_path)
+    results = [other.train(), other.train()]
+    assert [result["epoch"] for result in results] == [2, 3]
+    lived = results[-1][LIVED]
+    assert (lived["optimizer.lr"], lived["changes.lr"]) == (0.5, [0.04])
+    assert [shown(result) for result in results] == from_scratch(lived)[1:3]
+
+
+def test_a_disk_that_is_full_while_ray_saves_is_told(folder, tmp_path, monkeypatch):
+    one = member(folder, 0, 0.05)
+    one.train()
+    (tmp_path / "ray").mkdir()
+    with monkeypatch.context() as patch:
+
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(CheckpointFolder, "write", fail)
+        one.save_checkpoint(str(tmp_path / "ray"))
+    result = one.train()
+    assert result["checkpoint_error"] == f"{folder.uri}: No space left on device"
+    assert "checkpoint_error" not in one.train()
 
 
 def test_a_paused_member_goes_on_as_it_was(folder, tmp_path):
@@ -151,15 +190,11 @@ def test_a_paused_member_goes_on_as_it_was(folder, tmp_path):
     results = [again.train() for _ in range(5)]
     expected = from_scratch({"optimizer.lr": 0.05})
     assert [shown(result) for result in results] == expected[1:]
-    assert LIVED not in results[-1]
+    assert results[-1][LIVED]["changes.epochs"] == []
 
 
-@pytest.mark.parametrize("share", [0.0, 1e9])
-def test_a_copy_that_dies_at_any_epoch_goes_on_as_the_copy(
-    folder, tmp_path, monkeypatch, share
-):
+def test_a_copy_that_dies_at_any_epoch_goes_on_as_the_copy(folder, tmp_path):
     """Never as what it was before, though its first checkpoint was of that."""
-    monkeypatch.setattr(worker, "CHECKPOINT_SHARE", share)
     donor, other = member(folder, 0, 0.05), member(folder, 1, 0.5)
     for _ in range(2):
         donor.train(), other.train()
@@ -219,6 +254,7 @@ def test_perturbed_settings_stay_within_the_space(study):
         "regularizer.coeff": 8e-5,
         "modulation.strength": 0.75,
     }
+    assert all(type(value) is float for value in explore(dict(config)).values())
     assert explore(config) == {
         "optimizer.lr": 3,
         "regularizer.coeff": 1e-4,
@@ -236,12 +272,17 @@ def test_lists_and_steps_are_perturbed_to_their_neighbours(tmp_path):
         PBT.split("  optimizer.lr")[0]
         + "  optimizer.lr: {type: categorical, choices: [0.1, 0.01, 0.3]}\n"
         "  modulation.strength: {type: float, low: 0.5, high: 1, step: 0.25}\n"
+        "  regularizer.coeff: {type: float, low: 0.1, high: 0.7, step: 0.1}\n"
+        "  modulation.threshold: {type: float, low: 0, high: 2, step: 1}\n"
     )
     scheduler = population_scheduler(read_study(str(path)), [])
     assert scheduler._hyperparam_mutations == {
         "optimizer.lr": [0.1, 0.01, 0.3],
         "modulation.strength": [0.5, 0.75, 1.0],
+        "regularizer.coeff": pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        "modulation.threshold": [0.0, 1.0, 2.0],
     }
+    assert max(scheduler._hyperparam_mutations["regularizer.coeff"]) == 0.7
 
 
 @pytest.mark.parametrize(
@@ -265,9 +306,9 @@ def finished(number, value, validates=None, status=Status.FINISHED, **lived):
 
 
 MEMBERS = [
-    finished(0, 0.3),
+    finished(0, 0.3, **{"optimizer.lr": 0.3}),
     finished(1, 0.1, **{"changes.epochs": [2], "changes.lr": [0.2]}),
-    finished(2, 0.2),
+    finished(2, 0.2, **{"optimizer.lr": 0.2}),
     finished(3, 0.4),
 ]
 
@@ -280,6 +321,11 @@ def test_the_three_best_are_validated_with_other_seeds(study):
     # A session has died after the third was suggested.
     begun = [*MEMBERS, *(finished(4 + i, 0.5, missing[i][0]) for i in range(3))]
     assert missing_validations(study, begun) == missing[3:]
+
+
+def test_equal_schedules_are_validated_once(study):
+    alike = [finished(number, 0.1 * (number + 1)) for number in range(4)]
+    assert [number for number, _ in missing_validations(study, alike)] == [0, 0]
 
 
 def test_the_best_is_the_one_whose_schedule_is_best_from_scratch(study, tmp_path):
@@ -334,8 +380,9 @@ def test_without_validation_nothing_is_called_best(study, tmp_path):
 
 def test_settings_are_those_of_the_epoch(study):
     lr = study.space.parameters[:1]
-    assert settings_at(MEMBERS[1], lr, 1) == {"optimizer.lr": 0.1}
-    assert settings_at(MEMBERS[1], lr, 2) == {"optimizer.lr": 0.2}
+    config = TrialConfig.from_dict(MEMBERS[1].trained)
+    assert settings_at(config, lr, 1) == {"optimizer.lr": 0.1}
+    assert settings_at(config, lr, 2) == {"optimizer.lr": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -345,6 +392,7 @@ def test_settings_are_those_of_the_epoch(study):
         ("high: 1}", "high: 1, when: {model.depth: 8}}", 11, "must be absent for pbt"),
         ("float, low: 0.5", "int, low: 0", 11, "float or categorical for pbt"),
         ("num_trials: 4", "num_trials: 3", 3, "at least 4 for pbt"),
+        ("model.depth: 8", "changes.epochs: [3]", 6, "what pbt is to find"),
         ("perturbation_epochs: 2", "perturbation_epochs: 6", 3, "less than"),
         ("seed: 1", "max_concurrent: 1", 3, "must be null for pbt"),
         ("validation_seeds: 2", "validation_seeds: 0", 4, "[1, 1000]"),
@@ -358,6 +406,14 @@ def test_what_a_population_cannot_be_is_refused(tmp_path, old, new, line, words)
         read_study(str(path))
     assert f"{path}:{line}" in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_space_of_too_few_configurations_is_no_population(tmp_path):
+    path = tmp_path / "pbt.yaml"
+    few = "  optimizer.lr: {type: categorical, choices: [0.1, 0.2, 0.3]}\n"
+    path.write_text(PBT.split("  optimizer.lr")[0] + few)
+    with pytest.raises(SearchSpaceError, match="at least 4 configurations for pbt"):
+        read_study(str(path))
 
 
 # A whole study
@@ -446,6 +502,12 @@ def test_a_population_that_is_killed_again_and_again_is_a_whole_one(tmp_path, se
                 break
         if process.poll() is not None:
             break
-        kill_driver(process)
+        if rng.random() < 0.5:
+            kill_driver(process)
+        else:  # all that trains, at once; the others are paused
+            kill_worker(process)
+            _, err = process.communicate(timeout=300)
+            assert "Traceback" not in err
+            assert process.returncode == 0, err
     run_to_the_end(tmp_path)
     assert_whole(tmp_path)

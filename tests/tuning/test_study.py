@@ -106,6 +106,23 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
         assert steps == list(range(1, len(steps) + 1))
 
 
+def test_a_trial_whose_end_a_dying_session_did_not_write_keeps_its_checkpoint(
+    runtime, tiny_file, tmp_path
+):
+    overrides = {"search.num_trials": 1, "search.keep_checkpoints": 1}
+    study = read_study(str(tiny_file), overrides)
+    run_here(study, places(tmp_path))
+    folder = tmp_path / "studies" / "tiny"
+    (kept,) = folder.rglob("*.pt")
+    content, record = kept.read_bytes(), folder / "record.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    assert [line[:15] for line in lines[-2:]] == ['{"event":"ended', '{"event":"pause']
+    record.write_text("".join(lines[:-2]))
+    outcome = run_here(study, places(tmp_path))
+    assert [trial.status for trial in outcome.records] == [Status.FINISHED]
+    assert kept.read_bytes() == content
+
+
 def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
     process = command(
         tmp_path,
