@@ -406,12 +406,12 @@ class Tracker:
             return  # closed, which is done last
         if run is None:
             run = self._runs[record.number] = self._create(record, parent)
-        if not run.has_params:
-            self._log_params(run, TrialConfig.from_dict(record.fields).to_dict())
-        self._log_epochs(run, record)
+        shown = run.shows(record, status)
+        self._log(run, record, {} if shown else _status_tags(record, status))
         if status == Status.FINISHED:
             self._log_best(parent)
-        self._set_status(run, record, status)
+        if not shown:
+            self._set_status(run, record, status)
 
     def _create(self, record: TrialRecord, parent: _Run) -> _Run:
         config = TrialConfig.from_dict(record.fields)
@@ -437,8 +437,8 @@ class Tracker:
         )
         return _Run(run_id=created.info.run_id)
 
-    def _log_epochs(self, run: _Run, record: TrialRecord) -> None:
-        """Log what is new, whole epochs at a time, each with the time it was reported.
+    def _log(self, run: _Run, record: TrialRecord, tags: Mapping[str, str]) -> None:
+        """Log tags and what is new, whole epochs, each with the time it was reported.
 
         A call that failed may have been carried out: the same point at the same time is
         one point to MLflow.
@@ -449,6 +449,11 @@ class Tracker:
         new = sorted(set(record.history) - run.epochs)
         # A population's epochs hold its settings, too.
         size = MAX_BATCH // max((len(record.history[e]) for e in new), default=1)
+        params = []
+        if not run.has_params:
+            params = _params(TrialConfig.from_dict(record.fields).to_dict())
+        if not new and (tags or params):
+            self._client.log_batch(run.run_id, params=params, tags=_run_tags(tags))
         for start in range(0, len(new), size):
             epochs = new[start : start + size]
             metrics = [
@@ -456,21 +461,18 @@ class Tracker:
                 for epoch in epochs
                 for name, value in record.history[epoch].items()
             ]
-            self._client.log_batch(run.run_id, metrics=metrics)
+            first = start == 0  # one call for all that is small
+            self._client.log_batch(
+                run.run_id,
+                metrics=metrics,
+                params=params if first else (),
+                tags=_run_tags(tags) if first else (),
+            )
             run.epochs.update(epochs)
+        run.has_params = True
 
     def _set_status(self, run: _Run, record: TrialRecord, status: Status) -> None:
-        if run.shows(record, status):
-            return
         wanted = RUN_STATUS[status]
-        tags = {"orthotune.status": str(status)}
-        if status == Status.DIVERGED:
-            tags["diverged"] = f"in epoch {record.epoch}"
-        if status == Status.OOM:
-            tags["oom"] = "1"
-        if record.error is not None:
-            tags["error"] = record.error[:5000]
-        self._client.log_batch(run.run_id, tags=_run_tags(tags))
         if wanted == "RUNNING":
             self._client.update_run(run.run_id, status="RUNNING")
         else:
@@ -529,7 +531,7 @@ class Tracker:
         self._best, self._num_ranked = float("inf"), 0
 
     def _log_params(self, run: _Run, params: Mapping[str, object]) -> None:
-        entries = [Param(name, str(value)[:6000]) for name, value in params.items()]
+        entries = _params(params)
         for start in range(0, len(entries), MAX_PARAMS):
             batch = entries[start : start + MAX_PARAMS]
             self._client.log_batch(run.run_id, params=batch)
@@ -610,6 +612,22 @@ _COPIED_TAGS = (
 
 def _without_password(uri: str) -> str:
     return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:PASSWORD@", uri)
+
+
+def _status_tags(record: TrialRecord, status: Status) -> dict[str, str]:
+    """How a trial ended, for MLflow's filters."""
+    tags = {"orthotune.status": str(status)}
+    if status == Status.DIVERGED:
+        tags["diverged"] = f"in epoch {record.epoch}"
+    if status == Status.OOM:
+        tags["oom"] = "1"
+    if record.error is not None:
+        tags["error"] = record.error[:5000]
+    return tags
+
+
+def _params(values: Mapping[str, object]) -> list[Param]:
+    return [Param(name, str(value)[:6000]) for name, value in values.items()]
 
 
 def _run_tags(tags: Mapping[str, str]) -> list[RunTag]:
