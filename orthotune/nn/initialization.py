@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from orthotune.nn.orthonormality import parametric_layers, weight_matrix
 
@@ -99,15 +100,26 @@ _SCHEMES: dict[str, Callable[[Tensor, Generator], Tensor]] = {
 }
 
 
-def initialize(model: nn.Module, scheme: str, generator: Generator) -> None:
-    """Fill every convolution and linear layer of a model; their biases become zero.
+def initialize(
+    model: nn.Module,
+    scheme: str,
+    generator: Generator,
+    batch_norm_bias: float = 0.0,
+) -> None:
+    r"""Fill every convolution and linear layer of a model; their biases become zero.
 
-    Batch normalization keeps torch's start (weight 1, bias 0).
+    Batch normalization starts with weight 1, as torch's, and a bias of one's choice.
+    The share of a layer's outputs that the ReLU lets through grows with the bias, from
+    a half at 0 to :math:`\Phi(1)`, 84 %, at 1. The layers are closer to linear then,
+    and the backward error of a Conv-BN-ReLU stack grows less on its way down: measured
+    on plain-110 (digits, orthonormal weights, float64), by 1.29 a layer at bias 0, 1.15
+    at 0.5, 1.04 at 1; at 2 it vanishes, by 0.86.
 
     Args:
         model: Any model.
         scheme: `"orthonormal"` or `"he"`.
         generator: Source of randomness; layers draw from it in registration order.
+        batch_norm_bias: Initial bias of every batch normalization.
 
     Raises:
         ValueError: If there is no such scheme.
@@ -121,3 +133,7 @@ def initialize(model: nn.Module, scheme: str, generator: Generator) -> None:
         _SCHEMES[scheme](layer.get_parameter("weight"), generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.get_parameter("bias"))
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.affine:
+            nn.init.ones_(module.weight)
+            nn.init.constant_(module.bias, batch_norm_bias)

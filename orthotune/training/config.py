@@ -66,6 +66,11 @@ class InitConfig:
     """orthonormal (the paper's, group-wise where a layer has more filters than fan-in)
     or he (Gaussian of variance 2 / fan-out). Default orthonormal."""
 
+    batch_norm_bias: float = setting(0.0, Rule(kind=float, low=-3, high=3))
+    """Initial bias of every batch normalization, in units of its output's standard
+    deviation. In [-3, 3]; default 0, as usual. Ours, not the paper's: near 1 a very
+    deep plain network starts at the edge of chaos (`orthotune.nn.initialization`)."""
+
     def __post_init__(self) -> None:
         check_fields(self)
 

@@ -318,7 +318,8 @@ def _build_model(
         in_channels=dataset.in_channels,
         num_classes=dataset.num_classes,
     )
-    initialize(model, config.init.scheme, streams["init"])
+    init = config.init
+    initialize(model, init.scheme, streams["init"], init.batch_norm_bias)
     return model
 
 

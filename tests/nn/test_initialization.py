@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from orthotune.nn.initialization import he_, initialize, orthonormal_
+from orthotune.nn.modulation import ErrorProbes
 from orthotune.nn.networks import PlainCNN
 from orthotune.nn.orthonormality import orthonormality_penalty, parametric_weights
 
@@ -59,3 +61,32 @@ def test_initialize_fills_every_weight_and_zeroes_biases(scheme, generator):
 def test_an_unknown_scheme_is_refused(generator):
     with pytest.raises(ValueError, match=r"\['he', 'orthonormal'\], got 'xavier'"):
         initialize(nn.Linear(2, 2), "xavier", generator)
+
+
+@pytest.mark.parametrize("bias", [0.0, -0.5, 1.0])
+def test_batch_norm_starts_with_weight_one_and_the_bias_asked_for(bias, generator):
+    net = PlainCNN(depth=8, in_channels=1)
+    for layer in net.layers:
+        nn.init.constant_(layer.bn.weight, 3.0)
+        nn.init.constant_(layer.bn.bias, 3.0)
+    initialize(net, "orthonormal", generator, bias)
+    assert all((layer.bn.weight == 1).all() for layer in net.layers)
+    assert all((layer.bn.bias == bias).all() for layer in net.layers)
+
+
+def test_the_error_grows_less_with_a_batch_norm_bias_and_vanishes_with_a_large_one(
+    double,
+):
+    growth = []
+    for bias in (0.0, 0.5, 1.0, 2.0):
+        net = PlainCNN(depth=44, in_channels=1)
+        initialize(net, "orthonormal", torch.Generator().manual_seed(0), bias)
+        probes = ErrorProbes([layer.conv for layer in net.layers])
+        images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+        F.cross_entropy(net(images), torch.arange(64) % 10).backward()
+        moments = probes.moments()
+        growth.append((moments[0] / moments[-1]).item() ** (1 / 42))
+    assert growth == sorted(growth, reverse=True)
+    assert 1.2 < growth[0] < 1.5
+    assert 1.0 < growth[2] < 1.1
+    assert growth[3] < 0.95

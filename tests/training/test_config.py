@@ -34,6 +34,7 @@ CHANGED = {
     "model.depth": 20,
     "model.widths": [4, 4, 8],
     "init.scheme": "he",
+    "init.batch_norm_bias": 0.5,
     "regularizer.kind": "l2",
     "regularizer.coeff": 0.5,
     "modulation.enabled": False,
