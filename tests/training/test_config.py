@@ -193,7 +193,7 @@ def test_every_field_has_a_docstring_that_names_its_default():
         ),
         (
             "init",
-            "Did you mean `init.scheme`?",
+            "Did you mean `init.scheme` or `init.batch_norm_bias`?",
         ),
     ],
 )
