@@ -10,7 +10,14 @@ from ray.tune.experiment import Trial
 from orthotune.errors import out_of_room
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import ERROR, LIVED, OUT_OF_MEMORY, UNSAVED, number_of
+from orthotune.tuning.worker import (
+    ERROR,
+    LIVED,
+    OUT_OF_MEMORY,
+    UNSAVED,
+    ended_as,
+    number_of,
+)
 
 WORKER_DEATHS = 3
 """Deaths of its worker or its node that a trial survives in one session."""
@@ -72,13 +79,13 @@ class JournalCallback(Callback):
         """A trial has ended."""
         number, result = number_of(trial), trial.last_result or {}
         with self._stopper.failing():
-            if ERROR in result:
+            status = ended_as(self._journal, number, result)
+            if status == Status.FAILED:
                 self._fail(number, result[ERROR])
-            elif OUT_OF_MEMORY in result:
-                self._journal.end(number, Status.OOM, result[OUT_OF_MEMORY])
+                return
+            self._journal.end(number, status, result.get(OUT_OF_MEMORY))
+            if status == Status.OOM:
                 self._stopper.again |= self._waiting
-            else:
-                self._journal.end(number, self._journal.natural_end(number))
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object

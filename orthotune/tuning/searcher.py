@@ -49,7 +49,7 @@ from orthotune.tuning.search_space import (
 )
 from orthotune.tuning.settings import Study
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY, assignment
+from orthotune.tuning.worker import STUDY, assignment, ended_as
 
 MAX_DUPLICATES = 200
 """Suggestions in a row that were known already, after which the space counts as
@@ -161,11 +161,8 @@ class OptunaSearcher(Searcher):
         if trial is None:
             return
         record = self._journal[number]
-        status = self._journal.natural_end(number)
-        if error or ERROR in (result or {}) or not record.history:
-            status = Status.FAILED
-        if OUT_OF_MEMORY in (result or {}):
-            status = Status.OOM
+        status = ended_as(self._journal, number, result or {})
+        status = Status.FAILED if error else status
         for epoch in sorted(record.history):
             trial.report(record.history[epoch][self._metric_name], epoch)
         state = _STATES[status]

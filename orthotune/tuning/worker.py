@@ -13,7 +13,7 @@ the new settings as changes from that epoch on. Trained from scratch, it gives t
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from orthotune.training.checkpoint import (
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.journal import SETTING, TrialRecord
+from orthotune.tuning.journal import SETTING, Journal, Status, TrialRecord
 from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"
@@ -257,6 +257,15 @@ class StudyTrainable(OrthoTrainable):
         self._saved_at = time.monotonic()
         self._saving_s, self._unsaved = self._saved_at - start, False
         return {}
+
+
+def ended_as(journal: Journal, number: int, result: Mapping[str, Any]) -> Status:
+    """What a trial has ended as, by its last result and its epochs."""
+    if ERROR in result:
+        return Status.FAILED
+    if OUT_OF_MEMORY in result:
+        return Status.OOM
+    return journal.natural_end(number)
 
 
 def is_out_of_memory(err: Exception) -> bool:
