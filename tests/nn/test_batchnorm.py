@@ -16,7 +16,7 @@ def test_after_recalibration_evaluation_equals_training_mode_on_that_batch(doubl
         recalibrate_batch_norm(net, images)
         recalibrated = net.eval()(images)
     spread = (in_training - in_training.mean(0)).abs().max()
-    # With torch's unbiased running variance (n / (n - 1) a layer) it would be 1e-4.
+    # Not with torch's unbiased running variance, n / (n - 1) a layer.
     assert (recalibrated - in_training).abs().max() < 1e-9 * spread
     assert (fresh - in_training).abs().max() > 0.3 * spread
 
