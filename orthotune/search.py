@@ -171,7 +171,7 @@ def _print_outcome(study: Study, outcome: "Outcome") -> None:
 
 
 def _nothing_best(study: Study) -> str:
-    if study.settings.search.scheduler == "pbt":
+    if study.settings.search.is_population:
         return "\nNo schedule has been validated yet. The population:"
     return "No trial gave a result that can be compared."
 

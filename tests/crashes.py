@@ -16,8 +16,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-TIMINGS = {"epoch_time_s", "images_per_s"}
-"""Metrics that measure the machine, not the trial."""
+from tests.small import TIMINGS
 
 STUDY = """\
 name: killed
@@ -93,13 +92,17 @@ class Workplace:
 
     def trials(self) -> list[dict]:
         """Every trial as the study's files tell it, without what measures time."""
-        path = self.folder / "studies" / "killed" / "trials.jsonl"
-        found = [json.loads(line) for line in path.read_text().splitlines()]
-        for trial in found:
-            for metrics in trial["history"].values():
-                for name in TIMINGS:
-                    del metrics[name]
-        return found
+        return read_trials(self.folder / "studies" / "killed" / "trials.jsonl")
+
+
+def read_trials(path: Path) -> list[dict]:
+    """The trials in a study's file, without what measures time."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for trial in found:
+        for metrics in trial["history"].values():
+            for name in TIMINGS:
+                del metrics[name]
+    return found
 
 
 def processes(session: int, name: str) -> list[int]:

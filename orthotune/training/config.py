@@ -22,6 +22,12 @@ from orthotune.training.rules import (
 )
 from orthotune.training.schedules import Schedule
 
+# Of settings that `changes` can hold too.
+_LR = Rule(kind=float, above=0, high=100)
+_COEFF = Rule(kind=float, low=0, high=1e3)
+_THRESHOLD = Rule(kind=float, low=0, high=1e3)
+_STRENGTH = Rule(kind=float, low=0, high=2)
+
 
 def _check_widths(widths: list[int]) -> None:
     if len(widths) != 3:
@@ -85,7 +91,7 @@ class RegularizerConfig:
     """orthonormal (paper, Eq. 3), l2 (weight decay), or none. Batch-norm parameters and
     biases are never penalized. Default orthonormal."""
 
-    coeff: float = setting(1e-3, Rule(kind=float, low=0, high=1e3))
+    coeff: float = setting(1e-3, _COEFF)
     """lambda of (lambda / 2) * penalty. In [0, 1000]; default 1e-3, measured on digits
     (the paper's value is not known to us; 1e-4 is usual for l2)."""
 
@@ -103,12 +109,12 @@ class ModulationConfig:
     enabled: bool = setting(True, Rule(kind=bool))
     """Whether gradients are modulated. Default true."""
 
-    threshold: float = setting(0.1, Rule(kind=float, low=0, high=1e3))
+    threshold: float = setting(0.1, _THRESHOLD)
     """Consecutive moments mismatch when |log(q_above / q_below)| exceeds this. In
     [0, 1000], natural logarithm; default 0.1, measured on digits (the paper says only
     that matching layers are left alone)."""
 
-    strength: float = setting(1.0, Rule(kind=float, low=0, high=2))
+    strength: float = setting(1.0, _STRENGTH)
     """Exponent alpha of rho^alpha: 0 off, 1 the paper's factor. In [0, 2], default
     1."""
 
@@ -123,7 +129,7 @@ class ModulationConfig:
 class OptimizerConfig:
     """Stochastic gradient descent."""
 
-    lr: float = setting(0.01, Rule(kind=float, above=0, high=100))
+    lr: float = setting(0.01, _LR)
     """Learning rate at the schedule's factor 1. In (0, 100]; default 0.01, measured on
     digits (0.1 is usual at batch 128 on CIFAR-10, He et al.)."""
 
@@ -216,16 +222,16 @@ class ChangesConfig:
     )
     """Epochs finished before each change; increasing. Default none."""
 
-    lr: tuple[float, ...] = _changed(Rule(kind=float, above=0, high=100))
+    lr: tuple[float, ...] = _changed(_LR)
     """`optimizer.lr` from each change on, a value for each. Default none: unchanged."""
 
-    coeff: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=1e3))
+    coeff: tuple[float, ...] = _changed(_COEFF)
     """`regularizer.coeff`, likewise. Default none."""
 
-    threshold: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=1e3))
+    threshold: tuple[float, ...] = _changed(_THRESHOLD)
     """`modulation.threshold`, likewise. Default none."""
 
-    strength: tuple[float, ...] = _changed(Rule(kind=float, low=0, high=2))
+    strength: tuple[float, ...] = _changed(_STRENGTH)
     """`modulation.strength`, likewise. Default none."""
 
     def __post_init__(self) -> None:

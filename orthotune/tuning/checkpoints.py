@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 
 from orthotune.training.atomic import atomic_write
 from orthotune.training.checkpoint import parse_checkpoint
-from orthotune.tuning.journal import Journal, Standings, TrialRecord
+from orthotune.tuning.journal import Journal, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,7 @@ class CheckpointKeeper:
         self._folder = folder
         self._journal = journal
         self._keep = keep
-        self._standings = Standings(metric)
-        for record in journal.records:
-            if record.status.ended:
-                self._standings.add(record)
+        self._standings = journal.standings(metric)
         self._kept = self._best()
 
     def on_start(self, record: TrialRecord) -> None:

@@ -57,7 +57,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     """
     search = dataclasses.asdict(study.settings.search)
     # A population is compared with itself: it cannot grow.
-    pbt = study.settings.search.scheduler == "pbt"
+    pbt = study.settings.search.is_population
     idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
     space = {
         parameter.name: {

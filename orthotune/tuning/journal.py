@@ -181,6 +181,14 @@ class Journal:
     def __getitem__(self, number: int) -> TrialRecord:
         return self._records[number]
 
+    def standings(self, metric: str) -> "Standings":
+        """Those of the trials that have ended so far."""
+        standings = Standings(metric)
+        for record in self.records:
+            if record.status.ended:
+                standings.add(record)
+        return standings
+
     def begin_session(self, **notes: object) -> None:
         """Count time from now on."""
         self._add({"event": "session", **notes}, durable=True)

@@ -92,13 +92,13 @@ def plan_text(study: Study, num_cpus: int) -> str:
 
 
 def _rung_lines(search: SearchSettings, num_trials: int) -> list[str]:
-    if search.scheduler == "pbt":
-        validations = VALIDATED_SCHEDULES * search.validation_seeds
+    if search.is_population:
         return [
             f"population compared every {search.perturbation_epochs} epochs; the worst "
             "quarter then copies the best (pbt)",
-            f"validation {validations} trials at most: the best {VALIDATED_SCHEDULES} "
-            f"schedules from scratch, {search.validation_seeds} seeds each",
+            f"validation {search.num_validations} trials at most: the best "
+            f"{VALIDATED_SCHEDULES} schedules from scratch, "
+            f"{search.validation_seeds} seeds each",
         ]
     if search.scheduler != "asha":
         return ["rungs      none: every trial runs its full budget"]
@@ -133,7 +133,7 @@ def _at_once(study: Study, num_cpus: int) -> int:
 
 
 def _alive(search: SearchSettings, at_once: int) -> str:
-    if search.scheduler == "pbt":
+    if search.is_population:
         return f"the {search.num_trials}"
     return f"{at_once} running"
 
@@ -159,7 +159,7 @@ def _megabytes(study: Study, timed: _Timed, at_once: int) -> float:
     largest = max(depths[0]) if depths else timed.depth
     # While a checkpoint is replaced, both are there; weights grow with the depth.
     kept = 2 * at_once + study.settings.search.keep_checkpoints
-    if study.settings.search.scheduler == "pbt":
+    if study.settings.search.is_population:
         # Every member is alive to the end, and Ray keeps copies for the others.
         kept += (1 + COPIES_KEPT) * study.settings.search.num_trials
     return kept * timed.checkpoint_bytes * largest / timed.depth / 1e6

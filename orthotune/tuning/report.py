@@ -104,7 +104,7 @@ class _Ranking:
 
 def _ranked(study: Study, records: Sequence[TrialRecord]) -> _Ranking:
     metric, parameters = study.settings.metric, study.space.parameters
-    if study.settings.search.scheduler == "pbt":
+    if study.settings.search.is_population:
         return _validated(study, records)
     best = equal_budget(records, metric)
     value, why = None, ""
@@ -138,7 +138,7 @@ def _write_schedules(
     study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
 ) -> list[Path]:
     """One file for what each surviving member of a population lived through."""
-    if study.settings.search.scheduler != "pbt":
+    if not study.settings.search.is_population:
         return []
     metric, paths = study.settings.metric, []
     for earlier in folder.glob("*.yaml"):  # of an interrupted session

@@ -96,8 +96,18 @@ class SearchSettings:
                 f"must be at most `search.max_epochs` = {self.max_epochs}, "
                 f"but got {self.grace_epochs}.",
             )
-        if self.scheduler == "pbt":
+        if self.is_population:
             self._check_population()
+
+    @property
+    def is_population(self) -> bool:
+        """Whether the trials train side by side and copy each other."""
+        return self.scheduler == "pbt"
+
+    @property
+    def num_validations(self) -> int:
+        """The most trials that validate what a population found."""
+        return VALIDATED_SCHEDULES * self.validation_seeds if self.is_population else 0
 
     def _check_population(self) -> None:
         if self.num_trials < SMALLEST_POPULATION:
@@ -172,9 +182,7 @@ class Study:
     def num_runs(self) -> int:
         """The most trials it can come to, validations included."""
         search = self.settings.search
-        pbt = search.scheduler == "pbt"
-        validations = VALIDATED_SCHEDULES * search.validation_seeds if pbt else 0
-        return int(min(search.num_trials, self.space.size)) + validations
+        return int(min(search.num_trials, self.space.size)) + search.num_validations
 
     def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one trial: fixed and suggested values, and the budget."""

@@ -3,7 +3,7 @@
 import time
 
 from orthotune.training.progress import ProgressLine, duration
-from orthotune.tuning.journal import Journal, Standings, Status, TrialRecord
+from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.settings import Study
 
 
@@ -24,14 +24,11 @@ class StatusLine:
         self._started = started
         self._journal = journal
         # What a trial counts for: its end, or its epochs if all run to the last.
-        self._pbt = study.settings.search.scheduler == "pbt"
+        self._pbt = study.settings.search.is_population
         asha = study.settings.search.scheduler == "asha"
         self._budget = 1 if asha else study.settings.search.max_epochs
         self._before = self._done()
-        self._standings = Standings(study.settings.metric)
-        for record in journal.records:
-            if record.status.ended:
-                self._standings.add(record)
+        self._standings = journal.standings(study.settings.metric)
         self._line = ProgressLine()
 
     def on_start(self, record: TrialRecord) -> None:

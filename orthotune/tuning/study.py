@@ -283,8 +283,8 @@ def _finished(study: Study, journal: Journal) -> bool:
         return True
     if journal.open or not _drawn(study, journal):
         return False
-    pbt = search.scheduler == "pbt"
-    return not (pbt and missing_validations(study, journal.records))
+    records = journal.records
+    return not (search.is_population and missing_validations(study, records))
 
 
 def _drawn(study: Study, journal: Journal) -> bool:
@@ -373,12 +373,12 @@ class _Session:
                 ) from err
 
     def _is_member(self, record: TrialRecord) -> bool:
-        pbt = self.study.settings.search.scheduler == "pbt"
-        return pbt and record.validates is None
+        search = self.study.settings.search
+        return search.is_population and record.validates is None
 
     def _fit_all(self) -> None:
         """Run what is left, until nothing is or something has stopped the study."""
-        if self.study.settings.search.scheduler != "pbt":
+        if not self.study.settings.search.is_population:
             self._fit_again(self._searched)
             return
         with self.stopper.failing():

@@ -88,7 +88,7 @@ class _Reader:
         space = SearchSpace(parameters=ordered, fixed=fixed)
         study = Study(path=self._file.path, settings=settings, space=space)
         self._check_combinations(study)
-        if settings.search.scheduler == "pbt":
+        if settings.search.is_population:
             self._check_population(study)
         return study
 

@@ -13,10 +13,10 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.data import Split, load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
+from tests.small import TIMINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TIMES = {"epoch_time_s", "images_per_s"}
 SMALL = {
     "model.depth": 8,
     "model.widths": [4, 8, 16],
@@ -56,7 +56,7 @@ def finish(trial):
     epochs = []
     while not trial.finished:
         metrics = trial.run_epoch()
-        epochs.append({k: v for k, v in metrics.items() if k not in TIMES})
+        epochs.append({k: v for k, v in metrics.items() if k not in TIMINGS})
     return epochs
 
 

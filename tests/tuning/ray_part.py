@@ -18,6 +18,11 @@ from tests.tuning.records import metrics
 FINGERPRINTS = {"synthetic": "5120", "digits": "1797"}
 
 
+def trial_info(name):
+    """What Ray tells a trainable of its trial."""
+    return SimpleNamespace(trial_name=name, trial_id="id", trial_resources=None)
+
+
 @dataclass
 class RayTrial:
     """What is read of Ray's trial."""

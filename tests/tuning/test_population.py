@@ -1,9 +1,7 @@
 """A population: its members in this process, its schedules, and a whole study."""
 
-import json
 import math
 import random
-import types
 
 import pytest
 from mlflow import MlflowClient
@@ -25,7 +23,9 @@ from orthotune.tuning.population import (
 from orthotune.tuning.report import write_report
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.worker import LIVED, STUDY, StudyTrainable, assignment
-from tests.crashes import command, kill_driver, kill_worker
+from tests import small
+from tests.crashes import command, kill_driver, kill_worker, read_trials
+from tests.tuning.ray_part import trial_info
 from tests.tuning.records import metrics
 
 pytestmark = [
@@ -35,14 +35,7 @@ pytestmark = [
     ),
 ]
 
-FIELDS = {
-    "model.depth": 8,
-    "model.widths": [4, 8, 8],
-    "data.num_train": 96,
-    "data.batch_size": 32,
-    "data.augment": True,
-    "training.num_epochs": 6,
-}
+FIELDS = {**small.FIELDS, "training.num_epochs": 6}
 PBT = """\
 name: pbt
 search:
@@ -56,7 +49,6 @@ space:
   regularizer.coeff: {type: float, low: 1e-4, high: 10, log: true}
   modulation.strength: {type: float, low: 0.5, high: 1}
 """
-TIMES = {"epoch_time_s", "images_per_s"}
 
 
 @pytest.fixture
@@ -71,24 +63,23 @@ def folder(tmp_path):
     return CheckpointFolder(str(tmp_path / "checkpoints"))
 
 
-def member(folder, number, lr, reported=0, lived=None, **fields):
+def member(folder, number, lr, reported=0, **fields):
     """A member of the population, as Ray makes it."""
     record = TrialRecord(
         number=number,
         key="abc",
         fields={**FIELDS, "optimizer.lr": lr, **fields},
         history={epoch: {} for epoch in range(1, reported + 1)},
-        lived=lived or {},
     )
-    info = types.SimpleNamespace(
-        trial_name=record.name, trial_id=f"id{number}", trial_resources=None
-    )
+    info = trial_info(record.name)
     task = assignment(folder, record, member=True)
     return StudyTrainable(config={STUDY: task, "optimizer.lr": lr, TRIAL_INFO: info})
 
 
 def shown(result):
-    return {name: result[name] for name in ("epoch", *METRICS) if name not in TIMES}
+    return {
+        name: result[name] for name in ("epoch", *METRICS) if name not in small.TIMINGS
+    }
 
 
 def from_scratch(fields):
@@ -428,13 +419,7 @@ def run_to_the_end(folder):
 
 
 def trials(folder):
-    path = folder / "studies" / "pbt" / "trials.jsonl"
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    for trial in found:
-        for epoch in trial["history"].values():
-            for name in TIMES:
-                del epoch[name]
-    return found
+    return read_trials(folder / "studies" / "pbt" / "trials.jsonl")
 
 
 def assert_whole(folder):
@@ -448,8 +433,8 @@ def assert_whole(folder):
         while not alone.finished:
             last = alone.run_epoch()
         ours = trial["history"]["6"]
-        assert {name: ours[name] for name in last.keys() - TIMES} == {
-            name: last[name] for name in last.keys() - TIMES
+        assert {name: ours[name] for name in last.keys() - small.TIMINGS} == {
+            name: last[name] for name in last.keys() - small.TIMINGS
         }
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("pbt")

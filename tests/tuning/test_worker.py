@@ -20,20 +20,13 @@ from orthotune.tuning import worker
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment
+from tests import small
+from tests.tuning.ray_part import trial_info
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAME = "trial-0007-abc.pt"
-FIELDS = {
-    "model.depth": 8,
-    "model.widths": [4, 8, 8],
-    "data.num_train": 96,
-    "data.batch_size": 32,
-    "data.augment": True,
-    "training.num_epochs": 4,
-    "optimizer.lr": 0.05,
-}
-TIMES = {"epoch_time_s", "images_per_s"}
+FIELDS = {**small.FIELDS, "training.num_epochs": 4, "optimizer.lr": 0.05}
 ALWAYS, FIRST_AND_LAST = 1e9, 0.0
 """Shares of the time for checkpoints that make one an epoch, or as few as there are."""
 
@@ -51,12 +44,7 @@ def folder(tmp_path):
 def config(folder, reported=0, **fields):
     record = TrialRecord(number=7, key="abc", fields={**FIELDS, **fields})
     record.history = {epoch: {} for epoch in range(1, reported + 1)}
-    return {STUDY: assignment(folder, record), TRIAL_INFO: info(record.name)}
-
-
-def info(name):
-    """What Ray tells a trainable of its trial."""
-    return types.SimpleNamespace(trial_name=name, trial_id="id", trial_resources=None)
+    return {STUDY: assignment(folder, record), TRIAL_INFO: trial_info(record.name)}
 
 
 def start(folder, reported=0, **fields):
@@ -68,7 +56,7 @@ def shown(result):
     return {
         name: result[name]
         for name in ("epoch", "done", *METRICS, "test_error")
-        if name in result and name not in TIMES
+        if name in result and name not in small.TIMINGS
     }
 
 
