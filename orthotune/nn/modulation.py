@@ -45,7 +45,18 @@ class _Probe(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
         (error,) = grad_outputs
-        return error, error.to(ctx.moment_dtype).square().mean()  # pyright: ignore[reportAttributeAccessIssue]
+        return error, _moment(error, ctx.moment_dtype)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _moment(error: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean of the squared entries of `(B, ...)`, accumulated in `dtype`.
+
+    Image by image: one pass over any memory layout without a temporary of its size, and
+    sums short enough for float32.
+    """
+    entries = tuple(range(1, error.ndim))
+    norms = torch.linalg.vector_norm(error, dim=entries, dtype=dtype)  # (B,)
+    return torch.dot(norms, norms) / error.numel()
 
 
 class ErrorProbes:
@@ -58,7 +69,7 @@ class ErrorProbes:
         layers: The layers to probe, in forward order; each must run once a forward.
 
     Example:
-        >>> layer = nn.Linear(2, 2)
+        >>> layer = nn.Linear(2, 1)
         >>> probes = ErrorProbes([layer])
         >>> layer(torch.ones(1, 2)).sum().backward()
         >>> probes.moments().tolist()

@@ -13,7 +13,6 @@ group: entries of the Gram matrix between two groups are masked out. (Paper, sec
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +42,6 @@ def weight_matrix(weight: Tensor) -> Tensor:
     return weight.flatten(1)
 
 
-@lru_cache(maxsize=64)
 def _group_mask(
     rows: int, fan_in: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:

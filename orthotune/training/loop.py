@@ -3,7 +3,6 @@
 Nothing is logged here: whoever calls `run_epoch` reports what it returns.
 """
 
-import copy
 import math
 import time
 from collections.abc import Iterator
@@ -12,28 +11,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import backward_error_ratio, gram_deviation_norms
 from orthotune.nn.initialization import initialize
-from orthotune.nn.modulation import ErrorProbes, attach
 from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
-from orthotune.nn.orthonormality import (
-    L2Regularizer,
-    OrthonormalityRegularizer,
-    parametric_weights,
-)
 from orthotune.training.config import TrialConfig
 from orthotune.training.data import Dataset, Split, augment, load_dataset
+from orthotune.training.heap import keep_freed_memory
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.training.streams import Streams
+from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
-
-REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
 
 
 class Trial:
@@ -69,21 +62,14 @@ class Trial:
         self.device = torch.device(device)
         self.epoch = 0
         self.diverged = False
+        if self.device.type == "cpu":
+            keep_freed_memory()
         with _deterministic(self.device):
             self._dataset = load_dataset(config.data, self.device)
             self._streams = Streams(config.seed)
             self.model = _build_model(config, self._dataset, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._regularizer = _build_regularizer(config, self.model)
-        chain: list[nn.Module] = list(self.model.layers)
-        self._modulation = attach(chain) if config.modulation.enabled else None
-        self._convolutions = [layer.get_submodule("conv") for layer in chain]
-        self._optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=config.optimizer.lr,
-            momentum=config.optimizer.momentum,
-            nesterov=config.optimizer.nesterov,
-        )
+        self._update = Update(config, self.model, self.device)
 
     @property
     def finished(self) -> bool:
@@ -141,7 +127,7 @@ class Trial:
             "epoch": self.epoch,
             "diverged": self.diverged,
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._update.state_dict(),
             "streams": self._streams.state_dict(),
         }
 
@@ -175,8 +161,7 @@ class Trial:
         self.epoch = state["epoch"]
         self.diverged = state["diverged"]
         self.model.load_state_dict(state["model"])
-        # A copy: torch's optimizers keep the tensors they are given.
-        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self._update.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
 
     def _train(self) -> dict[str, float]:
@@ -184,21 +169,19 @@ class Trial:
         start = time.perf_counter()
         self.model.train()
         updates = self.updates_per_epoch
+        settings = self._update.settings(self.epoch, updates)
         total = torch.zeros((), device=self.device)
         moments = None
-        for index, batch in enumerate(self._batches()):
-            done = self.epoch + (index + 0.5) / updates
-            loss, moments = self._update(
-                batch,
-                progress=done / self.config.training.num_epochs,
-                last=index == updates - 1,
-            )
+        for index, (batch, row) in enumerate(
+            zip(self._batches(), settings.to(self.device), strict=True)
+        ):
+            loss, moments = self._update(batch, row, probe=index == updates - 1)
             total += loss
         train_loss = total.item() / updates  # waits for the device: before the clock
         images = updates * self.config.data.batch_size
         metrics = {
             "train_loss": train_loss,
-            "lr": self._optimizer.param_groups[0]["lr"],
+            "lr": settings[-1, 0].item(),
             "images_per_s": images / (time.perf_counter() - start),
         }
         if moments is not None:
@@ -234,68 +217,12 @@ class Trial:
                 images = augment(images, draws[index], self._dataset.flips)
             yield Split(images=images, targets=batch.targets)
 
-    def _update(
-        self, batch: Split, progress: float, last: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """One optimizer update: task loss, and the backward-error moments if probed."""
-        config = self.config
-        # Without modulation the diagnostic needs one probed backward an epoch.
-        probes = None
-        if last and self._modulation is None:
-            probes = ErrorProbes(self._convolutions)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = self._accumulate_gradients(batch)
-        moments = None
-        if probes is not None:
-            moments = probes.moments()
-            probes.remove()
-        if self._modulation is not None:
-            strength = config.value("strength", self.epoch)
-            strength *= config.modulation.schedule.factor(progress)
-            moments = self._modulation.scale_gradients(
-                config.value("threshold", self.epoch), strength
-            )
-        if self._regularizer is not None:
-            coeff = config.value("coeff", self.epoch)
-            coeff *= config.regularizer.schedule.factor(progress)
-            self._regularizer.add_gradients(coeff)
-        lr = config.value("lr", self.epoch)
-        lr *= config.optimizer.schedule.factor(progress)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
-        return loss, moments
-
-    def _accumulate_gradients(self, batch: Split) -> Tensor:
-        """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""
-        total = torch.zeros((), device=self.device)
-        parts = self.config.data.num_micro_batches
-        for images, targets in zip(
-            batch.images.tensor_split(parts),
-            batch.targets.tensor_split(parts),
-            strict=True,
-        ):
-            loss = F.cross_entropy(self._logits(images), targets)
-            loss = loss * (len(targets) / len(batch))
-            loss.backward()
-            total += loss.detach()
-        return total
-
-    def _logits(self, images: Tensor) -> Tensor:
-        """The network's output in float32, computed in the configured precision."""
-        with self._precision():
-            return self.model(images).float()
-
-    def _precision(self) -> torch.autocast:
-        bf16 = self.config.training.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-
     @torch.no_grad()
     def _evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy and error of a split, in evaluation mode."""
         if self.config.training.batch_norm == "recalibrated":
             images = self._dataset.train.images[:RECALIBRATION_IMAGES]
-            with self._precision():
+            with self._update.precision():
                 recalibrate_batch_norm(self.model, self._dataset.normalize(images))
         self.model.eval()
         loss = torch.zeros((), device=self.device)
@@ -303,7 +230,8 @@ class Trial:
         for start in range(0, len(split), EVALUATION_BATCH):
             images = split.images[start : start + EVALUATION_BATCH]
             targets = split.targets[start : start + EVALUATION_BATCH]
-            logits = self._logits(self._dataset.normalize(images))
+            with self._update.precision():
+                logits = self.model(self._dataset.normalize(images)).float()
             loss += F.cross_entropy(logits, targets, reduction="sum")
             wrong += (logits.argmax(1) != targets).sum()
         return loss.item() / len(split), wrong.item() / len(split)
@@ -321,14 +249,6 @@ def _build_model(
     init = config.init
     initialize(model, init.scheme, streams["init"], init.batch_norm_bias)
     return model
-
-
-def _build_regularizer(
-    config: TrialConfig, model: nn.Module
-) -> OrthonormalityRegularizer | L2Regularizer | None:
-    if config.regularizer.kind == "none":
-        return None
-    return REGULARIZERS[config.regularizer.kind](parametric_weights(model))
 
 
 def _norm(model: nn.Module) -> float:

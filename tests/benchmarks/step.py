@@ -1,97 +1,112 @@
-"""python -m tests.benchmarks.step: the training step, as ratios within one run.
+"""Measures 1 and 2: training on one core, and what the method costs of it.
 
-Both sides take turns, so that a slow spell of the machine hits both; medians. Prints a
-table and one JSON line a measure. One thread, as a trial has.
+A turn is a few batches of a training epoch: fetching, normalizing, forward, backward,
+both ingredients, SGD. The data are random bytes; the textbook reads them image by image
+through torchvision's transforms, ours holds them as tensors.
 """
-
-import json
-import statistics
-import sys
-import time
 
 import torch
 
 from orthotune.training.config import TrialConfig
-from orthotune.training.data import Split
+from orthotune.training.data import Dataset, Split
 from orthotune.training.loop import Trial
-from tests.benchmarks.textbook import TextbookStep
+from tests.benchmarks.rows import ratio_row, say
+from tests.benchmarks.textbook import TextbookStep, loader
+from tests.benchmarks.turns import contenders, take_turns
 
 OFF = {
     "regularizer.kind": "l2",
     "regularizer.coeff": 1e-4,
     "modulation.enabled": False,
 }
-SETTINGS = [  # name, depth, size, batch, turns
-    ("plain-44 at 8x8, batch 64", 44, 8, 64, 40),
-    ("plain-110 at 8x8, batch 64", 110, 8, 64, 20),
-    ("plain-44 at 32x32, batch 128", 44, 32, 128, 6),
+BF16 = {"training.precision": "bf16"}
+SETTINGS = [  # depth, size, batch, batches a turn, turns
+    (44, 8, 64, 10, 20),
+    (110, 8, 64, 5, 20),
+    (44, 32, 128, 2, 8),
+    (110, 32, 128, 1, 6),
 ]
 
 
-def our_step(depth, **fields):
-    config = {"model.depth": depth, "data.name": "synthetic", **fields}
-    trial = Trial(TrialConfig.from_dict(config))
-    trial.model.train()
-
-    def step(images, targets):
-        images = images.contiguous(memory_format=torch.channels_last)
-        trial._update(Split(images=images, targets=targets), 0.5, last=False)
-
-    return step
-
-
-def take_turns(steps, images, targets, turns):
-    """Seconds of every step, by name: all of them once a turn."""
-    seconds = {name: [] for name in steps}
-    for turn in range(turns + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step(images, targets)
-            if turn >= 2:  # the first turns pay for what is done once
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+def random_bytes(size, num):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (num, 3, size, size), generator=generator).byte()
+    split = Split(images=images, targets=torch.arange(num) % 10)
+    return Dataset(
+        train=split,
+        val=split,
+        test=split,
+        num_classes=10,
+        mean=torch.full((3, 1, 1), 127.5),
+        std=torch.full((3, 1, 1), 73.9),
+        flips=False,
+    )
 
 
-def measure(name, depth, size, batch, turns):
-    images = torch.randn(batch, 3, size, size)
-    targets = torch.randint(0, 10, (batch,))
-    steps = {
-        "ours": our_step(depth),
-        "ours bf16": our_step(depth, **{"training.precision": "bf16"}),
-        "ours, L2 and neither": our_step(depth, **OFF),
-        "textbook": TextbookStep(depth, 3, method=True),
-        "textbook, L2 and neither": TextbookStep(depth, 3, method=False),
-    }
-    times = take_turns(steps, images, targets, turns)
-    pairs = [
-        ("speed against the textbook", "textbook", "ours"),
-        ("speed against the textbook, bf16", "textbook", "ours bf16"),
-        ("cost of the method, ours", "ours", "ours, L2 and neither"),
-        ("cost of the method, textbook", "textbook", "textbook, L2 and neither"),
-    ]
-    for label, above, below in pairs:
-        ratios = [a / b for a, b in zip(times[above], times[below], strict=True)]
-        yield {
-            "measure": f"{label}, {name}",
-            "ours": statistics.median(times[below if "speed" in label else above]),
-            "reference": statistics.median(times[above if "speed" in label else below]),
-            "ratio": round(statistics.median(ratios), 3),
-            "spread": [round(q, 3) for q in statistics.quantiles(ratios, n=4)],
-            "n": turns,
-        }
-
-
-def main():
+def ours(depth, size, batch, batches, fields):
+    """A function that trains so many batches with our loop."""
+    config = {"model.depth": depth, "data.name": "synthetic", "data.batch_size": batch}
+    trial = Trial(TrialConfig.from_dict({**config, "data.num_train": batch, **fields}))
+    trial._dataset = random_bytes(size, batch * batches)
     torch.set_num_threads(1)
+    return trial._train
+
+
+def textbook(depth, size, batch, batches, method):
+    """A function that does it the textbook way."""
+    torch.set_num_threads(1)
+    options = {} if method else {"coeff": 0.0, "modulated": False, "weight_decay": 1e-4}
+    step = TextbookStep(depth, 3, **options)
+    data = random_bytes(size, batch * batches)
+    scale = data.mean.flatten(), data.std.flatten()
+    shuffled = loader(data.train.images, data.train.targets, *scale, batch=batch)
+
+    def train():
+        for images, targets in shuffled:
+            step(images, targets)
+
+    return train
+
+
+def measure(depth, size, batch, batches, turns):
+    name = f"plain-{depth} at {size}x{size}, batch {batch}"
+    shape = {"depth": depth, "size": size, "batch": batch, "batches": batches}
+    makers = {
+        "ours": (ours, {**shape, "fields": {}}),
+        "ours, L2": (ours, {**shape, "fields": OFF}),
+        "ours bf16": (ours, {**shape, "fields": BF16}),
+        "ours bf16, L2": (ours, {**shape, "fields": BF16 | OFF}),
+        "textbook": (textbook, {**shape, "method": True}),
+        "textbook, L2": (textbook, {**shape, "method": False}),
+    }
+    with contenders(makers) as ends:
+        times = take_turns(ends, turns)
+    images = batch * batches
+    small = size == 8
+    for mine, target in (("ours", 2), ("ours bf16", 2 if small else 3)):
+        yield ratio_row(
+            f"speed, textbook / {mine}, {name}",
+            times["textbook"],
+            times[mine],
+            ours="below",
+            target=f">= {target}",
+            images_per_s=round(images / min(times[mine]), 1),
+        )
+    for mine in ("ours", "ours bf16", "textbook"):
+        goal = {"target": f"<= {1.10 if small else 1.03}"} if mine != "textbook" else {}
+        yield ratio_row(
+            f"cost of the method, {mine}, {name}",
+            times[mine],
+            times[f"{mine}, L2"],
+            ours="above",
+            **goal,
+        )
+
+
+def measures(*, quick=False):
+    """The rows of measures 1 and 2."""
     rows = []
-    for setting in SETTINGS:
-        print(f"measuring {setting[0]} ...", file=sys.stderr)
+    for setting in [(8, 8, 64, 2, 2)] if quick else SETTINGS:
+        say(f"  plain-{setting[0]} at {setting[1]}x{setting[1]}")
         rows += measure(*setting)
-    for row in rows:
-        print(f"{row['ratio']:6.2f}  {row['measure']}")
-    for row in rows:
-        print(json.dumps(row))
-
-
-if __name__ == "__main__":
-    main()
+    return rows

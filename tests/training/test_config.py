@@ -52,6 +52,7 @@ CHANGED = {
     "data.num_train": 500,
     "training.num_epochs": 3,
     "training.precision": "bf16",
+    "training.compile": True,
     "training.batch_norm": "running",
     "training.evaluate_test": True,
     "changes.epochs": [1],

@@ -4,13 +4,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from orthotune.errors import CheckpointError, DataError
 from orthotune.nn.networks import PlainCNN
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
 from orthotune.training.config import TrialConfig
-from orthotune.training.data import Split, load_dataset
+from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
 from tests.small import TIMINGS
@@ -392,38 +391,6 @@ def test_a_model_fits_its_data_set():
 
 
 # Micro-batches
-
-
-@pytest.mark.parametrize("batch_norm", ["evaluating", "absent"])
-@pytest.mark.parametrize("parts", [1, 2, 3, 4, 7, 15])
-def test_gradients_of_the_parts_add_up_to_the_whole_batchs(
-    batch_norm, parts, generator, monkeypatch
-):
-    values = {"data.num_micro_batches": parts, "init.scheme": "he"}
-    trial = make(values, {"modulation.enabled": False})
-    model = trial.model.double()
-    images = torch.randn(30, 1, 8, 8, generator=generator, dtype=torch.float64)
-    targets = torch.randint(10, (30,), generator=generator)
-    if batch_norm == "absent":
-        for layer in model.layers:
-            layer.bn = nn.Identity()
-    else:
-        model(images)  # statistics of its own
-        model.eval()
-    loss = F.cross_entropy(model(images), targets)
-    expected = torch.autograd.grad(loss, list(model.parameters()))
-    # A trial computes its loss in float32: here to be compared in float64.
-    monkeypatch.setattr(trial, "_logits", model)
-    model.zero_grad()
-    seen = record_batches(trial)
-    ours = trial._accumulate_gradients(Split(images=images, targets=targets))
-    assert len(seen) == parts
-    assert max(map(len, seen)) - min(map(len, seen)) <= 1
-    assert torch.equal(torch.cat(seen), images)
-    assert abs(ours.item() - loss.item()) <= 1e-6  # summed up in float32
-    for parameter, gradient in zip(model.parameters(), expected, strict=True):
-        assert gradient.abs().max() > 1e-6
-        assert (parameter.grad - gradient).abs().max() <= 1e-12
 
 
 def test_a_trial_in_parts_sees_the_same_images_in_the_same_order():

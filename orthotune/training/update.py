@@ -1,0 +1,170 @@
+"""One optimizer update: gradients of a batch, both ingredients, a step of SGD.
+
+Everything that changes from update to update or from trial to trial (learning rate,
+coefficient, threshold, strength) is data in one small tensor on the device, never a
+number in the program. So an update waits for nothing on a GPU, and what is compiled or
+captured for a shape serves every epoch and every trial of that shape.
+"""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from orthotune.nn.modulation import ErrorProbes, attach
+from orthotune.nn.networks import PlainCNN, ResidualCNN
+from orthotune.nn.orthonormality import (
+    L2Regularizer,
+    OrthonormalityRegularizer,
+    parametric_weights,
+)
+from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.training.data import Split
+
+REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
+
+
+class Update:
+    """The updates of one configuration on one model.
+
+    Args:
+        config: What to train.
+        model: The network, on `device`, in channels-last memory.
+        device: Where.
+
+    Example:
+        >>> config = TrialConfig.from_dict({"model.depth": 8})
+        >>> model = PlainCNN(depth=8, in_channels=1)
+        >>> update = Update(config, model, torch.device("cpu"))
+        >>> batch = Split(images=torch.randn(4, 1, 8, 8), targets=torch.arange(4))
+        >>> loss, moments = update(batch, update.settings(epoch=0, updates=10)[0])
+        >>> loss.shape, moments.shape
+        (torch.Size([]), torch.Size([7]))
+    """
+
+    def __init__(
+        self, config: TrialConfig, model: PlainCNN | ResidualCNN, device: torch.device
+    ) -> None:
+        self._config = config
+        self._device = device
+        # Fused SGD reads float32 on a GPU; a CPU can keep every digit.
+        dtype = torch.float64 if device.type == "cpu" else torch.float32
+        self._now = torch.zeros(len(CHANGEABLE), dtype=dtype, device=device)
+        self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
+        layers: list[nn.Module] = list(model.layers)
+        self._modulation = attach(layers) if config.modulation.enabled else None
+        self._convolutions = [layer.get_submodule("conv") for layer in layers]
+        kind = config.regularizer.kind
+        self._regularizer = None
+        if kind != "none":
+            self._regularizer = REGULARIZERS[kind](parametric_weights(model))
+        self._optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=self._lr,
+            momentum=config.optimizer.momentum,
+            nesterov=config.optimizer.nesterov,
+            fused=True,
+        )
+        self._forward = model
+        if config.training.compile:
+            self._forward = torch.compile(model, fullgraph=True)
+
+    def settings(self, epoch: int, updates: int) -> Tensor:
+        """The settings of every update of an epoch.
+
+        Args:
+            epoch: Epochs finished.
+            updates: Updates an epoch.
+
+        Returns:
+            Tensor of shape `(updates, 4)`, on the CPU: learning rate, coefficient,
+            threshold and strength in the middle of each update, their schedules
+            included.
+        """
+        config = self._config
+        base = [config.value(name, epoch) for name in CHANGEABLE]
+        rows = []
+        for index in range(updates):
+            progress = (epoch + (index + 0.5) / updates) / config.training.num_epochs
+            factors = (
+                config.optimizer.schedule.factor(progress),
+                config.regularizer.schedule.factor(progress),
+                1.0,
+                config.modulation.schedule.factor(progress),
+            )
+            rows.append([a * b for a, b in zip(base, factors, strict=True)])
+        return torch.tensor(rows, dtype=self._now.dtype)
+
+    def __call__(
+        self, batch: Split, settings: Tensor, *, probe: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Update the model once.
+
+        Args:
+            batch: Normalized images and their classes, on the device.
+            settings: A row of `settings`, on the device.
+            probe: Whether to measure the backward error where no modulation does.
+
+        Returns:
+            The task loss, and the backward-error moments `(L,)` if they were probed.
+        """
+        self._now.copy_(settings)
+        # Without modulation the diagnostic needs one probed backward an epoch.
+        probes = None
+        if probe and self._modulation is None:
+            probes = ErrorProbes(self._convolutions)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._accumulate_gradients(batch)
+        moments = None
+        if probes is not None:
+            moments = probes.moments()
+            probes.remove()
+        scaled = self._combine()
+        self._optimizer.step()
+        return loss, moments if scaled is None else scaled
+
+    def precision(self) -> torch.autocast:
+        """The context in which the model runs."""
+        bf16 = self._config.training.precision == "bf16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=bf16)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state."""
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        # A copy: torch's optimizers keep the tensors they are given.
+        self._optimizer.load_state_dict(copy.deepcopy(state))
+        # The momenta are the file's; how to step is this configuration's.
+        self._optimizer.param_groups[0].update(self._optimizer.defaults)
+
+    def _accumulate_gradients(self, batch: Split) -> Tensor:
+        """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""
+        total = torch.zeros((), device=self._device)
+        parts = self._config.data.num_micro_batches
+        for images, targets in zip(
+            batch.images.tensor_split(parts),
+            batch.targets.tensor_split(parts),
+            strict=True,
+        ):
+            with self.precision():
+                logits = self._forward(images)
+            wide = torch.promote_types(logits.dtype, torch.float32)
+            loss = F.cross_entropy(logits.to(wide), targets)
+            loss = loss * (len(targets) / len(batch))
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    @torch.no_grad()
+    def _combine(self) -> Tensor | None:
+        """Modulate the gradients, and add the regularizer's; the moments used."""
+        moments = None
+        if self._modulation is not None:
+            moments = self._modulation.scale_gradients(self._threshold, self._strength)
+        if self._regularizer is not None:
+            self._regularizer.add_gradients(self._coeff)
+        return moments
