@@ -23,6 +23,7 @@ from orthotune.nn.orthonormality import (
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.data import Split
 
+MAX_SHAPES = 256  # compiled in one process
 REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
 
 
@@ -69,7 +70,13 @@ class Update:
         )
         self._forward = model
         if config.training.compile:
-            self._forward = torch.compile(model, fullgraph=True)
+            # torch stops at 8 shapes; a study's reused worker may meet more.
+            self._forward = torch.compile(
+                model,  # pyright: ignore[reportCallIssue]
+                fullgraph=True,
+                dynamic=False,
+                recompile_limit=MAX_SHAPES,
+            )
 
     def settings(self, epoch: int, updates: int) -> Tensor:
         """The settings of every update of an epoch.

@@ -214,9 +214,13 @@ def test_trials_of_one_shape_are_compiled_once(compiled):
         results.append(losses[-1])
     assert len(compiled) == 1
     assert len(set(results)) == 3
-    update, _ = make({"training.compile": True, "model.widths": [4, 8, 17]})
-    update(batch_of(8), update.settings(0, 1)[0])
-    assert len(compiled) == 2
+
+
+def test_every_shape_of_a_study_is_compiled(compiled):
+    for width in range(1, 12):  # torch would stop at the ninth
+        update, _ = make({"training.compile": True, "model.widths": [width, 12, 12]})
+        update(batch_of(8), update.settings(0, 1)[0])
+        assert len(compiled) == width
 
 
 @pytest.mark.parametrize("kind", ["paper", "bf16", "l2", "no modulation"])
