@@ -7,12 +7,16 @@ captured for a shape serves every epoch and every trial of that shape.
 """
 
 import copy
+import os
+import shutil
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, attach
 from orthotune.nn.networks import PlainCNN, ResidualCNN
 from orthotune.nn.orthonormality import (
@@ -34,6 +38,9 @@ class Update:
         config: What to train.
         model: The network, on `device`, in channels-last memory.
         device: Where.
+
+    Raises:
+        ConfigError: If it is to be compiled and there is no compiler.
 
     Example:
         >>> config = TrialConfig.from_dict({"model.depth": 8})
@@ -68,15 +75,7 @@ class Update:
             nesterov=config.optimizer.nesterov,
             fused=True,
         )
-        self._forward = model
-        if config.training.compile:
-            # torch stops at 8 shapes; a study's reused worker may meet more.
-            self._forward = torch.compile(
-                model,  # pyright: ignore[reportCallIssue]
-                fullgraph=True,
-                dynamic=False,
-                recompile_limit=MAX_SHAPES,
-            )
+        self._forward = _compiled(model) if config.training.compile else model
 
     def settings(self, epoch: int, updates: int) -> Tensor:
         """The settings of every update of an epoch.
@@ -175,3 +174,20 @@ class Update:
         if self._regularizer is not None:
             self._regularizer.add_gradients(self._coeff)
         return moments
+
+
+def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    compiler = os.environ.get("CXX", "g++")  # as torch finds it
+    if shutil.which(compiler) is None:
+        raise ConfigError(
+            "training.compile",
+            f"needs a C++ compiler, but {compiler} was not found. Install one, set CXX "
+            "to yours, or set it to false.",
+        )
+    # torch stops at 8 shapes; a study's reused worker may meet more.
+    return torch.compile(
+        model,  # pyright: ignore[reportCallIssue]
+        fullgraph=True,
+        dynamic=False,
+        recompile_limit=MAX_SHAPES,
+    )

@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from orthotune.errors import ConfigError
 from orthotune.nn.networks import FAMILIES
 from orthotune.training.config import TrialConfig
 from orthotune.training.data import Split
@@ -194,6 +196,7 @@ def compiled(monkeypatch):
         "compile",
         lambda program, **options: compile_as_is(program, backend=backend, **options),
     )
+    monkeypatch.setenv("CXX", sys.executable)  # any program: it is not run
     yield graphs
     torch._dynamo.reset()
 
@@ -221,6 +224,12 @@ def test_every_shape_of_a_study_is_compiled(compiled):
         update, _ = make({"training.compile": True, "model.widths": [width, 12, 12]})
         update(batch_of(8), update.settings(0, 1)[0])
         assert len(compiled) == width
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="but no-such-compiler was not found"):
+        make({"training.compile": True})
 
 
 @pytest.mark.parametrize("kind", ["paper", "bf16", "l2", "no modulation"])
