@@ -2,7 +2,8 @@
 
 A turn is a few batches of a training epoch: fetching, normalizing, forward, backward,
 both ingredients, SGD. The data are random bytes; the textbook reads them image by image
-through torchvision's transforms, ours holds them as tensors.
+through torchvision's transforms, ours holds them as tensors. On a GPU where there is
+one, with what torch.compile makes of it beside.
 """
 
 import torch
@@ -20,6 +21,7 @@ OFF = {
     "modulation.enabled": False,
 }
 BF16 = {"training.precision": "bf16"}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SETTINGS = [  # depth, size, batch, batches a turn, turns
     (44, 8, 64, 10, 20),
     (110, 8, 64, 5, 20),
@@ -46,8 +48,9 @@ def random_bytes(size, num):
 def ours(depth, size, batch, batches, fields):
     """A function that trains so many batches with our loop."""
     config = {"model.depth": depth, "data.name": "synthetic", "data.batch_size": batch}
-    trial = Trial(TrialConfig.from_dict({**config, "data.num_train": batch, **fields}))
-    trial._dataset = random_bytes(size, batch * batches)
+    fields = {**config, "data.num_train": batch, **fields}
+    trial = Trial(TrialConfig.from_dict(fields), DEVICE)
+    trial._dataset = random_bytes(size, batch * batches).to(trial.device)
     torch.set_num_threads(1)
     return trial._train
 
@@ -56,14 +59,14 @@ def textbook(depth, size, batch, batches, method):
     """A function that does it the textbook way."""
     torch.set_num_threads(1)
     options = {} if method else {"coeff": 0.0, "modulated": False, "weight_decay": 1e-4}
-    step = TextbookStep(depth, 3, **options)
+    step = TextbookStep(depth, 3, device=DEVICE, **options)
     data = random_bytes(size, batch * batches)
     scale = data.mean.flatten(), data.std.flatten()
     shuffled = loader(data.train.images, data.train.targets, *scale, batch=batch)
 
     def train():
         for images, targets in shuffled:
-            step(images, targets)
+            step(images.to(DEVICE), targets.to(DEVICE))
 
     return train
 
@@ -79,11 +82,16 @@ def measure(depth, size, batch, batches, turns):
         "textbook": (textbook, {**shape, "method": True}),
         "textbook, L2": (textbook, {**shape, "method": False}),
     }
+    small = size == 8
+    targets = {"ours": 2, "ours bf16": 2 if small else 3}
+    if DEVICE == "cuda":
+        fields = BF16 | {"training.compile": True}
+        makers["ours bf16 compiled"] = (ours, {**shape, "fields": fields})
+        targets["ours bf16 compiled"] = 3
     with contenders(makers) as ends:
         times = take_turns(ends, turns)
     images = batch * batches
-    small = size == 8
-    for mine, target in (("ours", 2), ("ours bf16", 2 if small else 3)):
+    for mine, target in targets.items():
         yield ratio_row(
             f"speed, textbook / {mine}, {name}",
             times["textbook"],

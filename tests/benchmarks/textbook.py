@@ -54,9 +54,10 @@ class TextbookStep:
         modulated=True,
         weight_decay=0.0,
         lr=0.01,
+        device="cpu",
     ):
         torch.manual_seed(0)
-        self.net = FAMILIES[family](depth=depth, in_channels=in_channels)
+        self.net = FAMILIES[family](depth=depth, in_channels=in_channels).to(device)
         self.coeff = coeff
         self.threshold, self.moment_above = 0.1, None
         self.optimizer = torch.optim.SGD(
@@ -81,7 +82,7 @@ class TextbookStep:
         for module in self.net.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 matrix = module.weight.view(module.weight.shape[0], -1)
-                identity = torch.eye(matrix.shape[0])
+                identity = torch.eye(matrix.shape[0], device=matrix.device)
                 total = total + ((matrix @ matrix.t() - identity) ** 2).sum()
         return total
 
