@@ -129,18 +129,20 @@ def free_port() -> int:
 class Server:
     """An MLflow server on a SQLite file, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.folder = folder
+        self.workers = workers
         self.uri = f"http://127.0.0.1:{self.port}"
         self.store = f"sqlite:///{folder}/server.db"
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        words = f"-m mlflow server --backend-store-uri {self.store} --workers 1"
+        words = f"-m mlflow server --backend-store-uri {self.store}"
         words += f" --artifacts-destination {self.folder}/artifacts"
+        words += f" --workers {self.workers}"
         words += f" --host 127.0.0.1 --port {self.port}"
         log = self.folder / "server.log"
         with log.open("ab") as file:

@@ -75,7 +75,7 @@ class EventLog:
         path: The file; its folder must exist. A torn last line is cut off.
 
     Attributes:
-        events: What the file held when it was opened.
+        events: What the file held when it was opened, until they are forgotten.
 
     Raises:
         StudyError: If the file cannot be read or written, or is damaged.
@@ -106,6 +106,13 @@ class EventLog:
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file: Ray writes what refers to the log to disk."""
         return {**self.__dict__, "_file": None}
+
+    def forget(self) -> None:
+        """Keep of the events only the first, the header, once all are known elsewhere.
+
+        They take more memory than what is made of them, for the rest of a session.
+        """
+        del self.events[1:]
 
     def append(self, event: Event, *, durable: bool = False) -> None:
         """Add an event.

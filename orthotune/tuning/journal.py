@@ -8,7 +8,7 @@ import bisect
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
+from orthotune.tuning.history import History
 
 SETTING = "hp/"
 """How the metrics begin that say what a setting was which may change in training."""
@@ -71,7 +72,7 @@ class TrialRecord:
     number: int
     key: str = ""
     fields: dict[str, Any]
-    history: dict[int, dict[str, float]] = field(default_factory=dict)
+    history: MutableMapping[int, dict[str, float]] = field(default_factory=History)
     reported_ms: dict[int, int] = field(default_factory=dict)
     status: Status = Status.WAITING
     error: str | None = None
@@ -148,6 +149,7 @@ class Journal:
         self.reports: list[tuple[int, int]] = []
         for event in log.events:
             self._apply(event)
+        log.forget()
         for record in self.records:
             if record.status == Status.RUNNING:
                 self._stands(record, Status.INTERRUPTED)
@@ -328,7 +330,7 @@ class Journal:
                 # What is mended may change every epoch: nothing of before counts.
                 record.error = None
                 record.attempt += 1
-                record.history, record.reported_ms, record.lived = {}, {}, {}
+                record.history, record.reported_ms, record.lived = History(), {}, {}
                 self.reports = [
                     item for item in self.reports if item[0] != record.number
                 ]

@@ -285,6 +285,6 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "fields": record.fields,
                 "lived": record.lived,
                 "validates": record.validates,
-                "history": record.history,
+                "history": dict(record.history),
             }
             file.write(json.dumps(entry).encode() + b"\n")

@@ -6,6 +6,10 @@ have changed, and a thread brings their runs up to date from the records. So not
 here blocks or breaks Ray's event loop; nothing needs to be kept for a store that does
 not answer but the numbers of the trials it misses; and a later session finds out what
 is missing and writes it.
+
+A call costs MLflow more than the hundreds of metrics it may carry. So the thread waits
+a moment after the first change and writes all of it in rounds, a trial in as few calls
+as there are: its run, all that is to be logged, its end.
 """
 
 import bisect
@@ -14,7 +18,6 @@ import logging
 import os
 import re
 import shlex
-import sqlite3
 import sys
 import threading
 import time
@@ -38,9 +41,13 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
+from orthotune.tuning.side_by_side import side_by_side
+from orthotune.tuning.sqlite_store import prepare_sqlite
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
 MAX_PARAMS = 100  # params or tags in one call, likewise
+GATHER_S = 1.0  # what changes in so much time is written together
+NUM_CALLERS = 4  # calls under way at once, to a server
 RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)  # the last one again and again
 CLOSING_WAIT_S = 120.0  # for what is left to write at the end of a session
 FAILING_WAIT_S = 10.0  # the same, while the store does not answer
@@ -114,6 +121,10 @@ class _Run:
     """What the writer thread knows of a run: what is there already."""
 
     run_id: str
+    number: int | None = None
+    """Its trial's; None for the parent's."""
+    attempt: int = 0
+    """Its trial's."""
     status: str = "RUNNING"
     shown: str = str(Status.RUNNING)
     """The status of its trial, as its tag says."""
@@ -122,7 +133,7 @@ class _Run:
     epochs: set[int] | None = field(default_factory=set)
     """The epochs logged; None for a run of an earlier session, not looked at yet."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """The latest of each, in a run of an earlier session."""
+    """The latest of each, in the parent of an earlier session."""
 
     def shows(self, record: TrialRecord, status: Status) -> bool:
         """Whether it says how its trial stands.
@@ -193,7 +204,7 @@ class Tracker:
         self._changed = threading.Condition()
         self._summary: Summary | None = None
         self._active = False
-        self._failing = False
+        self._failures = 0  # in a row
         self._given_up = threading.Event()
         self._thread = threading.Thread(
             target=self._write_all, name="mlflow-writer", daemon=True
@@ -203,7 +214,7 @@ class Tracker:
     def _client(self) -> MlflowClient:
         """Made at first use: for a database, this opens it, which may fail."""
         if self.uri.startswith("sqlite:///"):
-            _prepare_sqlite(Path(self.uri.removeprefix("sqlite:///")))
+            prepare_sqlite(Path(self.uri.removeprefix("sqlite:///")))
         return MlflowClient(tracking_uri=self.uri)
 
     def connect(self) -> None:
@@ -255,7 +266,7 @@ class Tracker:
         start = time.monotonic()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            limit_s = FAILING_WAIT_S if self._failing else CLOSING_WAIT_S
+            limit_s = FAILING_WAIT_S if self._failures else CLOSING_WAIT_S
             if time.monotonic() - start > limit_s:
                 self._warn(TimeoutError(f"not done within {limit_s:.0f} s"))
                 break
@@ -264,7 +275,7 @@ class Tracker:
     @property
     def complete(self) -> bool:
         """Whether MLflow holds all there is, after `finish`."""
-        return not self._thread.is_alive() and not self._failing
+        return not self._thread.is_alive() and not self._failures
 
     def ui_command(self) -> str | None:
         """The command that starts the UI of this store; None for a server's."""
@@ -290,43 +301,57 @@ class Tracker:
     def _note(self, record: TrialRecord) -> None:
         with self._changed:
             self._records[record.number] = record
+            if not self._dirty:  # otherwise the writer is busy, or gathers
+                self._changed.notify()
             self._dirty[record.number] = None
-            self._changed.notify()
 
     def _write_all(self) -> None:
         """The writer thread: bring runs up to date until the session is over."""
-        failures = 0
         while not self._given_up.is_set():
-            with self._changed:
-                while not self._dirty and self._summary is None:
-                    self._changed.wait()
-                numbers, self._dirty = list(self._dirty), {}
-                closing = self._summary
+            numbers, closing = self._next()
             try:
                 parent = self._connect()
                 if self._active and parent.status != "RUNNING":
                     self._client.update_run(parent.run_id, status="RUNNING")
                     parent.status = "RUNNING"
-                while numbers:
-                    self._update(self._records[numbers[0]], parent)
-                    numbers.pop(0)
-                    self._failing, failures = False, 0
+                self._log_best(parent)
+                self._update_all(numbers, parent)
                 if closing is not None and not self._dirty:
                     self._close(parent, closing)
-                    self._failing = False
+                    self._failures = 0
                     return
-                self._failing, failures = False, 0
+                self._failures = 0
             except Exception as err:  # the study must outlive its log
                 with self._changed:
-                    self._dirty = dict.fromkeys(numbers) | self._dirty
-                self._failing = True
+                    self._dirty = numbers | self._dirty
                 self._warn(err)
                 # Look again: the call may have made a run, and its answer been lost.
                 self._parent = None
                 self._rank_anew()
-                wait_s = RETRY_WAITS_S[min(failures, len(RETRY_WAITS_S) - 1)]
+                wait_s = RETRY_WAITS_S[min(self._failures, len(RETRY_WAITS_S) - 1)]
+                self._failures += 1
                 self._wait(wait_s, closing=closing is not None)
-                failures += 1
+
+    def _next(self) -> tuple[dict[int, None], Summary | None]:
+        """What has changed, when something has; and the summary at the end."""
+        with self._changed:
+            while not self._dirty and self._summary is None:
+                self._changed.wait()
+            self._changed.wait_for(lambda: self._summary is not None, GATHER_S)
+            numbers, self._dirty = self._dirty, {}
+            return numbers, self._summary
+
+    def _update_all(self, numbers: dict[int, None], parent: _Run) -> None:
+        """Bring the runs of trials up to date; those that are leave `numbers`."""
+
+        def update(number: int) -> None:
+            self._update(self._records[number], parent)
+            del numbers[number]
+            self._failures = 0
+
+        # A database is written by this process itself, and has one writer.
+        callers = NUM_CALLERS if self.uri.startswith("http") else 1
+        side_by_side(update, list(numbers), callers)
 
     def _wait(self, wait_s: float, *, closing: bool) -> None:
         """Before another attempt; the end of the session cuts it short."""
@@ -343,12 +368,12 @@ class Tracker:
         self.experiment_id = self._experiment()
         runs = self._find_runs()
         for run in runs:
-            if run.data.tags.get("orthotune.kind") == "trial":
-                self._adopt(run)
-        parents = [r for r in runs if r.data.tags.get("orthotune.kind") == "study"]
+            if run.number is not None:
+                self._adopt(run, run.number)
+        parents = [run for run in runs if run.number is None]
         if parents:
-            self._parent = _existing(parents[0])
-            if not parents[0].data.params:
+            self._parent = parents[0]
+            if not self._parent.has_params:
                 self._log_params(self._parent, self._params)
             return self._parent
         tags = {
@@ -365,9 +390,9 @@ class Tracker:
         self._parent = parent
         return parent
 
-    def _find_runs(self) -> list[Run]:
+    def _find_runs(self) -> list[_Run]:
         """The runs of this study, oldest first, so that of two the first is kept."""
-        found: list[Run] = []
+        found: list[_Run] = []
         token = None
         while True:
             page = self._client.search_runs(
@@ -377,43 +402,46 @@ class Tracker:
                 max_results=MAX_BATCH,
                 page_token=token,
             )
-            found += page
+            found += map(_existing, page)
             token = page.token
             if not token:
                 return found
 
-    def _adopt(self, run: Run) -> None:
+    def _adopt(self, run: _Run, number: int) -> None:
         """Take over a run of an earlier session, unless another is the trial's."""
-        number = int(run.data.tags["orthotune.trial"])
         record, known = self._records.get(number), self._runs.get(number)
         if record is None:
-            if run.info.status == "RUNNING":
-                self._client.set_tag(run.info.run_id, "orthotune.status", "orphan")
-                self._client.set_terminated(run.info.run_id, status="KILLED")
-        elif run.data.tags.get("orthotune.attempt") != str(record.attempt):
-            self._client.delete_run(run.info.run_id)  # of before a repair
+            if run.status == "RUNNING":
+                self._client.set_tag(run.run_id, "orthotune.status", "orphan")
+                self._client.set_terminated(run.run_id, status="KILLED")
+        elif run.attempt != record.attempt:
+            self._client.delete_run(run.run_id)  # of before a repair
         elif known is None:
-            self._runs[number] = _existing(run)
-        elif known.run_id != run.info.run_id:
-            self._client.delete_run(run.info.run_id)  # its creation seemed to fail
+            self._runs[number] = run
+        elif known.run_id != run.run_id:
+            self._client.delete_run(run.run_id)  # its creation seemed to fail
 
     def _update(self, record: TrialRecord, parent: _Run) -> None:
         """Make a trial's run say what its record says."""
         # Before the rest: a record that has ended does not change any more.
         status = record.status
         run = self._runs.get(record.number)
-        if run is not None and status.ended and run.shows(record, status):
+        shown = run is not None and run.shows(record, status)
+        if shown and status.ended:
             return  # closed, which is done last
+        tags = {} if shown else _status_tags(record, status)
         if run is None:
-            run = self._runs[record.number] = self._create(record, parent)
-        shown = run.shows(record, status)
-        self._log(run, record, {} if shown else _status_tags(record, status))
-        if status == Status.FINISHED:
-            self._log_best(parent)
+            run = self._runs[record.number] = self._create(record, parent, tags)
+            shown, tags = run.shows(record, status), {}
+        self._log(run, record, tags)
         if not shown:
             self._set_status(run, record, status)
+        if status.ended:
+            run.epochs = None  # there are as many as trials, and this is not needed
 
-    def _create(self, record: TrialRecord, parent: _Run) -> _Run:
+    def _create(
+        self, record: TrialRecord, parent: _Run, status: Mapping[str, str]
+    ) -> _Run:
         config = TrialConfig.from_dict(record.fields)
         tags = {
             **{name: self._tags[name] for name in _COPIED_TAGS if name in self._tags},
@@ -424,8 +452,8 @@ class Tracker:
             "orthotune.trial": str(record.number),
             "orthotune.key": record.key,
             "orthotune.attempt": str(record.attempt),
-            "orthotune.status": str(Status.RUNNING),
             "seed": str(config.seed),
+            **status,
         }
         if record.validates is not None:
             tags["orthotune.validates"] = str(record.validates)
@@ -435,7 +463,9 @@ class Tracker:
             tags=tags,
             run_name=f"trial-{record.number:04d}",
         )
-        return _Run(run_id=created.info.run_id)
+        return _Run(
+            run_id=created.info.run_id, number=record.number, attempt=record.attempt
+        )
 
     def _log(self, run: _Run, record: TrialRecord, tags: Mapping[str, str]) -> None:
         """Log tags and what is new, whole epochs, each with the time it was reported.
@@ -503,11 +533,13 @@ class Tracker:
     def _log_best(self, parent: _Run) -> None:
         """The best finished trial so far, against the number of the trial."""
         name = f"best_{self._metric}"
+        with self._changed:
+            new = self._finished[self._num_ranked :]
+        if not new:
+            return
         if parent.epochs is None:
             history = self._client.get_metric_history(parent.run_id, name)
             parent.epochs = {metric.step for metric in history}
-        with self._changed:
-            new = self._finished[self._num_ranked :]
         metrics = []
         for ended_ms, number, value in new:
             self._best = min(self._best, value)
@@ -569,28 +601,19 @@ class Tracker:
             )
 
 
-def _prepare_sqlite(path: Path) -> None:
-    """Make a new SQLite store whole or not at all, and let it be read while written.
-
-    MLflow builds its tables step by step; a file left half-way is broken for ever.
-    """
-    if not path.exists():
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.unlink(missing_ok=True)  # of a dead process with our number
-        MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments()
-        partial.replace(path)
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
-
-
 def _existing(run: Run) -> _Run:
+    """What there is of a run; not the run, of which a study can have thousands."""
+    tags, is_trial = run.data.tags, run.data.tags["orthotune.kind"] == "trial"
+    running = run.info.status == "RUNNING"
     return _Run(
         run_id=run.info.run_id,
+        number=int(tags["orthotune.trial"]) if is_trial else None,
+        attempt=int(tags.get("orthotune.attempt", -1)),
         status=run.info.status,
-        shown=run.data.tags.get("orthotune.status", ""),
+        shown=tags.get("orthotune.status", ""),
         ended_ms=run.info.end_time,
-        metrics=run.data.metrics,
-        has_params=bool(run.data.params) and run.info.status != "RUNNING",
+        metrics={} if is_trial else run.data.metrics,
+        has_params=bool(run.data.params) and not (is_trial and running),
         epochs=None,
     )
 

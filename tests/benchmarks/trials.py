@@ -1,27 +1,29 @@
-"""python -m tests.benchmarks.trials: what a trial costs the driver, early and late.
+"""Many trials: what one costs the driver, early and late.
 
 Simulated: everything of a study but Ray and the training runs (searcher, scheduler,
 record on disk, checkpoints' keeper, status line, MLflow into SQLite), in the order in
 which Ray calls it. A growing cost per trial would make large studies impossible.
+
+TPE's own cost grows with the trials that it models, whoever calls it: it dominates from
+some hundred trials on. So the rows of ours draw at random, and TPE has a row apart.
 """
 
-import argparse
 import io
-import json
 import math
 import random
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from orthotune.training.progress import ProgressLine, duration
+from orthotune.training.progress import ProgressLine
+from orthotune.tuning import tracking
 from orthotune.tuning.checkpoints import CheckpointFolder, CheckpointKeeper
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.tracking import Summary, Tracker, resolve_tracking_uri
+from tests.benchmarks.apart import apart, resident_kb
+from tests.benchmarks.rows import row, say
 from tests.tuning.ray_part import Session
 
 STUDY = """\
@@ -71,8 +73,11 @@ class Simulation:
         journal.observers = observers
 
     def run(self, count):
-        """So many more trials; the driver's seconds."""
-        start = time.perf_counter()
+        """So many more trials; the driver's seconds of computing for each.
+
+        Not those in which other processes have the machine, or the writer's thread.
+        """
+        start = time.thread_time()
         for _ in range(count):
             trial = self.session.start()
             lr = trial.fields["optimizer.lr"]
@@ -83,7 +88,7 @@ class Simulation:
                 error = min(1.0, max(0.0, error + rng.gauss(0, 0.01)))
                 if self.session.epoch(trial, epoch, error) == "STOP":
                     break
-        return time.perf_counter() - start
+        return (time.thread_time() - start) / count
 
     def close(self):
         """Everything written; the seconds that took."""
@@ -96,56 +101,43 @@ class Simulation:
         return time.perf_counter() - start
 
 
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def growth(searcher, most, *, tracked):
-    """Driver's milliseconds per trial around 100 and around `most` trials."""
+def grow(searcher, most, tracked, few):
+    """In a process of its own: seconds a trial around few and around most trials."""
+    tracking.CLOSING_WAIT_S = 3600.0
     with tempfile.TemporaryDirectory() as folder:
         simulation = Simulation(Path(folder), searcher, tracked=tracked)
-        few = 100
         simulation.run(few // 2)  # what is done once
-        early_s = simulation.run(few) / few
-        before_mb = peak_mb()
+        early_s = simulation.run(few)
+        before_kb = resident_kb()
         simulation.run(most - 2 * few - few // 2)
-        late_s = simulation.run(few) / few
-        memory_kb = (peak_mb() - before_mb) * 1024 / (most - 2 * few)
+        late_s = simulation.run(few)
         closing_s = simulation.close()
-        return {
-            "measure": f"driver time a trial, {most} trials over {few}, {searcher}"
-            + (", MLflow in SQLite" if tracked else ""),
-            "ours": late_s,
-            "reference": early_s,
-            "ratio": round(late_s / early_s, 2),
-            "kb_per_trial": round(memory_kb, 1),
-            "backlog_s": round(closing_s, 1),
-            "n": few,
-        }
+        kb = (resident_kb() - before_kb) / (most - few - few // 2)
+        return early_s, late_s, kb, closing_s
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.trials")
-    parser.add_argument("--most", type=int, default=10_000)
-    most = parser.parse_args().most
-    rows = []
-    for searcher, trials, tracked in (
-        ("random", most, False),
-        ("random", most, True),
-        ("tpe", min(most, 2000), False),
-    ):
-        start = time.perf_counter()
-        print(f"measuring {searcher}, {trials} trials ...", file=sys.stderr)
-        rows.append(growth(searcher, trials, tracked=tracked))
-        print(f"  {duration(time.perf_counter() - start)}", file=sys.stderr)
-    for row in rows:
-        print(
-            f"{row['ratio']:6.2f}  {row['measure']}: {row['reference'] * 1e3:.1f} ms, "
-            f"then {row['ours'] * 1e3:.1f} ms; {row['kb_per_trial']} kB a trial"
-        )
-    for row in rows:
-        print(json.dumps(row))
+def growth(searcher, most, few, *, tracked):
+    """How much more a late trial costs than an early one."""
+    with_mlflow = ", MLflow in SQLite" if tracked else ""
+    say(f"  {searcher}{with_mlflow}, {most} trials")
+    early_s, late_s, kb, closing_s = apart(grow, searcher, most, tracked, few)
+    return row(
+        f"driver time a trial, {most} trials over {few}, {searcher}{with_mlflow}",
+        late_s,
+        early_s,
+        late_s / early_s,
+        few,
+        target="TPE's own growth" if searcher == "tpe" else "<= 3",
+        kb_per_trial=round(kb, 1),
+        closing_s=round(closing_s, 1),
+    )
 
 
-if __name__ == "__main__":
-    main()
+def measures(*, quick=False):
+    """Every row of this module."""
+    most, with_tpe, few = (300, 200, 20) if quick else (10_000, 2000, 100)
+    return [
+        growth("random", most, few, tracked=False),
+        growth("random", most, few, tracked=True),
+        growth("tpe", with_tpe, few, tracked=False),
+    ]

@@ -38,6 +38,16 @@ def test_events_come_back_as_they_were_in_their_order(path, durable):
     assert read_events(path) == (EVENTS, path.stat().st_size)
 
 
+def test_a_log_that_forgets_keeps_its_header_and_its_file(path):
+    write(path)
+    log = EventLog(path)
+    log.forget()
+    assert log.events == EVENTS[:1]
+    log.append({"event": "next"})
+    log.close()
+    assert read_events(path)[0] == [*EVENTS, {"event": "next"}]
+
+
 def test_a_line_is_readable_without_this_program(path):
     write(path)
     lines = path.read_bytes().splitlines()

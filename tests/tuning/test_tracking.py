@@ -11,7 +11,6 @@ import shlex
 import sqlite3
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -47,6 +46,7 @@ def uri(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
+    monkeypatch.setattr(tracking, "GATHER_S", 0)
     monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01,))
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 0.3)
 
@@ -297,6 +297,37 @@ def test_observers_do_not_wait_for_the_store(uri, tmp_path):
     assert_mirrors(uri, "slow", session.journal)
 
 
+WHOLE_TRIAL = ["create_run", "log_batch", "set_terminated"]
+
+
+def test_a_trial_that_is_over_is_written_in_three_calls(uri, tmp_path):
+    session = Session(tmp_path, uri, "calls")
+    session.tracker.connect()
+    store = Store(session.tracker)
+    session.play([0.5, 0.4, 0.3])
+    session.play([0.9], Status.STOPPED)
+    session.start()
+    session.finish(metrics={})
+    best, close = ["log_batch"], ["log_batch", "set_terminated"]
+    assert store.names == best + 2 * WHOLE_TRIAL + close
+    later = Session(tmp_path, uri, "calls")
+    again = Store(later.tracker)
+    later.start().finish(metrics={})  # finds all there, and writes nothing
+    assert {"create_run", "log_batch", "set_terminated"}.isdisjoint(again.names)
+
+
+def test_what_changes_within_a_moment_is_written_together(uri, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "GATHER_S", 3600)  # but for the end of the session
+    session = Session(tmp_path, uri, "moment")
+    session.tracker.connect()
+    store = Store(session.tracker)
+    session.start()
+    session.play([0.5, 0.4, 0.3])
+    session.finish()
+    assert store.names[1:-2] == WHOLE_TRIAL
+    assert_mirrors(uri, "moment", session.journal)
+
+
 # A store that fails
 
 
@@ -305,12 +336,16 @@ class Store:
 
     def __init__(self, tracker):
         self.real, tracker._client = tracker._client, self
-        self.calls = 0
+        self.names = []
         self.down = False
+
+    @property
+    def calls(self):
+        return len(self.names)
 
     def __getattr__(self, name):
         def call(*args, **kwargs):
-            self.calls += 1
+            self.names.append(name)
             return self.call(lambda: getattr(self.real, name)(*args, **kwargs))
 
         return call
@@ -529,7 +564,7 @@ def test_the_end_of_a_session_does_not_wait_for_the_next_attempt(
     store.down = True
     session.start()
     session.play([0.5, 0.4, 0.3])
-    wait_for(lambda: session.tracker._failing)
+    wait_for(lambda: session.tracker._failures)
     store.down = False  # it is back, but not asked before a minute has passed
     start = time.monotonic()
     session.finish()
@@ -566,6 +601,15 @@ def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path):
     assert held(session.tracker) == before
     wait_for(lambda: list(session.tracker._dirty) == numbers)
     assert session.tracker._records.keys() == set(numbers)
+    session.finish()
+
+
+def test_the_epochs_of_ended_trials_take_no_memory(uri, tmp_path):
+    session = Session(tmp_path, uri, "ended").start(in_step=True)
+    session.play([0.5, 0.4, 0.3])
+    number = session.play([0.5], Status.RUNNING)
+    assert session.tracker._runs[0].epochs is None
+    assert session.tracker._runs[number].epochs == {1}
     session.finish()
 
 
@@ -722,7 +766,7 @@ def test_a_server_killed_in_the_middle_misses_nothing(
         if number == 9:
             wait_for(lambda: len(runs(server.store, "server")) > 5)
             server.kill()  # in the middle of whatever it did
-            wait_for(lambda: session.tracker._failing)
+            wait_for(lambda: session.tracker._failures)
     number = session.play([0.75, 0.5], Status.RUNNING)
     server.start()
     session.report(number, 0.25)
@@ -808,25 +852,3 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
 def test_a_password_is_not_printed():
     shown = tracking._without_password("postgresql://me:secret@host/db")
     assert shown == "postgresql://me:PASSWORD@host/db"
-
-
-def test_a_new_sqlite_store_is_whole_or_absent(tmp_path, monkeypatch):
-    path = tmp_path / "mlflow.db"
-
-    class Dying:
-        def __init__(self, tracking_uri):
-            Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"half a store")
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tracking, "MlflowClient", Dying)
-        with pytest.raises(KeyboardInterrupt):
-            tracking._prepare_sqlite(path)
-    assert not path.exists()
-    tracking._prepare_sqlite(path)
-    before = path.stat().st_ino
-    tracking._prepare_sqlite(path)
-    assert path.stat().st_ino == before
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)

@@ -1,0 +1,316 @@
+"""Tracking: what MLflow takes a second, and what the scheduler's loop pays for it.
+
+The reference is the callback that comes with Ray, called in Ray's order. Both sides log
+the same metrics of the same trials; no number counts before the store has been counted.
+Ray would have its callback log a dozen counters of its own too: it is spared them.
+"""
+
+import contextlib
+import json
+import sqlite3
+import statistics
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: TID251 - the other
+
+from orthotune.training.metrics import METRICS
+from orthotune.tuning import tracking
+from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.journal import Journal, Status
+from orthotune.tuning.tracking import Summary, Tracker
+from tests.benchmarks.apart import apart, resident_kb
+from tests.benchmarks.rows import ratio_row, row, say
+from tests.crashes import Server
+
+NUM_EPOCHS = 20
+AT_ONCE = 8
+PAUSE_S = 0.001  # between reports: Ray's loop handles about a thousand a second
+PER_TRIAL = NUM_EPOCHS * len(METRICS)
+
+
+class Ours:
+    """A study's journal, and the tracker that observes it."""
+
+    def __init__(self, folder, uri, name, *, tracked=True):
+        self.journal = Journal(EventLog(folder / f"{name}.jsonl"), NUM_EPOCHS)
+        self.waits_s = []
+        self.tracker = None
+        if tracked:
+            self.tracker = Tracker(
+                uri=uri,
+                name=name,
+                study_id=name,
+                metric="val_error",
+                params={},
+                tags={},
+            )
+            self.tracker.connect()
+            self.tracker.start([])
+            self.journal.observers = [self]
+        self.journal.begin_session()
+
+    def on_start(self, record):
+        self._tell(self.tracker.on_start, record)
+
+    def on_epoch(self, record, epoch):
+        self._tell(self.tracker.on_epoch, record, epoch)
+
+    def on_end(self, record):
+        self._tell(self.tracker.on_end, record)
+
+    def _tell(self, call, *arguments):
+        before = time.perf_counter()
+        call(*arguments)
+        self.waits_s.append(time.perf_counter() - before)
+
+    def start(self, number, fields):
+        self.journal.suggest(f"key{number}", fields)
+        self.journal.start(number)
+
+    def report(self, number, epoch, metrics):
+        self.journal.report(number, epoch, metrics)
+
+    def end(self, number):
+        self.journal.end(number, Status.FINISHED)
+
+    def close(self):
+        if self.tracker is not None:
+            self.tracker.finish(
+                Summary(status="FINISHED", metrics={}, tags={}, artifacts=[])
+            )
+            assert self.tracker.complete, self.tracker.first_error
+
+
+class RayTrial:
+    def __init__(self, number, config):
+        self.name, self.config = f"trial-{number}", config
+
+    def __str__(self):
+        return self.name
+
+
+class Rays:
+    """Ray's callback, as a script has it that names the experiment."""
+
+    def __init__(self, _folder, uri, name):
+        self.callback = MLflowLoggerCallback(tracking_uri=uri, experiment_name=name)
+        self.callback.setup()
+        self.trials = {}
+        self.waits_s = []
+
+    def start(self, number, fields):
+        self.trials[number] = RayTrial(number, fields)
+        self.callback.log_trial_start(self.trials[number])
+
+    def report(self, number, epoch, metrics):
+        result = {**metrics, "training_iteration": epoch}
+        before = time.perf_counter()
+        self.callback.log_trial_result(0, self.trials[number], result)
+        self.waits_s.append(time.perf_counter() - before)
+
+    def end(self, number):
+        self.callback.log_trial_end(self.trials[number])
+
+    def close(self):
+        pass
+
+
+def play(side, first, last, pause_s=0.0):
+    """Trials that report in turns, so many at once; seconds of every report."""
+    seconds = []
+    for start in range(first, last, AT_ONCE):
+        numbers = range(start, min(start + AT_ONCE, last))
+        for number in numbers:
+            side.start(number, {"optimizer.lr": 0.001 * (number % 99 + 1)})
+        for epoch in range(1, NUM_EPOCHS + 1):
+            for number in numbers:
+                metrics = {name: k + epoch / 32 for k, name in enumerate(METRICS)}
+                metrics |= {"val_error": 1 / (epoch + number), "diverged": 0.0}
+                if pause_s:
+                    time.sleep(pause_s)
+                before = time.perf_counter()
+                side.report(number, epoch, metrics)
+                seconds.append(time.perf_counter() - before)
+        for number in numbers:
+            side.end(number)
+    return seconds
+
+
+def count(file, name):
+    """Metrics of an experiment that a store holds, each point once."""
+    query = (
+        "select count(*) from metrics join runs using (run_uuid) join experiments "
+        "using (experiment_id) where experiments.name = ? and key in ({})"
+    ).format(", ".join("?" * len(METRICS)))
+    with contextlib.closing(sqlite3.connect(file)) as store:
+        return store.execute(query, [name, *METRICS]).fetchone()[0]
+
+
+def written(make, folder, uri, file, name, trials, pause_s=0.0):
+    """What a side needs for so many trials: metrics a second, and its waits."""
+    side = make(folder, uri, name)
+    start = time.perf_counter()
+    reports_s = play(side, 0, trials, pause_s)
+    side.close()
+    seconds = time.perf_counter() - start
+    found = count(file, name)
+    assert found == trials * PER_TRIAL, f"{name}: {found} metrics of {trials} trials"
+    return found / seconds, side.waits_s, reports_s
+
+
+def rates(where, folder, stores, turns, trials, rays_trials):
+    """How many metrics a second go into a store, both sides in turns."""
+    ours, rays = [], []
+    for turn in range(turns):
+        say(f"  {where}, turn {turn + 1} of {turns}")
+        found = written(Ours, folder, *stores[0], f"ours-{turn}", trials)
+        ours.append(found[0])
+        found = written(Rays, folder, *stores[1], f"ray-{turn}", rays_trials)
+        rays.append(found[0])
+    return ratio_row(
+        f"metrics/s into {where}: ours over Ray's callback",
+        ours,
+        rays,
+        ours="above",
+        target=">= 30, ours >= 5000",
+        unit="metrics/s",
+        trials=[trials, rays_trials],
+    )
+
+
+def waiting(where, folder, stores, trials, rays_trials):
+    """How long the loop waits for a report, with the writer at work beside it."""
+    found = written(Ours, folder, *stores[0], "ours-waits", trials, PAUSE_S)
+    _, ours_s, reports_s = found
+    _, rays_s, _ = written(Rays, folder, *stores[1], "ray-waits", rays_trials, PAUSE_S)
+    mine, theirs = p99_ms(ours_s), p99_ms(rays_s)
+    return row(
+        f"wait for tracking a report, 99th percentile, {where}: Ray's over ours",
+        mine,
+        theirs,
+        theirs / mine,
+        len(ours_s),
+        target="ours <= 1 ms",
+        unit="ms",
+        with_the_record_ms=p99_ms(reports_s),
+    )
+
+
+def p99_ms(seconds):
+    return statistics.quantiles(seconds, n=100)[-1] * 1e3
+
+
+def grow(folder, trials, tracked):
+    """In a process of its own: kB a trial, and seconds from the last report on."""
+    tracking.CLOSING_WAIT_S = 3600.0
+    uri = f"sqlite:///{folder}/server.db"
+    side = Ours(folder, uri, f"many-{tracked}", tracked=tracked)
+    first = trials // 4
+    play(side, 0, first)
+    before_kb = resident_kb()
+    play(side, first, trials)
+    start = time.perf_counter()
+    side.close()
+    closing_s = time.perf_counter() - start
+    return (resident_kb() - before_kb) / (trials - first), closing_s
+
+
+def growth(folder, trials):
+    """The driver's memory, with the tracker and without it."""
+    found = {}
+    for tracked in (False, True):
+        say(f"  {trials} trials, {'with' if tracked else 'without'} the tracker")
+        found[tracked] = apart(grow, folder, trials, tracked)
+    held = count(folder / "server.db", "many-True")
+    assert held == trials * PER_TRIAL, f"{held} metrics of {trials} trials"
+    (theirs_kb, _), (ours_kb, closing_s) = found[False], found[True]
+    return row(
+        f"driver's memory a trial of {NUM_EPOCHS} epochs, {trials} trials: "
+        "with the tracker over the record alone",
+        ours_kb,
+        theirs_kb,
+        ours_kb / theirs_kb,
+        1,
+        unit="kB",
+        closing_s=round(closing_s, 1),
+    )
+
+
+def asked(uri, **query):
+    """Seconds for one of the UI's searches, and the runs that it finds."""
+    body = json.dumps({"order_by": ["attributes.start_time DESC"], **query}).encode()
+    request = urllib.request.Request(
+        f"{uri}/ajax-api/2.0/mlflow/runs/search",
+        body,
+        {"Content-Type": "application/json"},
+    )
+    start = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        runs = json.load(answer)["runs"]
+    return time.perf_counter() - start, runs
+
+
+def pages(uri, name, trials):
+    """What the UI asks for a study: the table's first page, the parent's children."""
+    experiments = tracking.MlflowClient(uri).search_experiments()
+    (experiment,) = [e.experiment_id for e in experiments if e.name == name]
+    of_study = {"experiment_ids": [experiment]}
+    _, (parent,) = asked(uri, filter="tags.`orthotune.kind` = 'study'", **of_study)
+    children = f"tags.`mlflow.parentRunId` = '{parent['info']['run_id']}'"
+    table_s, shown = asked(
+        uri, run_view_type="ACTIVE_ONLY", max_results=100, **of_study
+    )
+    assert len(shown) == min(100, trials + 1)
+    children_s, shown = asked(uri, filter=children, max_results=10, **of_study)
+    assert len(shown) == 10
+    return table_s, children_s
+
+
+def loading(folder, trials, few, turns):
+    """What the server needs for a large study's first page, against a small one's."""
+    side = Ours(folder, f"sqlite:///{folder}/server.db", "few")
+    play(side, 0, few)
+    side.close()
+    server = Server(folder)
+    try:
+        found = [
+            (pages(server.uri, "many-True", trials), pages(server.uri, "few", few))
+            for _ in range(turns + 1)
+        ][1:]  # the first ones make the server's connections
+    finally:
+        server.kill()
+    for k, page in enumerate(("table of runs", "parent run's children")):
+        yield ratio_row(
+            f"first page of the {page} in the UI, {trials} trials over {few}",
+            [many[k] for many, _ in found],
+            [small[k] for _, small in found],
+            ours="above",
+        )
+
+
+def measures(*, quick=False):
+    """Every row of this module."""
+    trials, rays, turns, many = (16, 1, 1, 40) if quick else (100, 2, 5, 2000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [(f"sqlite:///{folder}/{k}.db", folder / f"{k}.db") for k in "ab"]
+        rows = [
+            rates("SQLite", folder, files, turns, trials, rays),
+            waiting("SQLite", folder, files, trials, rays),
+        ]
+        server = Server(folder / "server", workers=4)  # MLflow's default
+        try:
+            stores = 2 * [(server.uri, folder / "server" / "server.db")]
+            rows += [
+                rates("an MLflow server", folder, stores, turns, trials, rays),
+                waiting("an MLflow server", folder, stores, trials, rays),
+            ]
+        finally:
+            server.kill()
+    with tempfile.TemporaryDirectory() as name:
+        rows.append(growth(Path(name), many))
+        rows += loading(Path(name), many, 20, turns)
+    return rows
