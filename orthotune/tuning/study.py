@@ -62,6 +62,7 @@ from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.settings import COPIES_KEPT, SMALLEST_POPULATION, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
+from orthotune.tuning.store_draft import store_draft
 from orthotune.tuning.tracking import Summary, Tracker, check_store
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 
@@ -141,6 +142,9 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
         tags = provenance()
         study_id = log.events[0]["id"] if log is not None else uuid.uuid4().hex[:12]
         tracker = _tracker(study, places, study_id, tags)
+        # A new store is made while Ray starts.
+        draft = store_draft(places.tracking_uri, wanted=log is None)
+        use_draft = stack.enter_context(draft)
         slots = None
         if not finished:
             slots = stack.enter_context(ray_runtime(study, places.address))
@@ -148,6 +152,7 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
         stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         if log is None:
             log = _begun(folder, study_id, asked, stack)
+            use_draft()
             _connect(tracker, folder, log)
         return _Session(
             study=study,
