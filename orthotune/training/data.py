@@ -8,6 +8,7 @@ not of the trial: it does not depend on the trial's seed.
 """
 
 import hashlib
+import importlib.util
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -259,12 +260,25 @@ def augment(images: Tensor, draws: Tensor, flips: bool) -> Tensor:
 
 
 def _digits(_root: Path, _download: bool) -> _Source:
+    table = _digits_table()  # 64 pixels from 0 to 16, and the class
+    images = table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
+    return _Source(images=images, targets=table[:, -1], num_classes=10, flips=False)
+
+
+def _digits_table() -> np.ndarray:
+    """scikit-learn's digits, a row each; from its file, if it is where it has been.
+
+    Importing scikit-learn takes a second, of every process that trains.
+    """
+    found = importlib.util.find_spec("sklearn")
+    for folder in (found and found.submodule_search_locations) or ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            return np.loadtxt(file, delimiter=",")
     from sklearn.datasets import load_digits
 
     pixels, targets = load_digits(return_X_y=True)
-    images = np.asarray(pixels).reshape(-1, 1, 8, 8).astype(np.uint8)  # 0 to 16
-    targets = np.asarray(targets)
-    return _Source(images=images, targets=targets, num_classes=10, flips=False)
+    return np.column_stack([np.asarray(pixels), np.asarray(targets)])
 
 
 def _synthetic(_root: Path, _download: bool) -> _Source:

@@ -8,6 +8,8 @@ DEFAULTS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Workers started ahead, which Tune cannot use: its own have other variables.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # Ray's own tables, beside ours
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks of workers that died
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots: the record is ours

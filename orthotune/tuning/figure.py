@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from orthotune.training.atomic import atomic_write
 from orthotune.tuning.journal import Status, TrialRecord, equal_budget
 from orthotune.tuning.search_space import CategoricalParameter, Parameter
+
+if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
+    from matplotlib.axes import Axes
 
 COLUMNS = 3
 # Told apart by shape and fill too; colours from Okabe and Ito's palette.
@@ -51,6 +50,9 @@ def draw_study(
         parameters: What it varies, one panel each.
         records: Its trials; those without a result are left out.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     shown = [record for record in records if record.history]
     rows = math.ceil((1 + len(parameters)) / COLUMNS)
     # The Agg canvas alone: no pyplot, no state shared with the user's own figures.
@@ -67,7 +69,7 @@ def draw_study(
         figure.savefig(file, format="png", dpi=120)
 
 
-def _draw_best(axes: Axes, metric: str, records: Sequence[TrialRecord]) -> None:
+def _draw_best(axes: "Axes", metric: str, records: Sequence[TrialRecord]) -> None:
     finished = sorted(equal_budget(records, metric), key=lambda record: record.number)
     best, numbers, values = math.inf, [], []
     for record in finished:
@@ -82,7 +84,7 @@ def _draw_best(axes: Axes, metric: str, records: Sequence[TrialRecord]) -> None:
 
 
 def _draw_parameter(
-    axes: Axes, metric: str, parameter: Parameter, records: Sequence[TrialRecord]
+    axes: "Axes", metric: str, parameter: Parameter, records: Sequence[TrialRecord]
 ) -> None:
     given = [record for record in records if parameter.name in record.fields]
     values = {record.number: record.fields[parameter.name] for record in given}
@@ -99,7 +101,7 @@ def _draw_parameter(
 
 
 def _scatter(
-    axes: Axes,
+    axes: "Axes",
     metric: str,
     records: Sequence[TrialRecord],
     positions: Mapping[int, float],

@@ -13,11 +13,14 @@ from orthotune.tuning.settings import Study
 
 
 @contextmanager
-def ray_runtime(study: Study, address: str | None) -> Iterator[None]:
-    """A Ray runtime: the cluster at `address`, or one of our own on this machine."""
+def ray_runtime(study: Study, address: str | None) -> Iterator[int | None]:
+    """A Ray runtime: the cluster at `address`, or one of our own on this machine.
+
+    Gives the number of trials there is room for; None where that may change.
+    """
     if ray.is_initialized():  # the user's own, in a notebook: left as it is
         _check_resources(study)
-        yield
+        yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
     if address is not None:
@@ -37,7 +40,7 @@ def ray_runtime(study: Study, address: str | None) -> Iterator[None]:
     try:
         if address is None:
             _check_resources(study)
-        yield
+        yield _slots(study) if address is None else None
     finally:
         ray.shutdown()
 
@@ -72,6 +75,18 @@ def _check_resources(study: Study) -> None:
                 f"{here.get(name, 0):g}, but got {asked:g}. Lower it (--set "
                 f"resources.{name.lower()}s=...), or give the --address of a cluster."
             )
+
+
+def _slots(study: Study) -> int:
+    """How many trials this machine holds at once."""
+    here = ray.cluster_resources()
+    cpus, gpus = study.settings.resources.cpus, study.settings.resources.gpus
+    slots = int(here["CPU"] // cpus)
+    if gpus:
+        # Ray does not put one trial on parts of two GPUs.
+        per_gpu = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
+        slots = min(slots, int(here["GPU"] * per_gpu))
+    return slots
 
 
 def check_shared(tracking_uri: str) -> None:

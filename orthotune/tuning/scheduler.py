@@ -6,7 +6,7 @@ contract, it stands where it stood.
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
@@ -14,14 +14,38 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from orthotune.tuning.journal import Journal, TrialRecord
 from orthotune.tuning.settings import Study
 
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+
+class NewestFirst(FIFOScheduler):
+    """Lets every trial run to its end; of those that wait, the newest goes first.
+
+    Whichever goes first gets the worker that another trial has left, and Ray throws
+    away the one it was starting for it. The oldest is the one with a worker that is
+    nearly there: if it went first, trials shorter than the start of a worker would
+    throw away one after the other, and run on a single slot.
+    """
+
+    def choose_trial_to_run(self, tune_controller: "TuneController") -> Trial | None:
+        """The newest trial that waits; None if none does."""
+        for trial in reversed(tune_controller.get_trials()):
+            if trial.status == Trial.PENDING:
+                return trial
+        return None
+
+
+class _Asha(NewestFirst, AsyncHyperBandScheduler):
+    """Asynchronous successive halving, in the same order."""
+
 
 def build_scheduler(study: Study) -> TrialScheduler:
     """The scheduler that a study names, new."""
     search = study.settings.search
     if search.scheduler != "asha":  # a population has one of its own, in each session
-        return FIFOScheduler()
+        return NewestFirst()
     # On our own count of epochs: Ray's starts again with every worker.
-    return AsyncHyperBandScheduler(
+    return _Asha(
         time_attr="epoch",
         metric=study.settings.metric,
         mode=study.settings.mode,

@@ -62,6 +62,7 @@ from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.settings import COPIES_KEPT, SMALLEST_POPULATION, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
+from orthotune.tuning.store_draft import store_draft
 from orthotune.tuning.tracking import Summary, Tracker, check_store
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 
@@ -138,15 +139,20 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
             check_store(places.tracking_uri)
         journal = None if log is None else _journal(study, log)
         finished = journal is not None and _finished(study, journal)
-        if not finished:
-            stack.enter_context(ray_runtime(study, places.address))
-            check_shared(places.tracking_uri)
-        stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         tags = provenance()
         study_id = log.events[0]["id"] if log is not None else uuid.uuid4().hex[:12]
         tracker = _tracker(study, places, study_id, tags)
+        # A new store is made while Ray starts.
+        draft = store_draft(places.tracking_uri, wanted=log is None)
+        use_draft = stack.enter_context(draft)
+        slots = None
+        if not finished:
+            slots = stack.enter_context(ray_runtime(study, places.address))
+            check_shared(places.tracking_uri)
+        stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         if log is None:
             log = _begun(folder, study_id, asked, stack)
+            use_draft()
             _connect(tracker, folder, log)
         return _Session(
             study=study,
@@ -156,6 +162,7 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
             journal=_journal(study, log) if journal is None else journal,
             tracker=tracker,
             stopper=stopper,
+            slots=slots,
         ).run(tags, finished=finished)
 
 
@@ -304,6 +311,7 @@ class _Session:
     journal: Journal
     tracker: Tracker
     stopper: StudyStopper
+    slots: int | None
 
     def run(self, tags: dict[str, str], *, finished: bool) -> Outcome:
         """Run what is left, and close everything whatever happens."""
@@ -484,8 +492,13 @@ class _Session:
             scheduler=scheduler,
             num_samples=max(search.num_trials, len(self.journal))
             - self.journal.num_ended,
-            max_concurrent_trials=search.max_concurrent,
+            # As many as run: a trial suggested ahead knows less of the others.
+            max_concurrent_trials=self._most(search.max_concurrent),
         )
+
+    def _most(self, limit: int | None) -> int | None:
+        """The most trials at once, by a limit and by what there is room for."""
+        return min((n for n in (limit, self.slots) if n is not None), default=None)
 
     def _population(self, _scratch: str) -> tune.Tuner:
         """The members of the population, side by side."""
@@ -553,7 +566,10 @@ class _Session:
                         self.journal, self.stopper, waiting=settings is not None
                     )
                 ],
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=COPIES_KEPT),
+                checkpoint_config=tune.CheckpointConfig(
+                    num_to_keep=COPIES_KEPT,
+                    checkpoint_at_end=False,  # the trial has written its own
+                ),
                 failure_config=tune.FailureConfig(
                     # A member that Ray starts again is compared with the others at
                     # once, wherever it stands: they are run anew together instead.

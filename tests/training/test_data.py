@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import struct
+import subprocess
 import sys
 from collections import Counter
 from urllib.error import URLError
@@ -48,6 +49,22 @@ def test_every_digit_of_scikit_learn_is_in_exactly_one_split():
     # Some digits are in the data set twice, so that equal images may be in two splits:
     # disjoint splits are proved by the counts, not by distinct images.
     assert found.total() == 1797
+
+
+def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
+    from_file = data._digits_table()
+    monkeypatch.setattr(data.importlib.util, "find_spec", lambda _name: None)
+    np.testing.assert_array_equal(from_file, data._digits_table())
+
+
+def test_digits_do_not_wait_for_scikit_learn():
+    code = (
+        "import sys; from orthotune.training.config import DataConfig; "
+        "from orthotune.training.data import load_dataset; "
+        "load_dataset(DataConfig(name='digits')); "
+        "sys.exit('sklearn.datasets' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_digits_are_as_stored():

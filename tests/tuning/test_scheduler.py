@@ -1,11 +1,13 @@
 import random
+from types import SimpleNamespace
 
 import pytest
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.scheduler import Replay, build_scheduler
+from orthotune.tuning.scheduler import NewestFirst, Replay, build_scheduler
 from orthotune.tuning.study_file import read_study
 from tests.tuning.ray_part import RayTrial, Session
 from tests.tuning.records import metrics
@@ -179,7 +181,7 @@ def test_what_was_told_to_the_scheduler_changes_no_record(study, path):
 def test_without_a_scheduler_nobody_is_condemned(tiny_file, path):
     study = read_study(str(tiny_file), {"search.scheduler": "none"})
     scheduler = build_scheduler(study)
-    assert type(scheduler) is FIFOScheduler
+    assert type(scheduler) is NewestFirst
     journal = journal_with(path, [[0.1, 0.1], [0.9, 0.9], [1.0]])
     replay = Replay(scheduler, study, journal)
     assert replay.everything() == set()
@@ -204,3 +206,18 @@ def test_a_trial_that_diverged_is_not_condemned_for_it(study, path):
     scheduler = build_scheduler(study)
     assert Replay(scheduler, study, journal).everything() == {1}
     assert rungs(scheduler)[1] == [-1.0, -0.2, -0.1]
+
+
+@pytest.mark.parametrize("name", ["asha", "none"])
+def test_of_the_trials_that_wait_the_newest_goes_first(tiny_file, name):
+    study = read_study(str(tiny_file), {"search.scheduler": name})
+    scheduler = build_scheduler(study)
+    statuses = [Trial.TERMINATED, Trial.PENDING, Trial.PENDING, Trial.RUNNING]
+    trials = [SimpleNamespace(status=status) for status in statuses]
+    controller = SimpleNamespace(get_trials=lambda: trials)
+    assert scheduler.choose_trial_to_run(controller) is trials[2]
+    assert scheduler.choose_trial_to_run(controller) is trials[2]  # asking starts none
+    trials[2].status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(controller) is trials[1]
+    trials[1].status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(controller) is None
