@@ -5,9 +5,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-from mlflow import MlflowClient
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from orthotune.tuning.store_draft import new_store
 
 _prepared: set[str] = set()
 
@@ -23,8 +24,7 @@ def prepare_sqlite(path: Path) -> None:
     """
     if not path.exists():
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.unlink(missing_ok=True)  # of a dead process with our number
-        MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments()
+        new_store(partial)
         partial.replace(path)
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode=WAL")

@@ -54,9 +54,14 @@ def store_draft(uri: str, *, wanted: bool = True) -> Iterator[Callable[[], None]
 
 def _draw(draft: Path, whole: threading.Event) -> None:
     with contextlib.suppress(Exception):  # MLflow's, SQLAlchemy's, Alembic's
-        draft.unlink(missing_ok=True)  # of a dead process with our number
-        MlflowClient(tracking_uri=f"{SQLITE}{draft}").search_experiments()
+        new_store(draft)
         whole.set()
+
+
+def new_store(path: Path) -> None:
+    """Build MLflow's tables in a new file, which takes the place of an old one."""
+    path.unlink(missing_ok=True)  # of a dead process with our number
+    MlflowClient(tracking_uri=f"{SQLITE}{path}").search_experiments()
 
 
 def _remove(draft: Path) -> None:

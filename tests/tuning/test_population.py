@@ -28,12 +28,7 @@ from tests.crashes import command, kill_driver, kill_worker, read_trials
 from tests.tuning.ray_part import trial_info
 from tests.tuning.records import metrics
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
-    ),
-]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FIELDS = {**small.FIELDS, "training.num_epochs": 6}
 PBT = """\

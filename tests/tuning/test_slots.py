@@ -15,7 +15,6 @@ from orthotune.tuning.tracking import resolve_tracking_uri
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
         # Ray's own code on today's Python and libraries
         "ignore::DeprecationWarning:ray.*",
         "ignore::FutureWarning:ray.*",

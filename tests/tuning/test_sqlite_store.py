@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from orthotune.tuning import sqlite_store
+from orthotune.tuning import store_draft
 from orthotune.tuning.sqlite_store import prepare_sqlite
 
 FULL, NORMAL = 2, 1  # SQLite's numbers of `synchronous`
@@ -22,7 +22,7 @@ def test_a_new_sqlite_store_is_whole_or_absent(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_store, "MlflowClient", Dying)
+        patch.setattr(store_draft, "MlflowClient", Dying)
         with pytest.raises(KeyboardInterrupt):
             prepare_sqlite(path)
     assert not path.exists()

@@ -9,12 +9,7 @@ from mlflow import MlflowClient
 from orthotune.tuning import store_draft as module
 from orthotune.tuning.store_draft import store_draft
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:DeprecationWarning"  # MLflow's models
-    ),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 def uri(folder):

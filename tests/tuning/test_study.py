@@ -20,7 +20,6 @@ from tests.crashes import command
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
         # Ray's own code on today's Python and libraries
         "ignore::DeprecationWarning:ray.*",
         "ignore::FutureWarning:ray.*",

@@ -22,12 +22,7 @@ from tests.crashes import (
     kill_worker,
 )
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
-    ),
-]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")

@@ -29,10 +29,6 @@ from orthotune.tuning.tracking import (
 )
 from tests.crashes import Server
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy:DeprecationWarning",  # MLflow's models
-)
-
 NUM_EPOCHS = 3
 PARAMS = {"search.num_trials": 5, "space.optimizer.lr": "log 0.001 to 1"}
 TAGS = {"host": "here", "seed": "3", "mlflow.source.git.commit": "abc"}
