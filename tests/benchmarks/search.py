@@ -115,7 +115,7 @@ def on_digits(*, quick=False):
     ]
     searches = in_processes(search_digits, jobs, "digits")
     pairs = list(zip(searches[::2], searches[1::2], strict=True))
-    return digits_rows(pairs, budget)
+    return digits_rows(pairs, budget, "plain-8" if quick else "plain-20")
 
 
 def search_digits(seed, budget, overrides):
@@ -151,19 +151,19 @@ def _digits_session(seed, folder, overrides):
     return Session(study, folder / "record", scheduler=build_scheduler(study))
 
 
-def digits_rows(pairs, budget):
+def digits_rows(pairs, budget, network):
     """What pairs of searches, random and ours, come to."""
     errors = [(random[0], ours[0]) for random, ours in pairs]
     ranked = [(random[1], ours[1]) for random, ours in pairs]
     best = [[min(arm) for arm in pair] for pair in errors]
     trials = [[random[2], ours[2]] for random, ours in pairs]
-    words = "epochs to random search's best, plain-20 on digits"
+    words = f"epochs to random search's best, {network} on digits"
     return [
         _reached(f"{words}: its whole budget over ours", errors, budget),
         _reached(f"{words}: its own, in hindsight, over ours", errors),
         _reached(f"{words}, ranked: its whole budget over ours", ranked, budget),
         row(
-            "validation error at equal epochs, plain-20 on digits: random over ours",
+            f"validation error at equal epochs, {network} on digits: random over ours",
             statistics.median(ours for _, ours in best),
             statistics.median(random for random, _ in best),
             statistics.median(random for random, _ in best)

@@ -66,7 +66,7 @@ def test_epochs_are_counted_to_the_best_of_random_search():
             _ours(0.6, 0.2, 0.2, 0.5),
         ),
     ]
-    whole, hindsight, ranked, equal = digits_rows(pairs, 4)
+    whole, hindsight, ranked, equal = digits_rows(pairs, 4, "plain-20")
     assert whole["by_seed"] == [[4, 2], [4, 4]]
     assert hindsight["by_seed"] == [[3, 2], [2, 4]]
     assert whole["never"] == hindsight["never"] == 1

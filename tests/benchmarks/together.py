@@ -4,6 +4,9 @@ Every process trains plain-44 on 8x8 images with a batch of 64, ours by `run_epo
 textbook by its step; all wait until they are told to begin, and train for the same
 seconds. One, two and four take turns. Once in an environment without wishes, once in
 one that asks for eight threads everywhere.
+
+Images a second say what a user gets, if nobody else computes on the two cores. Images a
+second of CPU time hold beside others, too: threads that wait for each other burn it.
 """
 
 import os
@@ -75,10 +78,10 @@ def work(kind):
     train()
     print("ready", flush=True)
     for line in sys.stdin:
-        images, start = 0, time.monotonic()
+        images, start, cpu = 0, time.monotonic(), time.process_time()
         while (taken := time.monotonic() - start) < float(line):
             images += train()
-        print(images / taken, flush=True)
+        print(images / taken, images / (time.process_time() - cpu), flush=True)
 
 
 @contextmanager
@@ -108,15 +111,17 @@ def workers(kind, wishes):
 
 
 def speed(some, seconds):
-    """Images a second of some workers at once."""
+    """Images a second of some workers at once, and of the CPU time of each."""
     for worker in some:
         worker.stdin.write(f"{seconds}\n")
         worker.stdin.flush()
-    return sum(float(worker.stdout.readline()) for worker in some)
+    lines = [worker.stdout.readline().split() for worker in some]
+    total = sum(float(line[0]) for line in lines)
+    return total, statistics.fmean(float(line[1]) for line in lines)
 
 
 def speeds(kind, wishes, turns, seconds):
-    """Images a second by how many train at once, a list of turns each."""
+    """What `speed` gives by how many train at once, a list of turns each."""
     found = {count: [] for count in (1, 2, MOST)}
     with workers(kind, wishes) as started:
         for _ in range(turns):
@@ -125,7 +130,9 @@ def speeds(kind, wishes, turns, seconds):
     return found
 
 
-def compared(name, above, below, **more):
+def compared(name, above, below, which=0, **more):
+    """A row of images a second (`which` 0), or a second of CPU time (1)."""
+    above, below = [pair[which] for pair in above], [pair[which] for pair in below]
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios
     return row(
@@ -146,6 +153,7 @@ def rows_of(kind, name, by):
         target = {"target": TARGETS[count]} if kind == "ours" else {}
         measure = f"{count} at once against {fewer}, {kind}, {name}"
         yield compared(measure, by[count], by[fewer], **target)
+        yield compared(f"{measure}, a second of CPU", by[count], by[fewer], 1)
 
 
 def measures(*, quick=False):
