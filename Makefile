@@ -21,8 +21,8 @@ lint: $(READY)  ## format, lint, types, direction of the imports
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## ratios against the textbook way, measured in one run
-	$(BIN)/python -m tests.benchmarks.step
+bench: $(READY)  ## every measure as a ratio within one run; ONLY="step tracking"
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; minutes each ten
 	$(BIN)/python -m pytest -m soak
