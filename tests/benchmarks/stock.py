@@ -25,7 +25,7 @@ def train(config):
     pixels, targets = load_digits(return_X_y=True)
     images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8) / 16
     targets = torch.tensor(targets)
-    step = TextbookStep(8, 1, method=True, lr=config["lr"], coeff=config["coeff"])
+    step = TextbookStep(8, 1, lr=config["lr"], coeff=config["coeff"])
     for _ in range(config["epochs"]):
         start = time.perf_counter()
         step.net.train()

@@ -62,7 +62,7 @@ def train_textbook():
 
     from tests.benchmarks.textbook import TextbookStep
 
-    step = TextbookStep(DEPTH, 3, method=True)
+    step = TextbookStep(DEPTH, 3)
     images, targets = torch.randn(BATCH, 3, 8, 8), torch.randint(0, 10, (BATCH,))
 
     def one():
