@@ -82,7 +82,10 @@ def one_study(folder: Path, seed: int, reference: Workplace, rows) -> int:
                 strike(kind, strikes.process, server, cluster, rng)
             _, err = strikes.process.communicate(timeout=300)
             finished, session = strikes.process.returncode == 0, session + 1
-            assert strikes.process.returncode in (0, 130, -signal.SIGKILL), err
+            code = strikes.process.returncode
+            # -SIGINT: an interrupt that came while Python took itself down, all closed.
+            ends = (0, 130, -signal.SIGKILL, -signal.SIGINT)
+            assert code in ends, f"{code}: {err}"
     finally:
         if cluster is not None:
             cluster.stop()
