@@ -6,10 +6,12 @@ Used by the tests (a handful of kills) and by `make soak` (many).
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -175,9 +177,13 @@ class Cluster:
     """A head that computes nothing, and a node that does, on this machine."""
 
     def __init__(self) -> None:
+        # Not where Ray notes the last cluster of this machine, for every later script;
+        # short, as sockets' names may have 107 characters.
+        self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
         self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
-        self._head = self._start("--head", "--port", str(self._port), "--num-cpus", "0")
+        head = ("--head", "--port", str(self._port), "--temp-dir", self._folder)
+        self._head = self._start(*head, "--num-cpus", "0")
         self.add_node()
 
     def add_node(self) -> None:
@@ -196,8 +202,7 @@ class Cluster:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
-        # Ray's note of the last cluster on this machine, which a killed one leaves.
-        Path("/tmp/ray/ray_current_cluster").unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, *words: str) -> subprocess.Popen:
         script = str(Path(sys.executable).with_name("ray"))

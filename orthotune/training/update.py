@@ -123,13 +123,12 @@ class Update:
             probes = ErrorProbes(self._convolutions)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate_gradients(batch)
-        moments = None
+        moments = self._combine()
         if probes is not None:
             moments = probes.moments()
             probes.remove()
-        scaled = self._combine()
         self._optimizer.step()
-        return loss, moments if scaled is None else scaled
+        return loss, moments
 
     def precision(self) -> torch.autocast:
         """The context in which the model runs."""

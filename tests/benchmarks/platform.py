@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +58,8 @@ class Times:
         return (slots * self.wall - self.training) / self.trials
 
 
-@contextmanager
-def process(folder, *arguments):
-    """A Python process of its own in a folder: how it ended, its start and end."""
+def process(folder, code, *arguments):
+    """Run a Python process of its own in a folder; its start and its end."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -77,7 +75,9 @@ def process(folder, *arguments):
         text=True,
         check=False,
     )
-    yield done, start, time.time()
+    end = time.time()
+    assert done.returncode == code, done.stderr[-2000:]
+    return start, end
 
 
 def ours(trials, slots):
@@ -98,8 +98,7 @@ def stock(trials, slots):
 
 def timed(folder, experiment, arguments, trials):
     """Run a search, and read its times from MLflow."""
-    with process(folder, *arguments) as (done, start, end):
-        assert done.returncode == 0, done.stderr[-2000:]
+    start, end = process(folder, 0, *arguments)
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
     found = client.get_experiment_by_name(experiment)
     runs = client.search_runs([found.experiment_id], max_results=1000)
@@ -121,55 +120,69 @@ def timed(folder, experiment, arguments, trials):
     )
 
 
-def overhead_rows(slots, trials, few, turns):
-    """The cost of a trial; the stock script runs fewer of them."""
+def in_turns(turns, slots, trials, few):
+    """Both sides' times, turn by turn; the stock script runs fewer trials."""
     mine, theirs = [], []
     for turn in range(turns):
-        say(f"  {trials} trials on {slots} slots, turn {turn + 1} of {turns}")
+        say(f"  trials: {trials}, at once: {slots}, turn {turn + 1} of {turns}")
         mine.append(ours(trials, slots))
         theirs.append(stock(few, slots))
+    return mine, theirs
+
+
+def seconds_row(measure, found, limit, *, digits, **more):
+    """A row of our own seconds, against the limit they are to keep."""
+    median = statistics.median(found)
+    return row(
+        f"{measure}, in seconds",
+        median,
+        limit,
+        median,
+        len(found),
+        target=f"<= {limit:g}",
+        seconds=[round(value, digits) for value in found],
+        **more,
+    )
+
+
+def overhead_rows(slots, trials, few, turns):
+    """The cost of a trial."""
+    mine, theirs = in_turns(turns, slots, trials, few)
+    measure = f"platform's cost of a trial, {slots} at once"
     below = [times.overhead(slots) for times in mine]
     yield ratio_row(
-        f"platform's cost of a trial, {slots} at once: stock script against ours",
+        f"{measure}: stock script against ours",
         [times.overhead(slots) for times in theirs],
         below,
         ours="below",
         target=">= 10",
         trials=[trials, few],
     )
-    yield row(
-        f"platform's cost of a trial, {slots} at once, in seconds",
-        statistics.median(below),
-        0.10,
-        statistics.median(below),
-        turns,
-        target="<= 0.10",
-        seconds=[round(value, 4) for value in below],
+    yield seconds_row(
+        measure,
+        below,
+        0.1,
+        digits=4,
         training=[round(times.training / times.trials, 4) for times in mine],
     )
 
 
 def startup_rows(turns):
-    mine, theirs = [], []
-    for turn in range(turns):
-        say(f"  start, turn {turn + 1} of {turns}")
-        mine.append(ours(1, 1))
-        theirs.append(stock(1, 1))
-    seconds = [times.startup for times in mine]
+    """From the command to the first epoch."""
+    mine, theirs = in_turns(turns, 1, 1, 1)
+    measure = "command to first epoch"
+    taken = [times.startup for times in mine]
     yield ratio_row(
-        "command to first epoch: stock script against ours",
+        f"{measure}: stock script against ours",
         [times.startup for times in theirs],
-        seconds,
+        taken,
         ours="below",
     )
-    yield row(
-        "command to first epoch, in seconds",
-        statistics.median(seconds),
+    yield seconds_row(
+        measure,
+        taken,
         10.0,
-        statistics.median(seconds),
-        turns,
-        target="<= 10",
-        seconds=[round(value, 2) for value in seconds],
+        digits=2,
         whole=[round(times.whole, 2) for times in mine],
     )
 
@@ -199,8 +212,7 @@ def refusal_rows(turns):
 
 
 def seconds(folder, code, *arguments):
-    with process(folder, *arguments) as (done, start, end):
-        assert done.returncode == code, done.stderr[-2000:]
+    start, end = process(folder, code, *arguments)
     return end - start
 
 

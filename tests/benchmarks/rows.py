@@ -34,27 +34,32 @@ def row(measure, ours, reference, ratio, n, *, target=None, spread=None, **more)
 
 
 def ratio_row(measure, above: Sequence, below: Sequence, *, ours, **more):
-    """A row from times taken in turns: the ratios turn by turn, and their median.
+    """A row from values taken in turns: the ratios turn by turn, and their median.
 
     Args:
         measure: What was measured.
-        above: Seconds of one side.
-        below: Seconds of the other; the ratio is above / below.
+        above: Values of one side, in seconds or what `more["unit"]` names.
+        below: Those of the other; the ratio is above / below.
         ours: Which of the two is ours, "above" or "below".
         more: As in `row`.
     """
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     mine, theirs = (above, below) if ours == "above" else (below, above)
-    quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios
     return row(
         measure,
         statistics.median(mine),
         statistics.median(theirs),
         statistics.median(ratios),
         len(ratios),
-        spread=[quartiles[0], quartiles[-1]],
+        spread=quartiles(ratios),
         **more,
     )
+
+
+def quartiles(values):
+    """The first and the third; of a single value, that value twice."""
+    found = statistics.quantiles(values, n=4) if len(values) > 1 else values
+    return [found[0], found[-1]]
 
 
 def say(text):

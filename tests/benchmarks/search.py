@@ -32,7 +32,7 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.study_file import read_study
-from tests.benchmarks.rows import row, say
+from tests.benchmarks.rows import quartiles, ratio_row, row, say
 from tests.benchmarks.tables import METRICS, names, read_table, search_table
 from tests.tuning.ray_part import Session
 
@@ -91,12 +91,6 @@ def random_quantile(size, good, quantile):
         if 1 - none_yet >= quantile:
             return draws + 1
     raise ValueError(f"`good` must be at least 1, but got {good}.")
-
-
-def quartiles(values):
-    """The first and the third."""
-    found = statistics.quantiles(values, n=4) if len(values) > 1 else [*values, *values]
-    return [found[0], found[-1]]
 
 
 def measures(*, quick=False):
@@ -189,14 +183,11 @@ def _reached(words, pairs, budget=None):
         never += reached is None
         mine.append(reached or len(ours))
         theirs.append(budget or first_at(random, target))
-    ratios = [a / b for a, b in zip(theirs, mine, strict=True)]
-    return row(
+    return ratio_row(
         words,
-        statistics.median(mine),
-        statistics.median(theirs),
-        statistics.median(ratios),
-        len(pairs),
-        spread=quartiles(ratios),
+        theirs,
+        mine,
+        ours="below",
         unit="epochs",
         never=never,
         by_seed=[list(pair) for pair in zip(theirs, mine, strict=True)],
@@ -249,7 +240,7 @@ def table_row(family, place, found, most):
         found: By table: what `evaluations_to_top` says, of every seed; TPE and random.
         most: What a search counts with that never got there.
     """
-    ours, medians, ratios, tables, never = [], [], [], {}, 0
+    theirs, ours, tables, never = [], [], {}, 0
     for name, searches in found.items():
         table = read_table(family, name)
         good = table.num_at(table.top(SHARES[place]))
@@ -262,17 +253,14 @@ def table_row(family, place, found, most):
             "random": _summary(reached[1], counted[1]),
         }
         never += reached[0].count(None)
-        medians.append(median)
+        theirs += [median] * len(counted[0])
         ours += counted[0]
-        ratios += [median / count for count in counted[0]]
-    return row(
+    return ratio_row(
         f"evaluations to the best {SHARES[place]:.1%} of {family}: random's exact "
         "median over TPE's",
-        statistics.median(ours),
-        statistics.median(medians),
-        statistics.median(ratios),
-        len(ours),
-        spread=quartiles(ratios),
+        theirs,
+        ours,
+        ours="below",
         unit="evaluations",
         most=most,
         never=never,
@@ -281,10 +269,9 @@ def table_row(family, place, found, most):
 
 
 def _summary(reached, counted):
-    low, high = quartiles(counted)
     return {
         "median": statistics.median(counted),
-        "quartiles": [low, high],
+        "quartiles": quartiles(counted),
         "never": reached.count(None),
     }
 

@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.rows import row, say
+from tests.benchmarks.rows import ratio_row, say
 
 ROOT = Path(__file__).parents[2]
 DEPTH, BATCH, IMAGES = 44, 64, 256
@@ -133,18 +133,7 @@ def speeds(kind, wishes, turns, seconds):
 def compared(name, above, below, which=0, **more):
     """A row of images a second (`which` 0), or a second of CPU time (1)."""
     above, below = [pair[which] for pair in above], [pair[which] for pair in below]
-    ratios = [a / b for a, b in zip(above, below, strict=True)]
-    quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios
-    return row(
-        name,
-        statistics.median(above),
-        statistics.median(below),
-        statistics.median(ratios),
-        len(ratios),
-        spread=[quartiles[0], quartiles[-1]],
-        unit="images/s",
-        **more,
-    )
+    return ratio_row(name, above, below, ours="above", unit="images/s", **more)
 
 
 def rows_of(kind, name, by):

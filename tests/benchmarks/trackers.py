@@ -16,6 +16,22 @@ NUM_EPOCHS = 20
 AT_ONCE = 8
 
 
+def started(uri, name):
+    """A tracker of a study that begins."""
+    tracker = Tracker(
+        uri=uri, name=name, study_id=name, metric="val_error", params={}, tags={}
+    )
+    tracker.connect()
+    tracker.start([])
+    return tracker
+
+
+def finish(tracker):
+    """Everything written, and the study over."""
+    tracker.finish(Summary(status="FINISHED", metrics={}, tags={}, artifacts=[]))
+    assert tracker.complete, tracker.first_error
+
+
 class Ours:
     """A study's journal, and the tracker that observes it."""
 
@@ -24,16 +40,7 @@ class Ours:
         self.waits_s = []
         self.tracker = None
         if tracked:
-            self.tracker = Tracker(
-                uri=uri,
-                name=name,
-                study_id=name,
-                metric="val_error",
-                params={},
-                tags={},
-            )
-            self.tracker.connect()
-            self.tracker.start([])
+            self.tracker = started(uri, name)
             self.journal.observers = [self]
         self.journal.begin_session()
 
@@ -63,10 +70,7 @@ class Ours:
 
     def close(self):
         if self.tracker is not None:
-            self.tracker.finish(
-                Summary(status="FINISHED", metrics={}, tags={}, artifacts=[])
-            )
-            assert self.tracker.complete, self.tracker.first_error
+            finish(self.tracker)
 
 
 class RayTrial:

@@ -21,9 +21,10 @@ from orthotune.tuning.checkpoints import CheckpointFolder, CheckpointKeeper
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.study_file import read_study
-from orthotune.tuning.tracking import Summary, Tracker, resolve_tracking_uri
+from orthotune.tuning.tracking import resolve_tracking_uri
 from tests.benchmarks.apart import apart, resident_kb
 from tests.benchmarks.rows import row, say
+from tests.benchmarks.trackers import finish, started
 from tests.tuning.ray_part import Session
 
 STUDY = """\
@@ -59,16 +60,8 @@ class Simulation:
         observers = [line, CheckpointKeeper(checkpoints, journal, "val_error", 3)]
         self.tracker = None
         if tracked:
-            self.tracker = Tracker(
-                uri=resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db"),
-                name="many",
-                study_id="id",
-                metric="val_error",
-                params={},
-                tags={},
-            )
-            self.tracker.connect()
-            self.tracker.start([])
+            uri = resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+            self.tracker = started(uri, "many")
             observers.append(self.tracker)
         journal.observers = observers
 
@@ -94,10 +87,7 @@ class Simulation:
         """Everything written; the seconds that took."""
         start = time.perf_counter()
         if self.tracker is not None:
-            self.tracker.finish(
-                Summary(status="FINISHED", metrics={}, tags={}, artifacts=[])
-            )
-            assert self.tracker.complete
+            finish(self.tracker)
         return time.perf_counter() - start
 
 

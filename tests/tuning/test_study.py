@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 from mlflow import MlflowClient
@@ -323,3 +324,30 @@ def test_plan_starts_nothing(tiny_file, tmp_path):
     assert process.returncode == 0, err
     assert out.startswith("study      tiny (tiny.yaml)\n")
     assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_short_trials_share_the_workers_there_is_room_for(
+    runtime, tiny_file, tmp_path, monkeypatch
+):
+    from orthotune.tuning import study as module
+
+    monkeypatch.setattr(module, "ray_runtime", lambda *_: nullcontext(2))
+    seen = tmp_path / "seen"
+    seen.mkdir()
+
+    class Signed(module.StudyTrainable):
+        def setup(self, config):
+            (seen / f"worker {os.getpid()}").touch()
+            super().setup(config)
+
+        def save_checkpoint(self, checkpoint_dir):
+            (seen / "copy for Ray").touch()
+            super().save_checkpoint(checkpoint_dir)
+
+    monkeypatch.setattr(module, "StudyTrainable", Signed)
+    settings = {"search.num_trials": 12, "search.max_epochs": 1}
+    study = read_study(str(tiny_file), settings)
+    outcome = run_here(study, places(tmp_path))
+    assert [record.status for record in outcome.records] == [Status.FINISHED] * 12
+    assert "copy for Ray" not in os.listdir(seen)
+    assert len(os.listdir(seen)) <= 2
