@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow import MlflowClient
-
 SQLITE = "sqlite:///"
 
 
@@ -60,6 +58,8 @@ def _draw(draft: Path, whole: threading.Event) -> None:
 
 def new_store(path: Path) -> None:
     """Build MLflow's tables in a new file, which takes the place of an old one."""
+    from mlflow import MlflowClient  # a second to import
+
     path.unlink(missing_ok=True)  # of a dead process with our number
     MlflowClient(tracking_uri=f"{SQLITE}{path}").search_experiments()
 

@@ -14,7 +14,6 @@ as there are: its run, all that is to be logged, its end.
 
 import bisect
 import contextlib
-import logging
 import os
 import re
 import shlex
@@ -27,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before MLflow is imported: this writer retries by itself. A client that does so too
 # would wait for minutes at every call to a dead server, and could make a run twice.
@@ -34,15 +34,18 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 # And it would print the address of every run that ends, through the progress line.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Alembic's as well
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
+
+# MLflow takes a second to import: what writes does so, while Ray starts.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run, RunTag
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
 MAX_PARAMS = 100  # params or tags in one call, likewise
@@ -185,8 +188,6 @@ class Tracker:
         params: Mapping[str, object],
         tags: Mapping[str, str],
     ) -> None:
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.uri = uri
         self.first_error: str | None = None
         self.experiment_id: str | None = None
@@ -211,10 +212,12 @@ class Tracker:
         )
 
     @cached_property
-    def _client(self) -> MlflowClient:
+    def _client(self) -> "MlflowClient":
         """Made at first use: for a database, this opens it, which may fail."""
         if self.uri.startswith("sqlite:///"):
             prepare_sqlite(Path(self.uri.removeprefix("sqlite:///")))
+        from mlflow import MlflowClient
+
         return MlflowClient(tracking_uri=self.uri)
 
     def connect(self) -> None:
@@ -487,7 +490,7 @@ class Tracker:
         for start in range(0, len(new), size):
             epochs = new[start : start + size]
             metrics = [
-                Metric(name, value, record.reported_ms[epoch], epoch)
+                _metric(name, value, record.reported_ms[epoch], epoch)
                 for epoch in epochs
                 for name, value in record.history[epoch].items()
             ]
@@ -520,7 +523,7 @@ class Tracker:
         ended = [r for r in self._records.values() if r.status.ended]
         at = max((record.ended_ms or 0 for record in ended), default=now_ms())
         metrics = [
-            Metric(name, value, at, len(ended))
+            _metric(name, value, at, len(ended))
             for name, value in summary.metrics.items()
         ]
         tags = _run_tags(summary.tags)
@@ -544,7 +547,7 @@ class Tracker:
         for ended_ms, number, value in new:
             self._best = min(self._best, value)
             if number not in parent.epochs:
-                metrics.append(Metric(name, self._best, ended_ms, number))
+                metrics.append(_metric(name, self._best, ended_ms, number))
         self._num_ranked += len(new)
         for start in range(0, len(metrics), MAX_BATCH):
             batch = metrics[start : start + MAX_BATCH]
@@ -601,7 +604,7 @@ class Tracker:
             )
 
 
-def _existing(run: Run) -> _Run:
+def _existing(run: "Run") -> _Run:
     """What there is of a run; not the run, of which a study can have thousands."""
     tags, is_trial = run.data.tags, run.data.tags["orthotune.kind"] == "trial"
     running = run.info.status == "RUNNING"
@@ -649,9 +652,19 @@ def _status_tags(record: TrialRecord, status: Status) -> dict[str, str]:
     return tags
 
 
-def _params(values: Mapping[str, object]) -> list[Param]:
+def _metric(name: str, value: float, at_ms: int, step: int) -> "Metric":
+    from mlflow.entities import Metric
+
+    return Metric(name, value, at_ms, step)
+
+
+def _params(values: Mapping[str, object]) -> "list[Param]":
+    from mlflow.entities import Param
+
     return [Param(name, str(value)[:6000]) for name, value in values.items()]
 
 
-def _run_tags(tags: Mapping[str, str]) -> list[RunTag]:
+def _run_tags(tags: Mapping[str, str]) -> "list[RunTag]":
+    from mlflow.entities import RunTag
+
     return [RunTag(name, value) for name, value in tags.items()]

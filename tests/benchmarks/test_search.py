@@ -137,7 +137,8 @@ def test_tpe_finds_the_best_hundredth_of_a_real_table():
 def test_a_search_on_digits_spends_its_budget_and_repeats_itself():
     tiny = {"model.depth": 8, "data.num_train": 128, "search.max_epochs": 3}
     tiny |= {"search.grace_epochs": 1, "model.widths": [4, 4, 4]}
-    runs = [search_digits(0, 20, arm | tiny) for arm in (OURS, OURS, RANDOM)]
+    ours = OURS["TPE with ASHA"]
+    runs = [search_digits(0, 20, arm | tiny) for arm in (ours, ours, RANDOM)]
     assert runs[0] == runs[1] != runs[2]
     assert all(len(errors) == len(ranked) == 20 for errors, ranked, _ in runs)
     assert runs[0][2] > runs[2][2]  # stopped early, so more of them

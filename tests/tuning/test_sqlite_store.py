@@ -4,10 +4,10 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import mlflow
 import pytest
 import sqlalchemy
 
-from orthotune.tuning import store_draft
 from orthotune.tuning.sqlite_store import prepare_sqlite
 
 FULL, NORMAL = 2, 1  # SQLite's numbers of `synchronous`
@@ -22,7 +22,7 @@ def test_a_new_sqlite_store_is_whole_or_absent(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_draft, "MlflowClient", Dying)
+        patch.setattr(mlflow, "MlflowClient", Dying)
         with pytest.raises(KeyboardInterrupt):
             prepare_sqlite(path)
     assert not path.exists()

@@ -3,10 +3,10 @@ import os
 import sqlite3
 import threading
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from orthotune.tuning import store_draft as module
 from orthotune.tuning.store_draft import store_draft
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -74,7 +74,7 @@ def test_a_draft_that_fails_is_no_store(tmp_path, monkeypatch):
             file.write(b"half a store")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(module, "MlflowClient", dying)
+    monkeypatch.setattr(mlflow, "MlflowClient", dying)
     with store_draft(uri(tmp_path)) as use:
         use()
         assert not (tmp_path / "mlflow.db").exists()
