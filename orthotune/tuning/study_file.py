@@ -18,7 +18,8 @@ from orthotune.training.rules import (
     rules,
     show,
 )
-from orthotune.training.yaml_file import YamlFile, read_mapping
+from orthotune.training.yaml_file import read_mapping
+from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -57,12 +58,11 @@ def read_study(path: str, overrides: Mapping[str, Any] | None = None) -> Study:
     return _Reader(read_mapping(path), dict(overrides or {})).read()
 
 
-class _Reader:
-    """Reads one file; its methods raise SearchSpaceError with file and line."""
+class _Reader(FileReader):
+    """Reads one study file."""
 
-    def __init__(self, file: YamlFile, overrides: dict[str, Any]) -> None:
-        self._file = file
-        self._overrides = overrides
+    error = SearchSpaceError
+    fields_of = ("fixed", "space")
 
     def read(self) -> Study:
         self._check_keys((), self._file.data, TOP_LEVEL)
@@ -124,16 +124,6 @@ class _Reader:
             self._check_field(("fixed", name), value)
             section[name] = value
         return section
-
-    def _section(self, key: str) -> dict[str, Any]:
-        section = self._file.data.get(key)
-        if section is None:
-            return {}
-        if not isinstance(section, dict):
-            raise self._error(
-                (key,), f"must be a mapping of keys, but got {show(section)}."
-            )
-        return dict(section)
 
     def _check_field(self, keys: tuple[str, str], value: object) -> None:
         self._check_known(keys)
@@ -274,14 +264,6 @@ class _Reader:
             raise self._error(("space", name, "type"), "must be categorical here.")
         self._check_rule(rule, name, keys, value)
 
-    def _check_rule(
-        self, rule: Rule, name: str, keys: tuple[str, ...], value: object
-    ) -> None:
-        try:
-            rule.check(name, value)
-        except ConfigError as err:
-            raise self._error(keys, err.problem) from err
-
     def _in_order(
         self, parameters: list[Parameter], fixed: Mapping[str, Any]
     ) -> tuple[Parameter, ...]:
@@ -396,26 +378,6 @@ class _Reader:
                 raise self._error(
                     (where, err.field), f"{err.problem} It happens for {shown}."
                 ) from err
-
-    def _check_keys(
-        self,
-        keys: tuple[str, ...],
-        mapping: Mapping[str, Any],
-        known: tuple[str, ...] | list[str],
-    ) -> None:
-        for key in mapping:
-            if key not in known:
-                hint = nearest(key, list(known))
-                raise self._error((*keys, key), f"is not a key here. {hint}")
-
-    def _error(self, keys: tuple[str, ...], problem: str) -> SearchSpaceError:
-        shown = ".".join(keys[1:] if keys[0] in ("fixed", "space") else keys)
-        return SearchSpaceError(f"{self._where(keys)}: `{shown or keys[0]}` {problem}")
-
-    def _where(self, keys: tuple[str, ...]) -> str:
-        start = 1 if keys[0] in ("fixed", "space") else 0
-        overridden = ".".join(keys[start:]) in self._overrides
-        return "--set" if overridden else self._file.where(*keys)
 
 
 def _possible(
