@@ -34,6 +34,10 @@ class SearchSpaceError(OrthotuneError, ValueError):
     """A search-space file cannot be read as one."""
 
 
+class AblationError(OrthotuneError, ValueError):
+    """An ablation file cannot be read as one."""
+
+
 class DataError(OrthotuneError):
     """A data set is missing, broken, or too small for what was asked of it."""
 

@@ -25,6 +25,7 @@ from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
 if TYPE_CHECKING:
+    from orthotune.tuning.report import Report
     from orthotune.tuning.study import Outcome
 
 
@@ -118,6 +119,7 @@ def _run(
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.tuning.report import write_report
     from orthotune.tuning.study import Places, run_study
     from orthotune.tuning.tracking import resolve_tracking_uri
 
@@ -126,7 +128,7 @@ def _run(
         tracking_uri=resolve_tracking_uri(options.tracking_uri),
         address=options.address,
     )
-    outcome = run_study(study, places, fingerprints)
+    outcome = run_study(study, places, fingerprints, write_report)
     _print_outcome(study, outcome)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
@@ -134,7 +136,7 @@ def _run(
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def _print_outcome(study: Study, outcome: "Outcome") -> None:
+def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     from orthotune.training.progress import duration
     from orthotune.tuning.report import counts, divergence_rate
 
@@ -176,7 +178,7 @@ def _nothing_best(study: Study) -> str:
     return "No trial gave a result that can be compared."
 
 
-def _print_best(outcome: "Outcome", best_file: Path) -> None:
+def _print_best(outcome: "Outcome[Report]", best_file: Path) -> None:
     epochs = outcome.report.best[0].epoch
     words = [sys.executable, "-m", "orthotune.train", str(best_file)]
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])

@@ -55,6 +55,11 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
 
     Two studies with equal definitions are one study.
     """
+    data = {f"data {name}": digest for name, digest in fingerprints.items()}
+    if study.listed:
+        metric, epochs = study.settings.metric, study.settings.search.max_epochs
+        asked = {"metric": metric, "search.max_epochs": epochs, **study.question}
+        return json.loads(json.dumps({**asked, **data}))
     search = dataclasses.asdict(study.settings.search)
     # A population is compared with itself: it cannot grow.
     pbt = study.settings.search.is_population
@@ -73,7 +78,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
         **{
             f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
         },
-        **{f"data {name}": digest for name, digest in fingerprints.items()},
+        **data,
     }
     return json.loads(json.dumps(values))  # tuples become lists, as when read again
 

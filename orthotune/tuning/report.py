@@ -30,7 +30,8 @@ class Report:
     Args:
         best: The equal-budget trials, best first; of a population those whose schedules
             were validated from scratch.
-        value: The metric of the best, of a population the mean of its validations.
+        metric: What the study minimizes.
+        value: That of the best, of a population the mean of its validations.
         table: The best of them as text.
         best_file: Path of the best configuration; None if no trial can be compared.
         figure: Path of the figure.
@@ -39,12 +40,28 @@ class Report:
     """
 
     best: list[TrialRecord]
+    metric: str
     value: float | None
     table: str
     best_file: Path | None
     figure: Path
     trials: Path
     schedules: Sequence[Path]
+
+    @property
+    def worked(self) -> bool:
+        """Whether there is a best."""
+        return bool(self.best)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the parent run shows: the metric of the best."""
+        return {} if self.value is None else {self.metric: self.value}
+
+    @property
+    def note(self) -> str:
+        """The description of the parent run, in Markdown."""
+        return f"```\n{self.table}\n```"
 
     @property
     def paths(self) -> list[Path]:
@@ -71,6 +88,7 @@ def write_report(
     best_file = folder / "best.yaml" if ranking.best else None
     report = Report(
         best=ranking.best,
+        metric=metric,
         value=ranking.value,
         table=ranking.table,
         best_file=best_file,

@@ -172,15 +172,21 @@ class Study:
         path: The file as the user named it.
         settings: Name, metric, search, resources.
         space: What varies and what is fixed.
+        listed: The fields of every trial, where they are listed and not searched for.
+        question: What such a study asks, as plain values by dotted name.
     """
 
     path: str
     settings: StudySettings
     space: SearchSpace
+    listed: tuple[Mapping[str, Any], ...] = ()
+    question: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_runs(self) -> int:
         """The most trials it can come to, validations included."""
+        if self.listed:
+            return len(self.listed)
         search = self.settings.search
         return int(min(search.num_trials, self.space.size)) + search.num_validations
 

@@ -18,7 +18,9 @@ class StatusLine:
 
     def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
-        self._total = max(study.num_runs, len(journal))
+        # Of listed trials with one result only the first is run.
+        known = journal.exhausted and bool(study.listed)
+        self._total = len(journal) if known else max(study.num_runs, len(journal))
         budget_s = study.settings.search.time_budget_s or float("inf")
         self._budget_s = budget_s - journal.spent_s
         self._started = started

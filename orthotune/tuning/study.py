@@ -17,6 +17,7 @@ scheduler, table and MLflow are brought to where the record says they stood.
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -24,7 +25,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow.fs
 from ray import tune
@@ -55,7 +56,7 @@ from orthotune.tuning.population import (
     settings_at,
 )
 from orthotune.tuning.provenance import provenance
-from orthotune.tuning.report import Report, counts, divergence_rate, write_report
+from orthotune.tuning.report import counts, divergence_rate
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
@@ -86,8 +87,38 @@ class Places:
     address: str | None = None
 
 
+class Written(Protocol):
+    """What a study leaves for people, whoever wrote it."""
+
+    @property
+    def worked(self) -> bool:
+        """Whether there is a result."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the parent run shows."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """The description of the parent run, in Markdown."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files."""
+        ...
+
+
+R = TypeVar("R", bound=Written)
+
+Writer = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
+"""Writes the files of a study: its folder, its trials, the commit of the code."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[R]):
     """What a study has come to at the end of a session.
 
     Args:
@@ -103,7 +134,7 @@ class Outcome:
     """
 
     records: list[TrialRecord]
-    report: Report
+    report: R
     finished: bool
     interrupted: bool
     trace: str | None
@@ -113,13 +144,16 @@ class Outcome:
     tracking_error: str | None
 
 
-def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outcome:
+def run_study(
+    study: Study, places: Places, fingerprints: Fingerprints, write: Writer[R]
+) -> Outcome[R]:
     """Begin a study, or continue it, or say what it came to; close everything.
 
     Args:
         study: The study.
         places: Where it runs.
         fingerprints: Of every data set it names.
+        write: Writes what it leaves for people, at the end of the session.
 
     Raises:
         StudyError: If the storage, MLflow or the Ray cluster cannot be used, if the
@@ -163,6 +197,7 @@ def run_study(study: Study, places: Places, fingerprints: Fingerprints) -> Outco
             tracker=tracker,
             stopper=stopper,
             slots=slots,
+            write=write,
         ).run(tags, finished=finished)
 
 
@@ -271,6 +306,12 @@ def _tracker(
 
 
 def _study_params(study: Study) -> dict[str, object]:
+    if study.listed:
+        # MLflow takes few characters in a name.
+        return {
+            re.sub(r"[^\w./: -]", ":", name): value
+            for name, value in study.question.items()
+        }
     search = study.settings.search
     space = {
         f"space.{parameter.name}": parameter.describe()
@@ -295,13 +336,15 @@ def _finished(study: Study, journal: Journal) -> bool:
 
 
 def _drawn(study: Study, journal: Journal) -> bool:
-    """Whether there are all the trials that the searcher is to suggest."""
+    """Whether there are all the trials that are listed or to be suggested."""
+    if study.listed:
+        return journal.exhausted
     wanted = min(study.settings.search.num_trials, study.space.size)
     return journal.exhausted or len(journal) >= wanted
 
 
 @dataclass(kw_only=True)
-class _Session:
+class _Session(Generic[R]):
     """One run of the command on a study that is locked and open."""
 
     study: Study
@@ -312,14 +355,17 @@ class _Session:
     tracker: Tracker
     stopper: StudyStopper
     slots: int | None
+    write: Writer[R]
 
-    def run(self, tags: dict[str, str], *, finished: bool) -> Outcome:
+    def run(self, tags: dict[str, str], *, finished: bool) -> Outcome[R]:
         """Run what is left, and close everything whatever happens."""
         metric = self.study.settings.metric
         keep = self.study.settings.search.keep_checkpoints
         if not finished:
             self._settle()
             self._check_checkpoints()
+            if self.study.listed:
+                self._draw_listed()
             finished = _finished(self.study, self.journal)
         keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
         progress = StatusLine(self.study, self.journal, time.monotonic())
@@ -351,6 +397,18 @@ class _Session:
             ui_address=self.tracker.ui_address(),
             tracking_error=None if self.tracker.complete else self.tracker.first_error,
         )
+
+    def _draw_listed(self) -> None:
+        """Add the listed trials to the journal; of two with one result the first."""
+        if self.journal.exhausted:
+            return
+        known = {record.key for record in self.journal.records}
+        for fields in self.study.listed:
+            key = trial_key(fields, self.fingerprints)
+            if key not in known:  # a session may have died between two
+                self.journal.suggest(key, fields)
+                known.add(key)
+        self.journal.exhaust()
 
     def _settle(self) -> None:
         """Write the ends that a session died before it could write."""
@@ -386,6 +444,9 @@ class _Session:
 
     def _fit_all(self) -> None:
         """Run what is left, until nothing is or something has stopped the study."""
+        if self.study.listed:
+            self._fit_again(self._listed)
+            return
         if not self.study.settings.search.is_population:
             self._fit_again(self._searched)
             return
@@ -415,7 +476,7 @@ class _Session:
                 key = trial_key(fields, self.fingerprints)
                 self.journal.suggest(key, fields, number)
         if self.journal.open:
-            self._fit_again(self._validations)
+            self._fit_again(self._listed)
 
     def _fit_again(self, tuner: Callable[[str], tune.Tuner]) -> None:
         """Run a tuner until its trials have ended, or something has stopped them."""
@@ -526,12 +587,14 @@ class _Session:
             ),
         )
 
-    def _validations(self, scratch: str) -> tune.Tuner:
-        """The trials that train schedules of the population from scratch."""
+    def _listed(self, scratch: str) -> tune.Tuner:
+        """The trials that are open, in their order, to the end of each."""
         folder = self._checkpoints()
         return self._tuner(
             scratch,
             listed=[assignment(folder, record) for record in self.journal.open],
+            scheduler=build_scheduler(self.study),
+            max_concurrent_trials=self._most(self.study.settings.search.max_concurrent),
         )
 
     def _tuner(
@@ -592,11 +655,11 @@ class _Session:
         # By id: a study begun anew must not find the checkpoints of an earlier one.
         return CheckpointFolder(f"{self._root()}/checkpoints/{self.tracker.study_id}")
 
-    def _conclude(self, tags: dict[str, str], finished: bool) -> Report:
+    def _conclude(self, tags: dict[str, str], finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""
         report = None
         try:
-            report = write_report(
+            report = self.write(
                 self.study,
                 self.folder,
                 self.journal.records,
@@ -608,20 +671,19 @@ class _Session:
         finally:
             self.tracker.finish(self._summary(report, finished))
 
-    def _summary(self, report: Report | None, finished: bool) -> Summary:
+    def _summary(self, report: R | None, finished: bool) -> Summary:
         tally = counts(self.journal.records)
         metrics = {
             f"num_{status}": float(n) for status, n in tally.items() if status.ended
         }
         metrics["divergence_rate"] = divergence_rate(self.journal.records)
-        metric = self.study.settings.metric
-        if report is not None and report.value is not None:
-            metrics[metric] = report.value
-        status = "FINISHED" if report is not None and report.best else "FAILED"
+        if report is not None:
+            metrics |= report.metrics
+        status = "FINISHED" if report is not None and report.worked else "FAILED"
         return Summary(
             status=status if finished else "KILLED",
             metrics=metrics,
-            tags={"mlflow.note.content": f"```\n{report.table}\n```"} if report else {},
+            tags={"mlflow.note.content": report.note} if report else {},
             artifacts=[Path(self.study.path), *(report.paths if report else [])],
         )
 

@@ -57,9 +57,10 @@ def places(folder):
 def run_here(study, target):
     """Run a study in this process."""
     from orthotune.search import _fingerprints
+    from orthotune.tuning.report import write_report
     from orthotune.tuning.study import run_study
 
-    return run_study(study, target, _fingerprints(study))
+    return run_study(study, target, _fingerprints(study), write_report)
 
 
 def runs_of(folder, name):

@@ -1,0 +1,1 @@
+"""Ablations: which ingredient made the difference, by paired seeds and tests."""

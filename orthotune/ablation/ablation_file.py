@@ -1,0 +1,346 @@
+"""An ablation as its file says it: read, checked to the last value, nothing started."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orthotune.ablation.design import (
+    Ablation,
+    Arm,
+    Claim,
+    Levels,
+    crossed,
+    one_at_a_time,
+)
+from orthotune.errors import AblationError, ConfigError
+from orthotune.training.config import FIELD_RULES, TrialConfig
+from orthotune.training.rules import Rule, build, nearest, rules, show
+from orthotune.training.yaml_file import read_mapping
+from orthotune.tuning.file_reader import FileReader
+from orthotune.tuning.settings import Resources, StudySettings
+
+DESIGNS = ("leave_one_out", "add_one_in", "factorial", "explicit")
+REFERENCES = ("full", "baseline")
+TOP_LEVEL = (
+    "name",
+    "question",
+    "metric",
+    "smallest_effect",
+    *REFERENCES,
+    "factors",
+    "arms",
+    "design",
+    "seeds",
+    "claims",
+    "resources",
+)
+CLAIM_KEYS = ("better", "than", "by")
+MAX_CELLS = 100_000
+
+_SETTINGS: dict[str, Rule] = dict(rules(StudySettings))
+_RESOURCES: dict[str, Rule] = dict(rules(Resources))
+_TEXT = Rule(kind=str)
+_EFFECT = Rule(kind=float, low=0, high=1e6)
+_SEED = FIELD_RULES["seed"]
+
+
+def read_ablation(path: str, overrides: Mapping[str, Any] | None = None) -> Ablation:
+    """Read and check an ablation file.
+
+    Args:
+        path: The YAML file.
+        overrides: Values by top-level key (`seeds`, `name`), by resource, or by trial
+            field; a field is set in every arm that does not set it itself.
+
+    Raises:
+        FileError: If the file is not YAML, or not a mapping.
+        AblationError: If anything in it, or in `overrides`, is not allowed.
+    """
+    return _Reader(read_mapping(path), dict(overrides or {})).read()
+
+
+class _Reader(FileReader):
+    """Reads one ablation file."""
+
+    error = AblationError
+    fields_of = REFERENCES
+
+    def read(self) -> Ablation:
+        self._check_keys((), self._file.data, TOP_LEVEL)
+        self._check_overrides()
+        design = self._one_of("design", DESIGNS, "leave_one_out")
+        base = self._base(design)
+        factors = self._factors(design)
+        arms = self._arms(design, base, factors)
+        seeds = self._seeds(len(arms))
+        ablation = Ablation(
+            path=self._file.path,
+            name=self._ruled("name", Path(self._file.path).stem),
+            question=self._question(),
+            metric=self._ruled("metric", "val_error"),
+            smallest_effect=self._value("smallest_effect", _EFFECT, 0.0),
+            design=design,
+            factors=factors,
+            arms=tuple(arms),
+            seeds=seeds,
+            claims=self._claims(design, arms),
+            num_epochs=self._check_cells(arms),
+            resources=self._resources(),
+        )
+        return ablation
+
+    def _check_overrides(self) -> None:
+        known = [
+            *(key for key in TOP_LEVEL if key not in (*REFERENCES, "resources")),
+            *(f"resources.{name}" for name in _RESOURCES),
+            *FIELD_RULES,
+        ]
+        for name in self._overrides:
+            if name not in known:
+                raise AblationError(
+                    f"--set: `{name}` is not a key. {nearest(name, known)}"
+                )
+
+    def _given(self, key: str, default: object) -> Any:  # noqa: ANN401 - as the file has it
+        return self._overrides.get(key, self._file.data.get(key, default))
+
+    def _value(self, key: str, rule: Rule, default: object) -> Any:  # noqa: ANN401
+        value = self._given(key, default)
+        self._check_rule(rule, key, (key,), value)
+        return rule.normalize(value)
+
+    def _ruled(self, key: str, default: str) -> str:
+        return self._value(key, _SETTINGS[key], default)
+
+    def _one_of(self, key: str, choices: tuple[str, ...], default: str) -> str:
+        return self._value(key, Rule(kind=str, choices=choices), default)
+
+    def _question(self) -> str:
+        text = self._value("question", _TEXT, "")
+        if not text.strip():
+            raise self._error(
+                ("question",),
+                "must say what the ablation is to settle, in a sentence, but is empty.",
+            )
+        return " ".join(text.split())
+
+    def _base(self, design: str) -> Arm:
+        """The reference's configuration: under `full`, or under `baseline`."""
+        wanted = {"leave_one_out": "full", "add_one_in": "baseline"}.get(design)
+        given = [key for key in REFERENCES if key in self._file.data]
+        if len(given) != 1 or wanted not in (None, given[0]):
+            raise self._error(
+                (wanted or "full",),
+                f"must hold the reference's configuration for the design {design}, but "
+                f"the file has {' and '.join(f'`{key}`' for key in given) or 'neither'}"
+                ". leave_one_out departs from `full`, add_one_in from `baseline`, the "
+                "other designs from one of them.",
+            )
+        section = self._section(given[0])
+        section |= {k: v for k, v in self._overrides.items() if k in FIELD_RULES}
+        self._check_fields((given[0],), section)
+        return Arm(name=given[0], fields=section)
+
+    def _check_fields(self, keys: tuple[str, ...], fields: Mapping[str, Any]) -> None:
+        for name, value in fields.items():
+            here = (*keys, name)
+            if name not in FIELD_RULES:
+                raise self._error(
+                    here, f"is not a config field. {nearest(name, list(FIELD_RULES))}"
+                )
+            if name == "seed":
+                raise self._error(here, "is set by `seeds`. Delete it.")
+            if name == "training.num_epochs" and keys[0] not in REFERENCES:
+                raise self._error(
+                    here,
+                    "must be the same in all arms, which are compared after equal "
+                    f"training. Set it under `{self._reference()}`.",
+                )
+            self._check_rule(FIELD_RULES[name], name, here, value)
+
+    def _reference(self) -> str:
+        return next((key for key in REFERENCES if key in self._file.data), "full")
+
+    def _factors(self, design: str) -> dict[str, Levels]:
+        section = self._section("factors")
+        if design == "explicit":
+            if section:
+                raise self._error(
+                    ("factors",), "must be absent for the design explicit. Use `arms`."
+                )
+            return {}
+        if not section:
+            raise self._error(
+                ("factors",),
+                f"must hold at least one factor for the design {design}, but is empty.",
+            )
+        return {name: self._levels(name, entry) for name, entry in section.items()}
+
+    def _levels(self, factor: str, entry: object) -> Levels:
+        self._check_label(("factors", factor), factor)
+        levels = self._mapping(("factors", factor), entry)
+        if len(levels) < 2:
+            raise self._error(
+                ("factors", factor),
+                f"must have at least two levels, but has {len(levels)}. What does not "
+                f"vary belongs under `{self._reference()}`.",
+            )
+        for level, fields in levels.items():
+            keys = ("factors", factor, level)
+            self._check_label(keys, level)
+            levels[level] = self._mapping(keys, {} if fields is None else fields)
+            self._check_fields(keys, levels[level])
+        return levels
+
+    def _check_label(self, keys: tuple[str, ...], label: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}", label):
+            raise self._error(
+                keys,
+                "must be named by 1 to 40 letters, digits, spaces, dots, dashes, plus "
+                "signs or underscores: it stands in tables and figures.",
+            )
+
+    def _arms(self, design: str, base: Arm, factors: Mapping[str, Levels]) -> list[Arm]:
+        if design == "explicit":
+            return [base, *self._explicit(base)]
+        if "arms" in self._file.data:
+            raise self._error(
+                ("arms",), f"must be absent for the design {design}. Use `factors`."
+            )
+        # The reference is at every factor's first level, whatever its section says.
+        fields = dict(base.fields)
+        for factor, levels in factors.items():
+            level, own = next(iter(levels.items()))
+            self._check_agrees(fields, own, ("factors", factor, level))
+            fields |= own
+        reference = Arm(name=base.name, fields=fields)
+        expand = crossed if design == "factorial" else one_at_a_time
+        return expand(reference, factors)
+
+    def _check_agrees(
+        self, fields: Mapping[str, Any], own: Mapping[str, Any], keys: tuple[str, ...]
+    ) -> None:
+        for name, value in own.items():
+            if name in fields and fields[name] != value:
+                raise self._error(
+                    (*keys, name),
+                    f"must be as in the reference, {show(fields[name])}, but is "
+                    f"{show(value)}: the first level of a factor is the reference's. "
+                    "Change one, or the order of the levels.",
+                )
+
+    def _explicit(self, base: Arm) -> list[Arm]:
+        section = self._section("arms")
+        if not section:
+            raise self._error(
+                ("arms",),
+                "must hold at least one arm for the design explicit, but is empty.",
+            )
+        arms = []
+        for name, entry in section.items():
+            keys = ("arms", name)
+            self._check_label(keys, name)
+            if name in REFERENCES:
+                raise self._error(keys, "is the name of a reference. Choose another.")
+            fields = self._mapping(keys, {} if entry is None else entry)
+            self._check_fields(keys, fields)
+            arms.append(Arm(name=name, fields={**base.fields, **fields}))
+        return arms
+
+    def _seeds(self, num_arms: int) -> tuple[int, ...]:
+        seeds = self._given("seeds", None)
+        if not isinstance(seeds, list) or not seeds:
+            raise self._error(
+                ("seeds",),
+                f"must be a list such as [1, 2, 3, 4, 5], but got {show(seeds)}. More "
+                "than one is needed for an interval, at least five for most questions.",
+            )
+        for seed in seeds:
+            self._check_rule(_SEED, "seeds", ("seeds",), seed)
+        if len(set(seeds)) < len(seeds):
+            raise self._error(
+                ("seeds",),
+                f"must not repeat a seed, but got {show(seeds)}: the same run twice is "
+                "one run.",
+            )
+        if num_arms * len(seeds) > MAX_CELLS:
+            raise self._error(
+                ("seeds",),
+                f"must give at most {MAX_CELLS} cells with {num_arms} arms, but give "
+                f"{num_arms * len(seeds)}.",
+            )
+        return tuple(seeds)
+
+    def _claims(self, design: str, arms: list[Arm]) -> tuple[Claim, ...]:
+        entries = self._given("claims", None)
+        if entries is None:
+            return tuple(_default_claims(design, arms))
+        if not isinstance(entries, list) or not entries:
+            raise self._error(
+                ("claims",),
+                "must be a list such as [{better: full, than: modulation=off}], but "
+                f"got {show(entries)}.",
+            )
+        claims = [self._claim(entry, arms) for entry in entries]
+        if len(set(claims)) < len(claims):
+            raise self._error(("claims",), "must not repeat a claim. Delete one.")
+        return tuple(claims)
+
+    def _claim(self, entry: object, arms: list[Arm]) -> Claim:
+        keys = ("claims",)
+        claim = self._mapping(keys, entry)
+        self._check_keys(keys, claim, CLAIM_KEYS)
+        names = [arm.name for arm in arms]
+        for key in ("better", "than"):
+            if claim.get(key) not in names:
+                hint = nearest(str(claim.get(key)), names)
+                raise self._error(
+                    keys,
+                    f"must name an arm as `{key}`, but got {show(claim.get(key))}. "
+                    f"{hint}",
+                )
+        if claim["better"] == claim["than"]:
+            raise self._error(
+                keys,
+                f"must compare two arms, but got {show(claim['better'])} twice.",
+            )
+        self._check_rule(_EFFECT, "by", keys, claim.get("by", 0.0))
+        return Claim(
+            better=claim["better"], than=claim["than"], by=float(claim.get("by", 0.0))
+        )
+
+    def _check_cells(self, arms: list[Arm]) -> int:
+        """Refuse arms whose values do not go together; the epochs of all."""
+        config = TrialConfig()
+        for arm in arms:
+            try:
+                config = TrialConfig.from_dict(arm.fields)
+            except ConfigError as err:
+                raise self._error(
+                    (self._reference(), err.field),
+                    f"{err.problem} It happens in the arm {arm.name}.",
+                ) from err
+        return config.training.num_epochs
+
+    def _resources(self) -> Resources:
+        section = self._section("resources")
+        self._check_keys(("resources",), section, list(_RESOURCES))
+        section |= {
+            name.removeprefix("resources."): value
+            for name, value in self._overrides.items()
+            if name.startswith("resources.")
+        }
+        try:
+            return build(Resources, section)
+        except ConfigError as err:
+            raise self._error(("resources", err.field), err.problem) from err
+
+
+def _default_claims(design: str, arms: list[Arm]) -> list[Claim]:
+    """That the reference is better than the arms without, or worse than those with."""
+    first = arms[0].name
+    others = [arm.name for arm in arms[1:]]
+    if design == "add_one_in":
+        return [Claim(better=name, than=first) for name in others]
+    return [Claim(better=first, than=name) for name in others]

@@ -1,0 +1,186 @@
+"""An ablation as values: its arms, the seeds they share, and what is claimed of them.
+
+An *arm* is a configuration without a seed; a *cell* is an arm with one. All arms run
+with the same seeds, so that the arms of one seed share their random streams as far as
+they draw from them (`orthotune.training.streams`), and are compared seed by seed.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orthotune.tuning.search_space import SearchSpace
+from orthotune.tuning.settings import Resources, SearchSettings, Study, StudySettings
+
+Levels = Mapping[str, Mapping[str, Any]]
+"""The levels of a factor by name, the reference's first; each some fields' values."""
+
+_NO_RESULT = ("data.root", "data.download")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A configuration that is compared with others.
+
+    Args:
+        name: What tables call it.
+        fields: Its fields by dotted name, without a seed.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """That the metric of one arm is smaller than that of another.
+
+    Args:
+        better: Name of the arm with the smaller metric.
+        than: Name of the other.
+        by: At least so much smaller, on average over seeds.
+    """
+
+    better: str
+    than: str
+    by: float = 0.0
+
+    def __str__(self) -> str:
+        """The claim in words."""
+        margin = f" by at least {self.by:g}" if self.by else ""
+        return f"{self.better} is better than {self.than}{margin}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """An ablation file, checked.
+
+    Args:
+        path: The file as the user named it.
+        name: Of its folder and its MLflow experiment.
+        question: What it is to settle.
+        metric: What is compared; smaller is better.
+        smallest_effect: The smallest difference that is of interest.
+        design: leave_one_out, add_one_in, factorial or explicit.
+        factors: What varies, by name; empty for an explicit design.
+        arms: The arms, the reference first.
+        seeds: The seeds every arm runs with.
+        claims: What is to be supported or contradicted.
+        num_epochs: Epochs of every cell.
+        resources: What one cell occupies.
+    """
+
+    path: str
+    name: str
+    question: str
+    metric: str
+    smallest_effect: float
+    design: str
+    factors: Mapping[str, Levels]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    claims: tuple[Claim, ...]
+    num_epochs: int
+    resources: Resources
+
+    @property
+    def reference(self) -> Arm:
+        """What every other arm differs from."""
+        return self.arms[0]
+
+    def cells(self) -> Iterator[tuple[Arm, int, dict[str, Any]]]:
+        """Arm, seed and fields of every cell, seed by seed.
+
+        So an interrupted ablation has whole seeds, which can be compared.
+        """
+        for seed, arm in itertools.product(self.seeds, self.arms):
+            yield arm, seed, cell_fields(arm, seed)
+
+    def study(self) -> Study:
+        """The study that trains every cell."""
+        listed = tuple(fields for _, _, fields in self.cells())
+        search = SearchSettings(
+            num_trials=len(listed),
+            max_epochs=self.num_epochs,
+            scheduler="none",
+            keep_checkpoints=0,
+        )
+        settings = StudySettings(
+            name=self.name,
+            metric=self.metric,
+            search=search,
+            resources=self.resources,
+        )
+        return Study(
+            path=self.path,
+            settings=settings,
+            space=SearchSpace(parameters=()),
+            listed=listed,
+            question=self._question(),
+        )
+
+    def _question(self) -> dict[str, Any]:
+        """What must not change once the first cell has run, as plain values."""
+        arms = {
+            f"arms.{arm.name}.{name}": value
+            for arm in self.arms
+            for name, value in arm.fields.items()
+            if name not in _NO_RESULT
+        }
+        return {
+            "design": self.design,
+            "smallest_effect": self.smallest_effect,
+            "seeds": list(self.seeds),
+            "claims": [str(claim) for claim in self.claims],
+            **arms,
+        }
+
+
+def cell_fields(arm: Arm, seed: int) -> dict[str, Any]:
+    """The fields of an arm with a seed.
+
+    Example:
+        >>> cell_fields(Arm(name="full", fields={"model.depth": 8}), 3)
+        {'model.depth': 8, 'seed': 3}
+    """
+    return {**arm.fields, "seed": seed}
+
+
+def one_at_a_time(base: Arm, factors: Mapping[str, Levels]) -> list[Arm]:
+    """The base, and an arm for every other level of every factor.
+
+    Example:
+        >>> base = Arm(name="full", fields={"a": 1, "b": 1})
+        >>> factors = {"A": {"on": {"a": 1}, "off": {"a": 0}}}
+        >>> [(arm.name, dict(arm.fields)) for arm in one_at_a_time(base, factors)]
+        [('full', {'a': 1, 'b': 1}), ('A=off', {'a': 0, 'b': 1})]
+    """
+    arms = [base]
+    for factor, levels in factors.items():
+        for level, fields in list(levels.items())[1:]:
+            arms.append(Arm(name=f"{factor}={level}", fields={**base.fields, **fields}))
+    return arms
+
+
+def crossed(base: Arm, factors: Mapping[str, Levels]) -> list[Arm]:
+    """An arm for every combination of levels; the first is the base's own.
+
+    Example:
+        >>> factors = {
+        ...     "A": {"on": {"a": 1}, "off": {"a": 0}},
+        ...     "B": {"on": {"b": 1}, "off": {"b": 0}},
+        ... }
+        >>> base = Arm(name="full", fields={"a": 1, "b": 1})
+        >>> [arm.name for arm in crossed(base, factors)]
+        ['A=on, B=on', 'A=on, B=off', 'A=off, B=on', 'A=off, B=off']
+    """
+    arms = []
+    for levels in itertools.product(*factors.values()):
+        chosen = dict(zip(factors, levels, strict=True))
+        fields = dict(base.fields)
+        for factor, level in chosen.items():
+            fields |= factors[factor][level]
+        name = ", ".join(f"{factor}={level}" for factor, level in chosen.items())
+        arms.append(Arm(name=name, fields=fields))
+    return arms
