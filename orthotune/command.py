@@ -1,5 +1,8 @@
-"""What the commands share: `--set`, and exit codes for what can go wrong."""
+"""What the commands share: options, exit codes, and what is printed at the end."""
 
+import argparse
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,3 +49,64 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("orthotune: interrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def study_parser(
+    prog: str, description: str, *, set_help: str
+) -> argparse.ArgumentParser:
+    """The options of a command that runs what a file describes.
+
+    Args:
+        prog: The command.
+        description: What it does.
+        set_help: What `--set` can change.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("file", metavar="FILE", help="what to run (YAML)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help=set_help
+    )
+    parser.add_argument("--name", help="name of the study; default: the file's")
+    parser.add_argument(
+        "--storage",
+        default="studies",
+        metavar="DIR_OR_URI",
+        help="where the study's files go (default: studies)",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
+        metavar="URI",
+        help="MLflow store or server (default: $MLFLOW_TRACKING_URI, or ./mlflow.db)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="RAY_ADDRESS",
+        help="Ray cluster to run on, HOST:PORT or auto (default: $RAY_ADDRESS, or "
+        "one on this machine)",
+    )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what would run and about how long; start nothing",
+    )
+    return parser
+
+
+def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What `--set` and `--name` put in place of the file's."""
+    overrides = parse_settings(options.set)
+    return overrides if options.name is None else {**overrides, "name": options.name}
+
+
+def print_mlflow(command: str | None, address: str) -> None:
+    """How to open MLflow, and where this study is there."""
+    if command is not None:
+        print(f"Start MLflow        {command}")
+    print(f"Browse this study   {address}")
+
+
+def print_continue(module: str) -> None:
+    """The command that goes on with what is not finished: this one."""
+    words = [sys.executable, "-m", module, *sys.argv[1:]]
+    print(f"Continue it         {shlex.join(words)}")

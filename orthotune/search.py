@@ -18,8 +18,11 @@ from orthotune.command import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
-    parse_settings,
+    overrides_of,
+    print_continue,
+    print_mlflow,
     run,
+    study_parser,
 )
 from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
@@ -36,51 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m orthotune.search",
-        description="Search the space a file describes.",
-    )
-    parser.add_argument("file", metavar="FILE", help="search-space file (YAML)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="set a key of the file (search.num_trials=4) or fix a trial field "
+    return study_parser(
+        "python -m orthotune.search",
+        "Search the space a file describes.",
+        set_help="set a key of the file (search.num_trials=4) or fix a trial field "
         "(model.depth=44), which then leaves the space (repeatable)",
     )
-    parser.add_argument("--name", help="name of the study; default: the file's")
-    parser.add_argument(
-        "--storage",
-        default="studies",
-        metavar="DIR_OR_URI",
-        help="where the study's files go (default: studies)",
-    )
-    parser.add_argument(
-        "--tracking-uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
-        metavar="URI",
-        help="MLflow store or server (default: $MLFLOW_TRACKING_URI, or ./mlflow.db)",
-    )
-    parser.add_argument(
-        "--address",
-        metavar="RAY_ADDRESS",
-        help="Ray cluster to run on, HOST:PORT or auto (default: $RAY_ADDRESS, or "
-        "one on this machine)",
-    )
-    parser.add_argument(
-        "--plan",
-        action="store_true",
-        help="print what would run and about how long; start nothing",
-    )
-    return parser
 
 
 def _search(options: argparse.Namespace) -> int:
-    overrides = parse_settings(options.set)
-    if options.name is not None:
-        overrides["name"] = options.name
-    study = read_study(options.file, overrides)
+    study = read_study(options.file, overrides_of(options))
     fingerprints = _fingerprints(study)
     if options.plan:
         from orthotune.tuning.plan import plan_text
@@ -121,13 +89,8 @@ def _run(
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.tuning.report import write_report
     from orthotune.tuning.study import Places, run_study
-    from orthotune.tuning.tracking import resolve_tracking_uri
 
-    places = Places(
-        storage=options.storage,
-        tracking_uri=resolve_tracking_uri(options.tracking_uri),
-        address=options.address,
-    )
+    places = Places.of(options.storage, options.tracking_uri, options.address)
     outcome = run_study(study, places, fingerprints, write_report)
     _print_outcome(study, outcome)
     if outcome.interrupted:
@@ -164,12 +127,9 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
         if errors:
             print(f"First error         {errors[0]}")
     print(f"Figure              {outcome.report.figure}")
-    if outcome.ui_command is not None:
-        print(f"Start MLflow        {outcome.ui_command}")
-    print(f"Browse this study   {outcome.ui_address}")
+    print_mlflow(outcome.ui_command, outcome.ui_address)
     if not outcome.finished or outcome.tracking_error is not None:
-        words = [sys.executable, "-m", "orthotune.search", *sys.argv[1:]]
-        print(f"Continue it         {shlex.join(words)}")
+        print_continue("orthotune.search")
 
 
 def _nothing_best(study: Study) -> str:

@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -14,6 +16,7 @@ from orthotune.training.progress import duration
 from orthotune.tuning.settings import (
     COPIES_KEPT,
     VALIDATED_SCHEDULES,
+    Resources,
     SearchSettings,
     Study,
 )
@@ -65,9 +68,9 @@ def plan_text(study: Study, num_cpus: int) -> str:
     search = study.settings.search
     timed = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
-    at_once = _at_once(study, num_cpus)
+    slots = at_once(study, num_cpus)
     epochs = study.num_runs * expected_epochs(search)
-    total_s = epochs * timed.seconds / min(at_once, num_trials)
+    total_s = epochs * timed.seconds / min(slots, num_trials)
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
     lines = [
@@ -77,11 +80,11 @@ def plan_text(study: Study, num_cpus: int) -> str:
         f"{search.max_epochs} epochs each at most",
         *_rung_lines(search, num_trials),
         f"resources  {study.settings.resources.cpus} CPU, "
-        f"{study.settings.resources.gpus:g} GPU a trial; {at_once} at once here",
+        f"{study.settings.resources.gpus:g} GPU a trial; {slots} at once here",
         f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
         f"takes {timed.seconds:.2f} s here",
-        f"disk       at most {_megabytes(study, timed, at_once):.1f} MB of "
-        f"checkpoints: of {_alive(search, at_once)} trials and the "
+        f"disk       at most {_megabytes(study, timed, slots):.1f} MB of "
+        f"checkpoints: of {_alive(search, slots)} trials and the "
         f"{search.keep_checkpoints} best",
         "space",
         *_space_lines(study),
@@ -121,7 +124,7 @@ def _space_lines(study: Study) -> list[str]:
     return lines
 
 
-def _at_once(study: Study, num_cpus: int) -> int:
+def at_once(study: Study, num_cpus: int) -> int:
     """Trials this machine can hold at once; one where it can hold none, as a guess."""
     resources = study.settings.resources
     limits = [num_cpus // resources.cpus]
@@ -132,10 +135,10 @@ def _at_once(study: Study, num_cpus: int) -> int:
     return max(1, min(limits))
 
 
-def _alive(search: SearchSettings, at_once: int) -> str:
+def _alive(search: SearchSettings, slots: int) -> str:
     if search.is_population:
         return f"the {search.num_trials}"
-    return f"{at_once} running"
+    return f"{slots} running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +156,12 @@ class _Timed:
     checkpoint_bytes: int
 
 
-def _megabytes(study: Study, timed: _Timed, at_once: int) -> float:
+def _megabytes(study: Study, timed: _Timed, slots: int) -> float:
     """The worst case of all checkpoints together, at the largest depth."""
     depths = [p.extremes() for p in study.space.parameters if p.name == "model.depth"]
     largest = max(depths[0]) if depths else timed.depth
     # While a checkpoint is replaced, both are there; weights grow with the depth.
-    kept = 2 * at_once + study.settings.search.keep_checkpoints
+    kept = 2 * slots + study.settings.search.keep_checkpoints
     if study.settings.search.is_population:
         # Every member is alive to the end, and Ray keeps copies for the others.
         kept += (1 + COPIES_KEPT) * study.settings.search.num_trials
@@ -173,20 +176,30 @@ def _timed_epoch(study: Study) -> _Timed:
     mean = sum(config.model.depth for config in configs) / SAMPLES
     gaps = [abs(config.model.depth - mean) for config in configs]
     nearest = gaps.index(min(gaps))
-    timed = configs[nearest]
-    whole = len(load_dataset(timed.data).train)
-    few = min(whole, TIMED_BATCHES * timed.data.batch_size)
-    config = TrialConfig.from_dict({**drawn[nearest], "data.num_train": few})
-    use_gpu = study.settings.resources.gpus > 0 and torch.cuda.is_available()
-    device = "cuda" if use_gpu else "cpu"
-    Trial(config, device).run_epoch()  # pays for what is done once a process
-    trial = Trial(config, device)
-    metrics = trial.run_epoch()
-    seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
-    size = len(dump_checkpoint(trial.state_dict()))
-    scale = mean / timed.model.depth
+    seconds, size = timed_epoch(drawn[nearest], study.settings.resources)
+    scale = mean / configs[nearest].model.depth
     return _Timed(
         depth=round(mean),
         seconds=seconds * scale,
         checkpoint_bytes=round(size * scale),
     )
+
+
+def timed_epoch(fields: Mapping[str, Any], resources: Resources) -> tuple[float, int]:
+    """Seconds of an epoch, from a few of its batches, and bytes of a checkpoint.
+
+    Args:
+        fields: The configuration.
+        resources: What a trial occupies.
+    """
+    timed = TrialConfig.from_dict(fields)
+    whole = len(load_dataset(timed.data).train)
+    few = min(whole, TIMED_BATCHES * timed.data.batch_size)
+    config = TrialConfig.from_dict({**fields, "data.num_train": few})
+    use_gpu = resources.gpus > 0 and torch.cuda.is_available()
+    device = "cuda" if use_gpu else "cpu"
+    Trial(config, device).run_epoch()  # pays for what is done once a process
+    trial = Trial(config, device)
+    metrics = trial.run_epoch()
+    seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
+    return seconds, len(dump_checkpoint(trial.state_dict()))

@@ -26,7 +26,8 @@ class StatusLine:
         self._started = started
         self._journal = journal
         # What a trial counts for: its end, or its epochs if all run to the last.
-        self._pbt = study.settings.search.is_population
+        # Of a population the best is of many draws with one seed; a list has none.
+        self._ranks = not (study.settings.search.is_population or study.listed)
         asha = study.settings.search.scheduler == "asha"
         self._budget = 1 if asha else study.settings.search.max_epochs
         self._before = self._done()
@@ -58,7 +59,7 @@ class StatusLine:
 
     def _text(self) -> str:
         tally = self._journal.tally
-        best = [] if self._pbt else self._standings.best  # of many draws with one seed
+        best = self._standings.best if self._ranks else []
         failed, metric = tally[Status.FAILED], self._metric
         return (
             f"{self._journal.num_ended}/{self._total} trials done"

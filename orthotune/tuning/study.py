@@ -64,7 +64,12 @@ from orthotune.tuning.settings import COPIES_KEPT, SMALLEST_POPULATION, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
 from orthotune.tuning.store_draft import store_draft
-from orthotune.tuning.tracking import Summary, Tracker, check_store
+from orthotune.tuning.tracking import (
+    Summary,
+    Tracker,
+    check_store,
+    resolve_tracking_uri,
+)
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 
 FORMAT = 1
@@ -85,6 +90,16 @@ class Places:
     storage: str
     tracking_uri: str
     address: str | None = None
+
+    @classmethod
+    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Places":
+        """The places a user names.
+
+        Raises:
+            StudyError: If the tracking URI is not one this program can write to.
+        """
+        uri = resolve_tracking_uri(tracking_uri)
+        return cls(storage=storage, tracking_uri=uri, address=address)
 
 
 class Written(Protocol):

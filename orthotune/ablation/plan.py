@@ -1,0 +1,115 @@
+"""What an ablation would run, in words; nothing is started but timed epochs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orthotune.ablation.design import Ablation
+from orthotune.ablation.statistics import detectable_effect
+from orthotune.training.config import TrialConfig
+from orthotune.training.progress import duration
+from orthotune.tuning.event_log import read_events
+from orthotune.tuning.identity import Fingerprints, trial_key
+from orthotune.tuning.journal import Status
+from orthotune.tuning.plan import at_once, timed_epoch
+from orthotune.tuning.study import study_folder
+
+
+def plan_text(
+    ablation: Ablation, fingerprints: Fingerprints, storage: str, num_cpus: int
+) -> str:
+    """The plan of an ablation.
+
+    Args:
+        ablation: The ablation.
+        fingerprints: Of the data sets it names.
+        storage: Where its study is, or would be.
+        num_cpus: CPU cores cells can use, for the estimate of the time.
+    """
+    study = ablation.study()
+    cells: dict[str, Mapping[str, Any]] = {}
+    for _, _, fields in ablation.cells():
+        cells.setdefault(trial_key(fields, fingerprints), fields)
+    done = _done(study_folder(study, storage) / "record.jsonl")
+    left = [fields for key, fields in cells.items() if key not in done]
+    slots = at_once(study, num_cpus)
+    depths, seconds = _timed(ablation, left)
+    total_s = sum(seconds.values()) * ablation.num_epochs / max(1, slots)
+    num_listed = len(ablation.arms) * len(ablation.seeds)
+    lines = [
+        f"question   {ablation.question}",
+        f"ablation   {ablation.name} ({ablation.path}), {ablation.design}",
+        f"compares   {ablation.metric}, {ablation.num_epochs} epochs a cell",
+        f"cells      {num_listed}: {len(ablation.arms)} arms x "
+        f"{len(ablation.seeds)} seeds",
+        *_same_lines(num_listed - len(cells)),
+        f"done       {len(cells) - len(left)} of them",
+        f"time       about {duration(total_s)}, {slots} at once here{depths}",
+        f"detects    {_detectable(len(ablation.seeds))}",
+        "arms",
+        *_arm_lines(ablation),
+        "claims",
+        *(f"  {claim}" for claim in ablation.claims),
+    ]
+    return "\n".join(lines)
+
+
+def _same_lines(num_same: int) -> list[str]:
+    if not num_same:
+        return []
+    return [f"same       {num_same} are another arm's under a second name: run once"]
+
+
+def _done(path: Path) -> set[str]:
+    """The keys of the trials in a record that have a result."""
+    events, _ = read_events(path)
+    keys = {e["number"]: e["key"] for e in events if e["event"] == "suggested"}
+    done: set[str] = set()
+    for event in events:
+        if event["event"] == "ended":
+            result = event["status"] in (Status.FINISHED, Status.DIVERGED)
+            done |= {keys[event["number"]]} if result else set()
+        elif event["event"] == "reopened":
+            done.discard(keys[event["number"]])
+    return done
+
+
+def _timed(
+    ablation: Ablation, left: list[Mapping[str, Any]]
+) -> tuple[str, dict[int, float]]:
+    """A phrase on the epoch of each depth, and each depth's seconds for its cells."""
+    by_depth: dict[int, list[Mapping[str, Any]]] = {}
+    for fields in left:
+        depth = TrialConfig.from_dict(fields).model.depth
+        by_depth.setdefault(depth, []).append(fields)
+    phrases, seconds = [], {}
+    for depth, cells in sorted(by_depth.items()):
+        epoch_s, _ = timed_epoch(cells[0], ablation.resources)
+        phrases.append(f"{epoch_s:.2f} s at depth {depth}")
+        seconds[depth] = epoch_s * len(cells)
+    return (f"; an epoch takes {', '.join(phrases)}" if phrases else ""), seconds
+
+
+def _detectable(num_seeds: int) -> str:
+    """What the design can find, in the one unit that is known before."""
+    if num_seeds < 2:
+        return "nothing: one seed has no spread to test against"
+    effect = detectable_effect(1.0, num_seeds)
+    return (
+        f"a difference of {effect:.1f} standard deviations of the paired differences "
+        "(80 % power, before Holm's correction)"
+    )
+
+
+def _arm_lines(ablation: Ablation) -> list[str]:
+    reference = ablation.reference
+    lines = [f"  {reference.name}"]
+    lines += [f"    {name} = {value}" for name, value in reference.fields.items()]
+    for arm in ablation.arms[1:]:
+        differing = [
+            f"{name} = {value}"
+            for name, value in arm.fields.items()
+            if reference.fields.get(name) != value
+        ]
+        lines.append(f"  {arm.name}: {', '.join(differing) or 'nothing differs'}")
+    return lines

@@ -1,0 +1,325 @@
+"""What an ablation leaves for people: a report in Markdown, every cell, two figures."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orthotune.ablation.design import Ablation
+from orthotune.ablation.figures import draw_curves, draw_differences
+from orthotune.ablation.findings import ALPHA, Effect, Findings, Judged, find
+from orthotune.ablation.statistics import Interval, Verdict
+from orthotune.training.atomic import atomic_write
+from orthotune.tuning.identity import Fingerprints
+from orthotune.tuning.journal import TrialRecord
+from orthotune.tuning.report import write_trials
+from orthotune.tuning.settings import Study
+
+METHOD = (
+    "Arms are compared seed by seed: a seed fixes initial weights, order of the "
+    "images and augmentation, which all arms share as far as they draw from them. "
+    "Differences are tested by an exact sign-flip permutation test where the number "
+    "of seeds allows a small enough p, by a paired t test otherwise, which takes "
+    "them for normal; p-values are two-sided and corrected by Holm's method within "
+    "each table. Intervals are Student's t at 95 %, not corrected; those of "
+    "divergence rates are exact (Clopper-Pearson). A diverged replicate counts with "
+    "the worst value of the metric; what a few seeds did not show (an arm that "
+    "diverges one time in ten) no test can know, so read the intervals of the "
+    "divergence rates as well. Seeds are a sample of random initializations on one "
+    "data set and one split: nothing here speaks of other data."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationReport:
+    """The files of an ablation, and what its parent run shows.
+
+    Args:
+        findings: What they say.
+        note: The report, in Markdown.
+        paths: The files, the report first.
+    """
+
+    findings: Findings
+    note: str
+    paths: Sequence[Path]
+
+    @property
+    def worked(self) -> bool:
+        """Whether any cell has given a result."""
+        return any(self.findings.arms.values())
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Verdicts, counted."""
+        verdicts = [judged.verdict for judged in self.findings.claims]
+        return {
+            f"claims_{verdict}": float(verdicts.count(verdict)) for verdict in Verdict
+        }
+
+
+def report_writer(
+    ablation: Ablation, fingerprints: Fingerprints
+) -> Callable[[Study, Path, Sequence[TrialRecord], str | None], AblationReport]:
+    """What writes the files of an ablation at the end of every session."""
+
+    def write(
+        _study: Study,
+        folder: Path,
+        records: Sequence[TrialRecord],
+        commit: str | None,
+    ) -> AblationReport:
+        for stray in folder.glob(".*.partial"):  # of a process that died while it wrote
+            stray.unlink()
+        findings = find(ablation, records, fingerprints)
+        names = ("report.md", "cells.csv", "trials.jsonl")
+        text, cells, trials = (folder / name for name in names)
+        figures = [folder / "differences.svg", folder / "curves.svg"]
+        draw_differences(figures[0], findings)
+        draw_curves(figures[1], findings)
+        note = markdown(findings, commit)
+        for path, content in ((text, note), (cells, cells_csv(findings))):
+            with atomic_write(path) as file:
+                file.write(content.encode())
+        write_trials(trials, records)
+        paths = [text, *figures, cells, trials]
+        return AblationReport(findings=findings, note=note, paths=paths)
+
+    return write
+
+
+def markdown(findings: Findings, commit: str | None) -> str:
+    """The report.
+
+    Args:
+        findings: What it says.
+        commit: Commit of the code, if known.
+    """
+    ablation = findings.ablation
+    parts = [
+        f"# {ablation.question}",
+        verdict_text(findings),
+        "## Claims",
+        _table(CLAIM_HEADER, [_claim_row(judged) for judged in findings.claims]),
+        f"A claim is judged at a corrected p of {ALPHA:g}. *Further seeds* would "
+        "probably (80 %) decide it if effect and spread are those seen.",
+        "## Arms",
+        arm_table(findings),
+        f"`{ablation.metric}`, mean over seeds; the difference is the arm's minus that "
+        f"of {ablation.reference.name}: above 0 is worse. *Superiority* is the share "
+        f"of seeds in which {ablation.reference.name} was better, ties half.",
+        "![Paired differences](differences.svg)",
+        "![Learning curves](curves.svg)",
+        *_effect_part(findings.effects),
+        *_remarks(findings),
+        "## How it was run",
+        METHOD,
+        f"Design {ablation.design}, {len(ablation.arms)} arms, seeds "
+        f"{', '.join(map(str, ablation.seeds))}, {ablation.num_epochs} epochs a cell; "
+        f"code at commit {commit or 'unknown'}. Every cell is in `cells.csv`, every "
+        "epoch in `trials.jsonl`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def verdict_text(findings: Findings) -> str:
+    """The verdict on every claim, a line each."""
+    return "\n".join(
+        f"- **{judged.verdict}**: {judged.claim}" for judged in findings.claims
+    )
+
+
+CLAIM_HEADER = (
+    "claim",
+    "verdict",
+    "effect",
+    "95 % interval",
+    "corrected p",
+    "n",
+    "test",
+    "further seeds",
+)
+
+
+def _claim_row(judged: Judged) -> list[str]:
+    found = judged.difference
+    if found is None:
+        return [str(judged.claim), judged.verdict, *["-"] * 6]
+    more = "-" if judged.verdict != Verdict.UNDECIDED else "not to be told"
+    return [
+        str(judged.claim),
+        judged.verdict,
+        _signed(found.mean),
+        _interval(found.interval),
+        _p(judged.corrected_p),
+        str(found.n),
+        found.test,
+        more if judged.more_seeds is None else str(judged.more_seeds),
+    ]
+
+
+def arm_table(findings: Findings) -> str:
+    """The ablation table: every arm, and its difference to the reference."""
+    header = (
+        "arm",
+        "mean",
+        "sd",
+        "95 % interval",
+        "n",
+        "diverged",
+        "difference",
+        "its 95 % interval",
+        "corrected p",
+        "superiority",
+    )
+    differences = {judged.claim.than: judged for judged in findings.comparisons}
+    rows = []
+    for name, summary in findings.summaries.items():
+        row = [name, *["-"] * 5]
+        if summary is not None:
+            rate = summary.divergence_interval
+            row = [
+                name,
+                f"{summary.mean:.4f}",
+                "-" if summary.sd is None else f"{summary.sd:.4f}",
+                _interval(summary.interval, signed=False),
+                str(summary.n),
+                f"{summary.num_diverged} [{rate.low:.0%}, {rate.high:.0%}]",
+            ]
+        judged = differences.get(name)
+        rows.append([*row, *_difference_cells(judged)])
+    return _table(header, rows)
+
+
+def _difference_cells(judged: Judged | None) -> list[str]:
+    if judged is None or judged.difference is None:
+        return ["-"] * 4
+    found = judged.difference
+    return [
+        _signed(found.mean),
+        _interval(found.interval),
+        _p(judged.corrected_p),
+        f"{found.superiority:.2f}",
+    ]
+
+
+def _effect_part(effects: Sequence[Effect]) -> list[str]:
+    if not effects:
+        return []
+    header = ("effect", "mean", "95 % interval", "corrected p", "n")
+    rows = [
+        [
+            effect.name,
+            _signed(effect.difference.mean),
+            _interval(effect.difference.interval),
+            _p(effect.corrected_p),
+            str(effect.difference.n),
+        ]
+        for effect in effects
+    ]
+    return [
+        "## Effects",
+        _table(header, rows),
+        "A main effect is what a level adds to the metric over the factor's first one, "
+        "averaged over all other factors; an interaction (x) is how much that differs "
+        "between the levels of another factor.",
+    ]
+
+
+def _remarks(findings: Findings) -> list[str]:
+    """What a reader must know before believing the tables."""
+    remarks = []
+    ablation = findings.ablation
+    if len(ablation.seeds) == 1:
+        remarks.append(
+            "One seed gives no interval and no test: nothing can be supported or "
+            "contradicted. Give more under `seeds`."
+        )
+    for judged in findings.comparisons:
+        if judged.same:
+            remarks.append(
+                f"{judged.claim.than} and {judged.claim.better} are one configuration: "
+                "what their factor sets changes nothing here."
+            )
+    for name, summary in findings.summaries.items():
+        if summary is not None and summary.num_diverged == summary.n:
+            remarks.append(
+                f"Every replicate of {name} diverged: its value is the worst there is."
+            )
+    small = [judged for judged in findings.comparisons if _is_small(judged, findings)]
+    for judged in small:
+        remarks.append(
+            f"The difference of {judged.claim.than} to {judged.claim.better} is within "
+            f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
+            "interval is."
+        )
+    if findings.missing:
+        shown = "; ".join(findings.missing[:5])
+        more = len(findings.missing) - 5
+        rest = f"; and {more} more" if more > 0 else ""
+        remarks.append(
+            f"{len(findings.missing)} cells have no result and are left out, with "
+            f"their pairs: {shown}{rest}."
+        )
+    lines = [f"- {remark}" for remark in remarks]
+    return ["## Remarks", "\n".join(lines)] if lines else []
+
+
+def _is_small(judged: Judged, findings: Findings) -> bool:
+    found, smallest = judged.difference, findings.ablation.smallest_effect
+    if found is None or found.interval is None or judged.same or not smallest:
+        return False
+    return -smallest < found.interval.low and found.interval.high < smallest
+
+
+def cells_csv(findings: Findings) -> str:
+    """Every cell that has a result, a line each."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    metric = findings.ablation.metric
+    writer.writerow(["arm", "seed", metric, "diverged", "epochs", "trial", "key"])
+    for name, replicates in findings.arms.items():
+        for item in replicates:
+            record = item.record
+            writer.writerow(
+                [
+                    name,
+                    item.seed,
+                    repr(item.value),
+                    int(item.diverged),
+                    record.epoch,
+                    record.number,
+                    record.key,
+                ]
+            )
+    return buffer.getvalue()
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, aligned so that it reads as text too."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([shown[0], rule, *shown[1:]])
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _interval(interval: Interval | None, *, signed: bool = True) -> str:
+    if interval is None:
+        return "-"
+    sign = "+" if signed else ""
+    return f"[{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

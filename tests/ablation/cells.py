@@ -1,0 +1,37 @@
+"""Cells of an ablation as a journal would hold them, with values given by hand."""
+
+from orthotune.ablation.ablation_file import read_ablation
+from orthotune.tuning.identity import trial_key
+from orthotune.tuning.journal import Status
+from tests.ablation.small import TINY
+from tests.tuning.records import record
+
+DATA = {"synthetic": "5120"}
+
+
+def tiny(tmp_path, text=TINY):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+    return read_ablation(str(path))
+
+
+def trained(ablation, values):
+    """Records of cells that have ended.
+
+    Args:
+        ablation: The ablation.
+        values: By name of the arm, a value a seed: a number, a status, or None for a
+            cell that has not run.
+    """
+    records = {}
+    for arm, seed, fields in ablation.cells():
+        value = values[arm.name][ablation.seeds.index(seed)]
+        key = trial_key(fields, DATA)
+        if value is None or key in records:
+            continue
+        status = value if isinstance(value, Status) else Status.FINISHED
+        error = 0.9 if isinstance(value, Status) else value
+        made = record(len(records), [0.9, error], status, **fields)
+        made.key = key
+        records[key] = made
+    return list(records.values())

@@ -1,0 +1,281 @@
+"""Ablation files: what they come to, and the sentence for each that is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from orthotune.ablation.ablation_file import read_ablation
+from orthotune.ablation.design import Claim
+from orthotune.errors import AblationError
+from tests.ablation.small import TINY
+
+
+def read(tmp_path, text, **overrides):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+    return read_ablation(str(path), overrides)
+
+
+def changed(old, new):
+    assert old in TINY
+    return TINY.replace(old, new)
+
+
+def test_leaving_one_out_gives_an_arm_for_each_other_level(tmp_path):
+    ablation = read(tmp_path, TINY)
+    assert [arm.name for arm in ablation.arms] == [
+        "full",
+        "penalty=l2",
+        "modulation=off",
+    ]
+    full, l2, off = (arm.fields for arm in ablation.arms)
+    assert full["regularizer.kind"] == "orthonormal"
+    assert l2 == full | {"regularizer.kind": "l2", "regularizer.coeff": 1e-4}
+    assert off == full | {"modulation.enabled": False}
+    assert (ablation.name, ablation.num_epochs, ablation.seeds) == (
+        "tiny",
+        2,
+        (1, 2, 3),
+    )
+    assert ablation.claims == (
+        Claim(better="full", than="penalty=l2"),
+        Claim(better="full", than="modulation=off"),
+    )
+
+
+def test_adding_one_in_claims_that_what_is_added_helps(tmp_path):
+    text = changed("full:", "design: add_one_in\nbaseline:")
+    ablation = read(tmp_path, text)
+    assert ablation.reference.name == "baseline"
+    assert ablation.claims[0] == Claim(better="penalty=l2", than="baseline")
+
+
+def test_a_factorial_crosses_every_level(tmp_path):
+    ablation = read(tmp_path, TINY + "design: factorial\n")
+    assert [arm.name for arm in ablation.arms] == [
+        "penalty=orthonormal, modulation=on",
+        "penalty=orthonormal, modulation=off",
+        "penalty=l2, modulation=on",
+        "penalty=l2, modulation=off",
+    ]
+    last = ablation.arms[-1].fields
+    assert (last["regularizer.kind"], last["modulation.enabled"]) == ("l2", False)
+
+
+def test_explicit_arms_depart_from_the_reference(tmp_path):
+    head, _, rest = TINY.partition("factors:")
+    seeds = rest[rest.index("seeds:") :]
+    arms = "arms:\n  deeper: {model.depth: 14}\n  again:\n"
+    ablation = read(tmp_path, head + "design: explicit\n" + arms + seeds)
+    assert [(arm.name, arm.fields["model.depth"]) for arm in ablation.arms] == [
+        ("full", 8),
+        ("deeper", 14),
+        ("again", 8),
+    ]
+
+
+def test_cells_are_whole_seeds_first(tmp_path):
+    cells = list(read(tmp_path, TINY).cells())
+    assert [(arm.name, seed) for arm, seed, _ in cells[:4]] == [
+        ("full", 1),
+        ("penalty=l2", 1),
+        ("modulation=off", 1),
+        ("full", 2),
+    ]
+    assert all(fields["seed"] == seed for _, seed, fields in cells)
+
+
+def test_overrides_take_the_place_of_the_file(tmp_path):
+    overrides = {"seeds": [7], "name": "other", "training.num_epochs": 1}
+    ablation = read(tmp_path, TINY, **overrides, **{"resources.cpus": 2})
+    assert (ablation.seeds, ablation.name, ablation.num_epochs) == ((7,), "other", 1)
+    assert ablation.resources.cpus == 2
+    assert all(arm.fields["training.num_epochs"] == 1 for arm in ablation.arms)
+
+
+WRONG = {
+    "unknown key": (
+        changed("seeds:", "seed:"),
+        ":16: `seed` is not a key here. Did you mean `seeds`?",
+    ),
+    "no question": (
+        changed("question: Does anything matter on a tiny network?", "question: ' '"),
+        ":1: `question` must say what the ablation is to settle",
+    ),
+    "question of another type": (
+        changed("question: Does anything matter on a tiny network?", "question: 3"),
+        ":1: `question` must be a string, but got 3.",
+    ),
+    "unknown design": (
+        TINY + "design: latin_square\n",
+        ":17: `design` must be one of leave_one_out, add_one_in, factorial, explicit",
+    ),
+    "no reference": (
+        changed("full:", "resources:"),
+        "`full` must hold the reference's configuration for the design leave_one_out, "
+        "but the file has neither",
+    ),
+    "the other reference": (
+        changed("full:", "baseline:"),
+        "`full` must hold the reference's configuration for the design leave_one_out, "
+        "but the file has `baseline`",
+    ),
+    "two references": (
+        TINY + "baseline: {}\n",
+        "but the file has `full` and `baseline`",
+    ),
+    "reference of another type": (
+        "question: q\nfull: 3\nseeds: [1]\n",
+        ":2: `full` must be a mapping of keys, but got 3.",
+    ),
+    "unknown field": (
+        changed("model.depth: 8", "model.dept: 8"),
+        ":4: `model.dept` is not a config field. Did you mean `model.depth`?",
+    ),
+    "value out of range": (
+        changed("model.depth: 8", "model.depth: 9"),
+        ":4: `model.depth` must be 6n + 2",
+    ),
+    "value of another type": (
+        changed("{modulation.enabled: false}", "{modulation.enabled: off}"),
+        ":15: `factors.modulation.off.modulation.enabled` must be true or false, but "
+        "got the string 'off'.",
+    ),
+    "seed in the reference": (
+        changed("model.depth: 8", "seed: 8"),
+        ":4: `seed` is set by `seeds`. Delete it.",
+    ),
+    "epochs in a factor": (
+        changed("{modulation.enabled: false}", "{training.num_epochs: 9}"),
+        ":15: `factors.modulation.off.training.num_epochs` must be the same in all "
+        "arms",
+    ),
+    "no factors": (
+        "question: q\nfull: {model.depth: 8}\nseeds: [1]\n",
+        "`factors` must hold at least one factor for the design leave_one_out",
+    ),
+    "factors and arms": (
+        TINY + "arms: {other: {}}\n",
+        ":17: `arms` must be absent for the design leave_one_out. Use `factors`.",
+    ),
+    "explicit with factors": (
+        TINY + "design: explicit\n",
+        ":9: `factors` must be absent for the design explicit. Use `arms`.",
+    ),
+    "explicit without arms": (
+        "question: q\ndesign: explicit\nfull: {model.depth: 8}\nseeds: [1]\n",
+        "`arms` must hold at least one arm for the design explicit",
+    ),
+    "an arm with the reference's name": (
+        "question: q\ndesign: explicit\nfull: {}\narms: {full: {}}\nseeds: [1]\n",
+        ":4: `arms.full` is the name of a reference. Choose another.",
+    ),
+    "one level": (
+        changed('    "off": {modulation.enabled: false}\n', ""),
+        ":13: `factors.modulation` must have at least two levels, but has 1.",
+    ),
+    "name with an odd character": (
+        changed("    l2:", "    'l2|':"),
+        ":12: `factors.penalty.l2|` must be named by 1 to 40 letters",
+    ),
+    "a first level that is not the reference's": (
+        changed("  model.depth: 8", "  modulation.enabled: false\n  model.depth: 8"),
+        ":15: `factors.modulation.on.modulation.enabled` must be as in the reference, "
+        "False, but is True",
+    ),
+    "no seeds": (
+        changed("seeds: [1, 2, 3]\n", ""),
+        "`seeds` must be a list such as [1, 2, 3, 4, 5], but got None.",
+    ),
+    "seeds of another type": (
+        changed("[1, 2, 3]", "5"),
+        ":16: `seeds` must be a list such as [1, 2, 3, 4, 5], but got 5.",
+    ),
+    "a negative seed": (
+        changed("[1, 2, 3]", "[1, -2]"),
+        ":16: `seeds` must be an integer in [0, ",
+    ),
+    "a seed twice": (
+        changed("[1, 2, 3]", "[1, 2, 1]"),
+        ":16: `seeds` must not repeat a seed, but got [1, 2, 1]",
+    ),
+    "claims of another type": (
+        TINY + "claims: full\n",
+        ":17: `claims` must be a list such as",
+    ),
+    "a claim of an unknown arm": (
+        TINY + "claims: [{better: full, than: modulation=of}]\n",
+        ":17: `claims` must name an arm as `than`, but got the string 'modulation=of'. "
+        "Did you mean `modulation=off`?",
+    ),
+    "a claim of one arm": (
+        TINY + "claims: [{better: full, than: full}]\n",
+        ":17: `claims` must compare two arms, but got the string 'full' twice.",
+    ),
+    "a claim with a negative margin": (
+        TINY + "claims: [{better: full, than: penalty=l2, by: -1}]\n",
+        ":17: `claims` must be a number in [0, 1e+06], but got -1.",
+    ),
+    "a claim twice": (
+        TINY + "claims: [{better: full, than: penalty=l2}, "
+        "{better: full, than: penalty=l2, by: 0}]\n",
+        ":17: `claims` must not repeat a claim. Delete one.",
+    ),
+    "a claim with an unknown key": (
+        TINY + "claims: [{better: full, then: penalty=l2}]\n",
+        "`claims.then` is not a key here. Did you mean `than`?",
+    ),
+    "unknown metric": (
+        TINY + "metric: accuracy\n",
+        ":17: `metric` must be one of val_error",
+    ),
+    "negative smallest effect": (
+        changed("smallest_effect: 0.02", "smallest_effect: -0.1"),
+        ":2: `smallest_effect` must be a number in [0, 1e+06], but got -0.1.",
+    ),
+    "resources": (
+        TINY + "resources: {gpus: 1.5}\n",
+        ":17: `resources.gpus` must be a fraction of one GPU or a whole number",
+    ),
+    "values that do not go together": (
+        changed("{modulation.enabled: false}", "{model.family: residual}"),
+        "It happens in the arm modulation=off.",
+    ),
+    "a name that is no folder": (
+        TINY + "name: a/b\n",
+        ":17: `name` must be 1 to 64 letters, digits, dots, dashes or underscores",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_wrong_is_said_with_file_and_line(tmp_path, kind):
+    text, expected = WRONG[kind]
+    with pytest.raises(AblationError) as caught:
+        read(tmp_path, text)
+    assert expected in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "tiny.yaml") + ":")
+
+
+def test_unknown_overrides_are_refused(tmp_path):
+    with pytest.raises(AblationError, match=r"--set: `model\.dept` is not a key"):
+        read(tmp_path, TINY, **{"model.dept": 8})
+
+
+def test_too_many_cells_are_refused(tmp_path):
+    with pytest.raises(AblationError, match="must give at most 100000 cells with 3"):
+        read(tmp_path, TINY, seeds=list(range(40_000)))
+
+
+FILES = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "ablations").glob("*.yaml")
+    if "question:" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_files_of_this_project_are_ablations(path):
+    ablation = read_ablation(str(path))
+    assert len(ablation.seeds) >= 2
+    assert len({arm.name for arm in ablation.arms}) == len(ablation.arms)

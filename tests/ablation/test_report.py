@@ -1,0 +1,102 @@
+"""The report of an ablation: what stands in it, and that its files can be read."""
+
+import csv
+import xml.etree.ElementTree as ET
+
+from orthotune.ablation.findings import find
+from orthotune.ablation.report import markdown, report_writer
+from orthotune.tuning.journal import Status
+from tests.ablation.cells import DATA, tiny, trained
+from tests.ablation.small import TINY
+
+FULL, L2, OFF = "full", "penalty=l2", "modulation=off"
+FIVE = TINY.replace("[1, 2, 3]", "[1, 2, 3, 4, 5]")
+VALUES = {
+    FULL: [0.10, 0.12, 0.11, 0.13, 0.12],
+    L2: [0.101, 0.119, 0.112, 0.129, 0.121],
+    OFF: [0.50, 0.55, 0.47, Status.DIVERGED, 0.54],
+}
+
+
+def write(tmp_path, values, text=TINY):
+    ablation = tiny(tmp_path, text)
+    folder = tmp_path / "out"
+    folder.mkdir(exist_ok=True)
+    records = trained(ablation, values)
+    return report_writer(ablation, DATA)(None, folder, records, "abc123")
+
+
+def test_question_and_verdicts_stand_on_top(tmp_path):
+    report = write(tmp_path, VALUES, FIVE)
+    lines = report.note.splitlines()
+    assert lines[0] == "# Does anything matter on a tiny network?"
+    assert lines[2] == "- **undecided**: full is better than penalty=l2"
+    assert lines[3] == "- **supported**: full is better than modulation=off"
+    assert report.metrics == {
+        "claims_supported": 1.0,
+        "claims_contradicted": 0.0,
+        "claims_undecided": 1.0,
+    }
+
+
+def test_the_table_has_every_arm_with_its_divergences(tmp_path):
+    report = write(tmp_path, VALUES, FIVE)
+    row = next(line for line in report.note.splitlines() if line.startswith(f"| {OFF}"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1] == "0.6120"  # (0.50 + 0.55 + 0.47 + 1 + 0.54) / 5
+    assert cells[5] == "1 [1%, 72%]"
+    assert cells[6] == "+0.4960"
+    assert "commit abc123" in report.note
+
+
+def test_remarks_say_what_a_reader_must_know(tmp_path):
+    text = write(tmp_path, VALUES, FIVE).note
+    assert "penalty=l2 to full is within the smallest effect of interest, 0.02" in text
+    dead = VALUES | {L2: [Status.DIVERGED] * 5, OFF: [Status.FAILED] * 5}
+    text = write(tmp_path, dead, FIVE).note
+    assert "Every replicate of penalty=l2 diverged" in text
+    assert "5 cells have no result and are left out" in text
+    one = {name: values[:1] for name, values in VALUES.items()}
+    text = write(tmp_path, one, TINY.replace("[1, 2, 3]", "[1]")).note
+    assert "One seed gives no interval and no test" in text
+    assert "nan" not in text
+
+
+def test_cells_are_written_as_they_were_measured(tmp_path):
+    report = write(tmp_path, VALUES, FIVE)
+    path = next(path for path in report.paths if path.name == "cells.csv")
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(rows) == 15
+    off = [row for row in rows if row["arm"] == OFF]
+    assert [float(row["val_error"]) for row in off] == [0.50, 0.55, 0.47, 1.0, 0.54]
+    assert [row["diverged"] for row in off] == ["0", "0", "0", "1", "0"]
+
+
+def test_figures_are_whole_and_the_same_each_time(tmp_path):
+    first = {p.name: p.read_bytes() for p in write(tmp_path, VALUES, FIVE).paths}
+    again = {p.name: p.read_bytes() for p in write(tmp_path, VALUES, FIVE).paths}
+    assert first == again
+    for name in ("differences.svg", "curves.svg"):
+        root = ET.fromstring(first[name])
+        texts = " ".join("".join(node.itertext()) for node in root.iter())
+        assert OFF in texts
+
+
+def test_a_report_of_nothing_is_a_report(tmp_path):
+    report = write(tmp_path, {FULL: [None] * 3, L2: [None] * 3, OFF: [None] * 3})
+    assert not report.worked
+    assert all(path.exists() for path in report.paths)
+    assert "9 cells have no result" in report.note
+
+
+def test_effects_are_part_of_a_factorial_alone(tmp_path):
+    names = [
+        f"penalty={p}, modulation={m}"
+        for p in ("orthonormal", "l2")
+        for m in ("on", "off")
+    ]
+    values = {name: [0.1, 0.2, 0.3 + 0.1 * k] for k, name in enumerate(names)}
+    ablation = tiny(tmp_path, TINY + "design: factorial\n")
+    text = markdown(find(ablation, trained(ablation, values), DATA), None)
+    assert "| penalty=l2 x modulation=off |" in text
+    assert "## Effects" not in write(tmp_path, VALUES, FIVE).note

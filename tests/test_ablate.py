@@ -1,0 +1,168 @@
+"""The command `orthotune.ablate`, as a user types it."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+from orthotune.ablate import main
+from orthotune.train import read_config
+from orthotune.training.loop import Trial
+from tests.ablation.small import TINY
+
+WAIT_S = 240
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def command(folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "orthotune.ablate", "tiny.yaml", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process):
+    out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def cells(folder, name="tiny"):
+    path = folder / "studies" / name / "cells.csv"
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def runs_of(folder, name="tiny"):
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name(name)
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
+    return client, parent, [r for r in found if r.info.run_id != parent.info.run_id]
+
+
+@pytest.mark.ray
+def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
+    out, err = finished(command(folder))
+    assert "full is better than modulation=off" in out
+    assert f"Report              {folder}/studies/tiny/report.md" in out
+    assert "9/9 trials done" in err
+    assert "best val_error" not in err
+    rows = cells(folder)
+    assert [(row["arm"], row["seed"]) for row in rows[:4]] == [
+        ("full", "1"),
+        ("full", "2"),
+        ("full", "3"),
+        ("penalty=l2", "1"),
+    ]
+    client, parent, trials = runs_of(folder)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["arms.modulation:off.modulation.enabled"] == "False"
+    verdicts = [v for k, v in parent.data.metrics.items() if k.startswith("claims_")]
+    assert sum(verdicts) == 2
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    assert parent.data.tags["mlflow.note.content"] == report
+    artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {"tiny.yaml", "report.md", "cells.csv", "curves.svg"} <= artifacts
+    assert len(trials) == 9
+    # The same numbers without Ray.
+    fields = {"modulation.enabled": False, "seed": 2, "training.num_epochs": 2}
+    data = {"data.name": "synthetic", "data.num_train": 64, "data.batch_size": 32}
+    (folder / "cell.yaml").write_text(
+        "".join(f"{k}: {str(v).lower()}\n" for k, v in (fields | data).items())
+        + "model.depth: 8\n"
+    )
+    trial = Trial(read_config(str(folder / "cell.yaml"), {}))
+    trial.run_epoch()
+    (row,) = [r for r in rows if (r["arm"], r["seed"]) == ("modulation=off", "2")]
+    assert float(row["val_error"]) == trial.run_epoch()["val_error"]
+    # Once more: nothing is left to run, and the plan says so.
+    again, _ = finished(command(folder))
+    assert again.splitlines()[1:] == out.splitlines()[1:]
+    assert len(runs_of(folder)[2]) == 9
+    plan, _ = finished(command(folder, "--plan"))
+    assert "done       9 of them" in plan
+
+
+@pytest.mark.ray
+def test_a_killed_ablation_goes_on_without_a_double(folder):
+    longer = ["--set", "training.num_epochs=6", "--set", "seeds=[1, 2, 3, 4, 5, 6]"]
+    process = command(folder, *longer)
+    for line in process.stderr:
+        if " trials done" in line and not line.strip().startswith("0/"):
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    finished(command(folder, *longer))
+    finished(command(folder, *longer, "--name", "whole"))
+    killed, whole = cells(folder), cells(folder, "whole")
+    assert len(whole) == 18
+    assert killed == whole
+    _, parent, trials = runs_of(folder)
+    assert parent.info.status == "FINISHED"
+    keys = [run.data.tags["orthotune.key"] for run in trials]
+    assert len(keys) == len(set(keys)) == 18
+    assert {run.info.status for run in trials} == {"FINISHED"}
+
+
+@pytest.mark.ray
+def test_arms_that_are_one_configuration_are_trained_once(folder):
+    text = TINY.replace(
+        '"off": {modulation.enabled: false}', '"off": {optimizer.schedule.gamma: 0.5}'
+    )
+    (folder / "tiny.yaml").write_text(text)
+    process = command(folder, "--set", "seeds=[1, 2]")
+    _, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    assert "4/4 trials done" in err
+    assert len(cells(folder)) == 6
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    assert "modulation=off and full are one configuration" in report
+
+
+def test_a_bad_file_exits_2_with_one_sentence_and_changes_nothing(folder, capsys):
+    (folder / "tiny.yaml").write_text(TINY.replace("seeds:", "seed:"))
+    before = sorted(folder.rglob("*"))
+    assert main(["tiny.yaml"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("orthotune: tiny.yaml:16: `seed` is not a key here.")
+    assert len(printed.err.splitlines()) == 1
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_bad_file_is_refused_before_anything_heavy_is_imported(folder):
+    (folder / "tiny.yaml").write_text(TINY.replace("seeds:", "seed:"))
+    code = (
+        "import sys, orthotune.ablate as a\n"
+        "assert a.main(['tiny.yaml']) == 2\n"
+        "heavy = {'torch', 'numpy', 'ray', 'mlflow', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_plan_says_what_would_run_and_starts_nothing(folder, capsys):
+    assert main(["tiny.yaml", "--plan"]) == 0
+    plan = capsys.readouterr().out
+    assert "cells      9: 3 arms x 3 seeds" in plan
+    assert "done       0 of them" in plan
+    assert "modulation=off: modulation.enabled = False" in plan
+    assert "detects    a difference of 3.3 standard deviations" in plan
+    assert sorted(path.name for path in folder.iterdir()) == ["tiny.yaml"]
