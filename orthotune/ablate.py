@@ -75,12 +75,14 @@ def _run(
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
     from orthotune.tuning.study import Places, run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
     write = report_writer(ablation, fingerprints)
-    outcome = run_study(ablation.study(), places, fingerprints, write)
+    study = ablation.study(further_trials(ablation, fingerprints))
+    outcome = run_study(study, places, fingerprints, write)
     _print_outcome(ablation, outcome)
     if outcome.interrupted:
         return EXIT_INTERRUPTED

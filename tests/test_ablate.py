@@ -134,6 +134,19 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
     assert "modulation=off and full are one configuration" in report
 
 
+@pytest.mark.ray
+def test_seeds_are_added_in_one_session_until_there_are_no_more(folder):
+    _, err = finished(command(folder, "--set", "seeds={initial: 2, max: 3}"))
+    assert "9/9 trials done" in err
+    rows = cells(folder)
+    assert sorted({row["seed"] for row in rows}) == ["1", "2", "3"]
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    assert "judged after 2 and 3 of them, at 2 looks each at 1 / 2" in report
+    assert "still to run" not in report
+    record = (folder / "studies" / "tiny" / "record.jsonl").read_text()
+    assert record.count('"event":"session"') == 1
+
+
 def test_a_bad_file_exits_2_with_one_sentence_and_changes_nothing(folder, capsys):
     (folder / "tiny.yaml").write_text(TINY.replace("seeds:", "seed:"))
     before = sorted(folder.rglob("*"))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orthotune import search, train
+from orthotune import ablate, search, train
+from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import parse_settings
 from orthotune.tuning.study_file import read_study
 
@@ -27,13 +28,14 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 SEARCHES = [command for command in COMMANDS if "orthotune.search" in command]
+ABLATIONS = [command for command in COMMANDS if "orthotune.ablate" in command]
 TRAININGS = [command for command in COMMANDS if "orthotune.train" in command]
 MAKES = [command for command in COMMANDS if command.startswith("make ")]
 SNIPPETS = blocks("python")
 
 
 def test_every_command_is_of_a_kind_tested_here():
-    assert sorted(SEARCHES + TRAININGS + MAKES) == sorted(COMMANDS)
+    assert sorted(SEARCHES + ABLATIONS + TRAININGS + MAKES) == sorted(COMMANDS)
     assert MAKES[:2] == ["make search", "make test"]
     assert len(SEARCHES) >= 4
     assert len(TRAININGS) >= 3
@@ -59,6 +61,14 @@ def test_search_commands_name_valid_files_and_keys(command):
     read_study(str(ROOT / options.file), parse_settings(options.set))
 
 
+@pytest.mark.parametrize("command", ABLATIONS)
+def test_ablation_commands_name_valid_files_and_keys(command):
+    arguments = shlex.split(command)
+    assert arguments[:3] == ["python", "-m", "orthotune.ablate"]
+    options = ablate._parser().parse_args(arguments[3:])
+    read_ablation(str(ROOT / options.file), parse_settings(options.set))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", TRAININGS)
 def test_training_commands_run(command, capsys, monkeypatch):
@@ -69,11 +79,13 @@ def test_training_commands_run(command, capsys, monkeypatch):
     assert "val_error" in capsys.readouterr().out
 
 
-def test_the_yaml_example_is_a_valid_study(tmp_path):
-    (text,) = blocks("yaml")
+def test_the_yaml_examples_are_valid(tmp_path):
+    study, ablation = blocks("yaml")
     path = tmp_path / "example.yaml"
-    path.write_text(text)
+    path.write_text(study)
     assert len(read_study(str(path)).space.parameters) == 3
+    path.write_text(ablation)
+    assert len(read_ablation(str(path)).arms) == 3
 
 
 @pytest.mark.ray

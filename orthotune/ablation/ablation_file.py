@@ -13,6 +13,7 @@ from orthotune.ablation.design import (
     crossed,
     one_at_a_time,
 )
+from orthotune.ablation.replication import looks
 from orthotune.errors import AblationError, ConfigError
 from orthotune.training.config import FIELD_RULES, TrialConfig
 from orthotune.training.rules import Rule, build, nearest, rules, show
@@ -73,7 +74,7 @@ class _Reader(FileReader):
         base = self._base(design)
         factors = self._factors(design)
         arms = self._arms(design, base, factors)
-        seeds = self._seeds(len(arms))
+        seeds, whens = self._seeds(len(arms))
         ablation = Ablation(
             path=self._file.path,
             name=self._ruled("name", Path(self._file.path).stem),
@@ -84,6 +85,7 @@ class _Reader(FileReader):
             factors=factors,
             arms=tuple(arms),
             seeds=seeds,
+            looks=whens,
             claims=self._claims(design, arms),
             num_epochs=self._check_cells(arms),
             resources=self._resources(),
@@ -248,13 +250,19 @@ class _Reader(FileReader):
             arms.append(Arm(name=name, fields={**base.fields, **fields}))
         return arms
 
-    def _seeds(self, num_arms: int) -> tuple[int, ...]:
+    def _seeds(self, num_arms: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The seeds, and the numbers of them after which claims are judged."""
         seeds = self._given("seeds", None)
-        if not isinstance(seeds, list) or not seeds:
+        if isinstance(seeds, dict):
+            seeds, whens = self._adaptive(seeds)
+        elif isinstance(seeds, list) and seeds:
+            whens = (len(seeds),)
+        else:
             raise self._error(
                 ("seeds",),
-                f"must be a list such as [1, 2, 3, 4, 5], but got {show(seeds)}. More "
-                "than one is needed for an interval, at least five for most questions.",
+                "must be a list such as [1, 2, 3, 4, 5], or {initial: 5, max: 30}, but "
+                f"got {show(seeds)}. More than one is needed for an interval, at least "
+                "five for most questions.",
             )
         for seed in seeds:
             self._check_rule(_SEED, "seeds", ("seeds",), seed)
@@ -270,7 +278,26 @@ class _Reader(FileReader):
                 f"must give at most {MAX_CELLS} cells with {num_arms} arms, but give "
                 f"{num_arms * len(seeds)}.",
             )
-        return tuple(seeds)
+        return tuple(seeds), whens
+
+    def _adaptive(self, given: dict[str, Any]) -> tuple[list[int], tuple[int, ...]]:
+        """Seeds that are added where they are needed."""
+        keys = ("seeds",)
+        self._check_keys(keys, given, ("initial", "max", "first"))
+        first = given.get("first", 1)
+        self._check_rule(_SEED, "first", (*keys, "first"), first)
+        initial: Any = given.get("initial")
+        most: Any = given.get("max")
+        number = Rule(kind=int, low=2, high=MAX_CELLS)
+        self._check_rule(number, "initial", (*keys, "initial"), initial)
+        self._check_rule(number, "max", (*keys, "max"), most)
+        if most <= initial:
+            raise self._error(
+                (*keys, "max"),
+                f"must be above `initial` = {initial}, but got {most}. For a fixed "
+                "number of seeds give a list.",
+            )
+        return [*range(first, first + most)], looks(initial, most)
 
     def _claims(self, design: str, arms: list[Arm]) -> tuple[Claim, ...]:
         entries = self._given("claims", None)

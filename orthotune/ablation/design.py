@@ -10,8 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orthotune.training.config import TrialConfig
 from orthotune.tuning.search_space import SearchSpace
-from orthotune.tuning.settings import Resources, SearchSettings, Study, StudySettings
+from orthotune.tuning.settings import (
+    More,
+    Resources,
+    SearchSettings,
+    Study,
+    StudySettings,
+)
 
 Levels = Mapping[str, Mapping[str, Any]]
 """The levels of a factor by name, the reference's first; each some fields' values."""
@@ -65,7 +72,9 @@ class Ablation:
         design: leave_one_out, add_one_in, factorial or explicit.
         factors: What varies, by name; empty for an explicit design.
         arms: The arms, the reference first.
-        seeds: The seeds every arm runs with.
+        seeds: The seeds arms run with, in this order.
+        looks: Numbers of seeds after which the claims are judged: all of them once, or
+            several times, where further seeds go to undecided claims only.
         claims: What is to be supported or contradicted.
         num_epochs: Epochs of every cell.
         resources: What one cell occupies.
@@ -80,6 +89,7 @@ class Ablation:
     factors: Mapping[str, Levels]
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
+    looks: tuple[int, ...]
     claims: tuple[Claim, ...]
     num_epochs: int
     resources: Resources
@@ -89,17 +99,31 @@ class Ablation:
         """What every other arm differs from."""
         return self.arms[0]
 
+    def is_void(self, claim: Claim) -> bool:
+        """Whether a claim compares a configuration with itself under another name."""
+        fields = {arm.name: arm.fields for arm in self.arms}
+        better, than = (
+            TrialConfig.from_dict(fields[name]).canonical()
+            for name in (claim.better, claim.than)
+        )
+        return better == than
+
     def cells(self) -> Iterator[tuple[Arm, int, dict[str, Any]]]:
-        """Arm, seed and fields of every cell, seed by seed.
+        """Arm, seed and fields of every cell there may be, seed by seed.
 
         So an interrupted ablation has whole seeds, which can be compared.
         """
         for seed, arm in itertools.product(self.seeds, self.arms):
             yield arm, seed, cell_fields(arm, seed)
 
-    def study(self) -> Study:
-        """The study that trains every cell."""
-        listed = tuple(fields for _, _, fields in self.cells())
+    def study(self, more: More) -> Study:
+        """The study that trains the cells of the first look, and what is needed then.
+
+        Args:
+            more: What that is, by the trials that have ended.
+        """
+        first = itertools.product(self.seeds[: self.looks[0]], self.arms)
+        listed = tuple(cell_fields(arm, seed) for seed, arm in first)
         search = SearchSettings(
             num_trials=len(listed),
             max_epochs=self.num_epochs,
@@ -117,6 +141,7 @@ class Ablation:
             settings=settings,
             space=SearchSpace(parameters=()),
             listed=listed,
+            more=more,
             question=self._question(),
         )
 
@@ -132,6 +157,7 @@ class Ablation:
             "design": self.design,
             "smallest_effect": self.smallest_effect,
             "seeds": list(self.seeds),
+            "looks": list(self.looks),
             "claims": [str(claim) for claim in self.claims],
             **arms,
         }

@@ -1,10 +1,18 @@
 """What an ablation has found: from the trials of its study to verdicts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from orthotune.ablation.design import Ablation, Claim, cell_fields
+from orthotune.ablation.design import Ablation, Claim
+from orthotune.ablation.stand import (
+    Values,
+    difference,
+    fields_of,
+    level_of,
+    stand,
+)
 from orthotune.ablation.statistics import (
     ArmSummary,
     PairedDifference,
@@ -19,10 +27,6 @@ from orthotune.ablation.statistics import (
 from orthotune.training.metrics import reportable
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status, TrialRecord
-
-ALPHA = 0.05
-"""Of every family of tests: a claim that does not hold is called supported, or one that
-does contradicted, with at most this probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,9 @@ class Findings:
         claims: The claims, one family of tests.
         comparisons: Every other arm against the reference, another family.
         effects: Of a factorial design, a third.
-        missing: What has no result, `arm, seed: why` each.
+        level: At which corrected p-values are judged; intervals have confidence 1 - it.
+        missing: What has no result and will have none, `arm, seed: why` each.
+        num_needed: Cells that are still to run before the next verdict.
     """
 
     ablation: Ablation
@@ -102,7 +108,9 @@ class Findings:
     claims: Sequence[Judged]
     comparisons: Sequence[Judged]
     effects: Sequence[Effect]
+    level: float
     missing: Sequence[str]
+    num_needed: int
 
 
 def find(
@@ -115,96 +123,119 @@ def find(
         records: The trials of its study.
         fingerprints: Of the data sets it names.
     """
-    arms, missing = _replicates(ablation, records, fingerprints)
-    configurations = {
-        arm.name: trial_key(cell_fields(arm, ablation.seeds[0]), fingerprints)
-        for arm in ablation.arms
-    }
+    arms, ended, missing = _replicates(ablation, records, fingerprints)
+    values = _values(arms)
+    level = level_of(ablation)
+    now = stand(ablation, values, ended)
     names = [arm.name for arm in ablation.arms]
     against = [Claim(better=names[0], than=name) for name in names[1:]]
     return Findings(
         ablation=ablation,
         arms=arms,
-        summaries={name: _summary(own) for name, own in arms.items()},
-        claims=_judged(ablation.claims, arms, configurations),
-        comparisons=_judged(against, arms, configurations),
-        effects=_effects(ablation, arms),
+        summaries={name: _summary(own, level) for name, own in arms.items()},
+        claims=[
+            _judged(ablation, *judged, level)
+            for judged in zip(
+                ablation.claims,
+                now.differences,
+                now.corrected,
+                now.verdicts,
+                strict=True,
+            )
+        ],
+        comparisons=_compared(ablation, against, values),
+        effects=_effects(ablation, arms, level),
+        level=level,
         missing=missing,
+        num_needed=len(now.needed),
     )
+
+
+def further_trials(
+    ablation: Ablation, fingerprints: Fingerprints
+) -> Callable[[Sequence[TrialRecord]], list[dict[str, Any]]]:
+    """What `Study.more` asks: the cells of the next look, by the trials so far."""
+
+    def more(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+        arms, ended, _ = _replicates(ablation, records, fingerprints)
+        return fields_of(ablation, stand(ablation, _values(arms), ended).needed)
+
+    return more
 
 
 def _replicates(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
-) -> tuple[dict[str, list[Replicate]], list[str]]:
+) -> tuple[dict[str, list[Replicate]], set[tuple[str, int]], list[str]]:
+    """What every arm has given, the cells that have ended, and those without result."""
     by_key = {record.key: record for record in records}
     arms: dict[str, list[Replicate]] = {arm.name: [] for arm in ablation.arms}
-    missing = []
+    ended, missing = set(), []
     for arm, seed, fields in ablation.cells():
         record = by_key.get(trial_key(fields, fingerprints))
-        if record is None or record.status not in (Status.FINISHED, Status.DIVERGED):
-            why = "not run" if record is None else (record.error or str(record.status))
-            missing.append(f"{arm.name}, seed {seed}: {why}")
+        if record is None or not record.status.ended:
             continue
+        ended.add((arm.name, seed))
         diverged = record.status == Status.DIVERGED
+        if record.status != Status.FINISHED and not diverged:
+            missing.append(f"{arm.name}, seed {seed}: {record.error or record.status}")
+            continue
         value = math.nan if diverged else record.last(ablation.metric)
         value = reportable(ablation.metric, value, diverged=diverged)
         arms[arm.name].append(Replicate(seed=seed, value=value, record=record))
-    return arms, missing
+    return arms, ended, missing
 
 
-def _summary(replicates: Sequence[Replicate]) -> ArmSummary | None:
+def _values(arms: Mapping[str, Sequence[Replicate]]) -> dict[str, dict[int, float]]:
+    return {name: {r.seed: r.value for r in own} for name, own in arms.items()}
+
+
+def _summary(replicates: Sequence[Replicate], level: float) -> ArmSummary | None:
     if not replicates:
         return None
     values = [replicate.value for replicate in replicates]
-    return summarize(values, [replicate.diverged for replicate in replicates])
+    diverged = [replicate.diverged for replicate in replicates]
+    return summarize(values, diverged, confidence=1 - level)
 
 
-def _judged(
-    claims: Sequence[Claim],
-    arms: Mapping[str, Sequence[Replicate]],
-    configurations: Mapping[str, str],
+def _compared(
+    ablation: Ablation, claims: Sequence[Claim], values: Values
 ) -> list[Judged]:
-    """The claims of one family, corrected for their number."""
-    differences = [_difference(claim, arms) for claim in claims]
+    """A family of comparisons over all seeds there are."""
+    level = level_of(ablation)
+    differences = [
+        difference(claim, values, ablation.seeds, 1 - level) for claim in claims
+    ]
     corrected = holm([found.p if found else None for found in differences])
     return [
-        _verdict(
-            claim, found, p, configurations[claim.better], configurations[claim.than]
+        _judged(
+            ablation,
+            claim,
+            found,
+            p,
+            judge(found, p, alpha=level) if found else Verdict.UNDECIDED,
+            level,
         )
         for claim, found, p in zip(claims, differences, corrected, strict=True)
     ]
 
 
-def _difference(
-    claim: Claim, arms: Mapping[str, Sequence[Replicate]]
-) -> PairedDifference | None:
-    better = {item.seed: item.value for item in arms[claim.better]}
-    pairs = [
-        item.value - better[item.seed]
-        for item in arms[claim.than]
-        if item.seed in better
-    ]
-    return paired(pairs, against=claim.by) if pairs else None
-
-
-def _verdict(
+def _judged(
+    ablation: Ablation,
     claim: Claim,
-    difference: PairedDifference | None,
+    found: PairedDifference | None,
     corrected_p: float | None,
-    *keys: str,
+    verdict: Verdict,
+    level: float,
 ) -> Judged:
-    verdict, more = Verdict.UNDECIDED, None
-    same = len(set(keys)) == 1
-    if difference is not None:
-        verdict = judge(difference, corrected_p, alpha=ALPHA)
-    if difference is not None and verdict == Verdict.UNDECIDED and not same:
+    same, more = ablation.is_void(claim), None
+    if found is not None and verdict == Verdict.UNDECIDED and not same:
         # At the level that Holm's correction left to this one.
-        tightened = corrected_p / difference.p if corrected_p and difference.p else 1.0
-        needed = seeds_needed(difference, alpha=ALPHA / max(1.0, tightened))
-        more = None if needed is None else max(1, needed - difference.n)
+        tightened = corrected_p / found.p if corrected_p and found.p else 1.0
+        needed = seeds_needed(found, alpha=level / max(1.0, tightened))
+        more = None if needed is None else max(1, needed - found.n)
     return Judged(
         claim=claim,
-        difference=difference,
+        difference=found,
         corrected_p=corrected_p,
         verdict=verdict,
         more_seeds=more,
@@ -213,12 +244,13 @@ def _verdict(
 
 
 def _effects(
-    ablation: Ablation, arms: Mapping[str, Sequence[Replicate]]
+    ablation: Ablation, arms: Mapping[str, Sequence[Replicate]], level: float
 ) -> list[Effect]:
     """Main effects and interactions, over the seeds that every arm has."""
     if ablation.design != "factorial":
         return []
-    values = [{r.seed: r.value for r in arms[arm.name]} for arm in ablation.arms]
+    by_arm = _values(arms)
+    values = [by_arm[arm.name] for arm in ablation.arms]
     common = [seed for seed in ablation.seeds if all(seed in own for own in values)]
     if not common:
         return []
@@ -230,7 +262,7 @@ def _effects(
         )
     }
     contrasts = factorial_contrasts(cells)
-    differences = [paired(contrast.values) for contrast in contrasts]
+    differences = [paired(c.values, confidence=1 - level) for c in contrasts]
     corrected = holm([found.p for found in differences])
     factors = list(ablation.factors)
     return [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.ablation.design import Ablation
+from orthotune.ablation.stand import level_of
 from orthotune.ablation.statistics import detectable_effect
 from orthotune.training.config import TrialConfig
 from orthotune.training.progress import duration
@@ -26,7 +27,7 @@ def plan_text(
         storage: Where its study is, or would be.
         num_cpus: CPU cores cells can use, for the estimate of the time.
     """
-    study = ablation.study()
+    study = ablation.study(lambda _records: ())
     cells: dict[str, Mapping[str, Any]] = {}
     for _, _, fields in ablation.cells():
         cells.setdefault(trial_key(fields, fingerprints), fields)
@@ -41,17 +42,25 @@ def plan_text(
         f"ablation   {ablation.name} ({ablation.path}), {ablation.design}",
         f"compares   {ablation.metric}, {ablation.num_epochs} epochs a cell",
         f"cells      {num_listed}: {len(ablation.arms)} arms x "
-        f"{len(ablation.seeds)} seeds",
+        f"{len(ablation.seeds)} seeds{_looks(ablation)}",
         *_same_lines(num_listed - len(cells)),
         f"done       {len(cells) - len(left)} of them",
         f"time       about {duration(total_s)}, {slots} at once here{depths}",
-        f"detects    {_detectable(len(ablation.seeds))}",
+        f"detects    {_detectable(len(ablation.seeds), level_of(ablation))}",
         "arms",
         *_arm_lines(ablation),
         "claims",
         *(f"  {claim}" for claim in ablation.claims),
     ]
     return "\n".join(lines)
+
+
+def _looks(ablation: Ablation) -> str:
+    *before, last = ablation.looks
+    if not before:
+        return ""
+    shown = ", ".join(map(str, before))
+    return f" at most; undecided claims get more after {shown} seeds, up to {last}"
 
 
 def _same_lines(num_same: int) -> list[str]:
@@ -90,11 +99,11 @@ def _timed(
     return (f"; an epoch takes {', '.join(phrases)}" if phrases else ""), seconds
 
 
-def _detectable(num_seeds: int) -> str:
+def _detectable(num_seeds: int, level: float) -> str:
     """What the design can find, in the one unit that is known before."""
     if num_seeds < 2:
         return "nothing: one seed has no spread to test against"
-    effect = detectable_effect(1.0, num_seeds)
+    effect = detectable_effect(1.0, num_seeds, alpha=level)
     return (
         f"a difference of {effect:.1f} standard deviations of the paired differences "
         "(80 % power, before Holm's correction)"

@@ -2,15 +2,18 @@
 
 import csv
 import io
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_curves, draw_differences
-from orthotune.ablation.findings import ALPHA, Effect, Findings, Judged, find
+from orthotune.ablation.findings import Effect, Findings, Judged, find
 from orthotune.ablation.statistics import Interval, Verdict
 from orthotune.training.atomic import atomic_write
+from orthotune.training.progress import duration
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.report import write_trials
@@ -22,7 +25,7 @@ METHOD = (
     "Differences are tested by an exact sign-flip permutation test where the number "
     "of seeds allows a small enough p, by a paired t test otherwise, which takes "
     "them for normal; p-values are two-sided and corrected by Holm's method within "
-    "each table. Intervals are Student's t at 95 %, not corrected; those of "
+    "each table. Intervals are Student's t, not corrected for their number; those of "
     "divergence rates are exact (Clopper-Pearson). A diverged replicate counts with "
     "the worst value of the metric; what a few seeds did not show (an arm that "
     "diverges one time in ten) no test can know, so read the intervals of the "
@@ -102,8 +105,9 @@ def markdown(findings: Findings, commit: str | None) -> str:
         verdict_text(findings),
         "## Claims",
         _table(CLAIM_HEADER, [_claim_row(judged) for judged in findings.claims]),
-        f"A claim is judged at a corrected p of {ALPHA:g}. *Further seeds* would "
-        "probably (80 %) decide it if effect and spread are those seen.",
+        f"A claim is judged at a corrected p of {findings.level:g}; intervals have a "
+        f"confidence of {1 - findings.level:.3g}. *Further seeds* would probably "
+        "(80 %) decide it if effect and spread are those seen.",
         "## Arms",
         arm_table(findings),
         f"`{ablation.metric}`, mean over seeds; the difference is the arm's minus that "
@@ -115,12 +119,48 @@ def markdown(findings: Findings, commit: str | None) -> str:
         *_remarks(findings),
         "## How it was run",
         METHOD,
-        f"Design {ablation.design}, {len(ablation.arms)} arms, seeds "
-        f"{', '.join(map(str, ablation.seeds))}, {ablation.num_epochs} epochs a cell; "
-        f"code at commit {commit or 'unknown'}. Every cell is in `cells.csv`, every "
-        "epoch in `trials.jsonl`.",
+        f"Design {ablation.design}, {len(ablation.arms)} arms, "
+        f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
+        f"{_trained(findings)} of training; {_versions()}, code at commit "
+        f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
+        "`trials.jsonl`, both beside this file where it was run. Again: "
+        f"`python -m orthotune.ablate {ablation.path}`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _seeds(ablation: Ablation) -> str:
+    """The seeds, in words, and how it was corrected that they were added."""
+    looks = ablation.looks
+    if len(looks) == 1:
+        return f"seeds {', '.join(map(str, ablation.seeds))}"
+    return (
+        f"seeds from {ablation.seeds[0]} on, added to the arms of undecided claims: "
+        f"judged after {', '.join(map(str, looks[:-1]))} and {looks[-1]} of them, at "
+        f"{len(looks)} looks each at 1 / {len(looks)} of the level 0.05 (Bonferroni)"
+    )
+
+
+def _trained(findings: Findings) -> str:
+    """How long the cells trained, together; cells that two arms share count once."""
+    records = {
+        item.record.number: item.record
+        for replicates in findings.arms.values()
+        for item in replicates
+    }
+    return duration(
+        sum(
+            metrics["epoch_time_s"]
+            for record in records.values()
+            for metrics in record.history.values()
+        )
+    )
+
+
+def _versions() -> str:
+    names = ("orthotune", "torch", "ray")
+    found = [f"{name} {version(name)}" for name in names]
+    return ", ".join([f"Python {platform.python_version()}", *found])
 
 
 def verdict_text(findings: Findings) -> str:
@@ -134,7 +174,7 @@ CLAIM_HEADER = (
     "claim",
     "verdict",
     "effect",
-    "95 % interval",
+    "interval",
     "corrected p",
     "n",
     "test",
@@ -165,11 +205,11 @@ def arm_table(findings: Findings) -> str:
         "arm",
         "mean",
         "sd",
-        "95 % interval",
+        "interval",
         "n",
         "diverged",
         "difference",
-        "its 95 % interval",
+        "its interval",
         "corrected p",
         "superiority",
     )
@@ -207,7 +247,7 @@ def _difference_cells(judged: Judged | None) -> list[str]:
 def _effect_part(effects: Sequence[Effect]) -> list[str]:
     if not effects:
         return []
-    header = ("effect", "mean", "95 % interval", "corrected p", "n")
+    header = ("effect", "mean", "interval", "corrected p", "n")
     rows = [
         [
             effect.name,
@@ -253,6 +293,12 @@ def _remarks(findings: Findings) -> list[str]:
             f"The difference of {judged.claim.than} to {judged.claim.better} is within "
             f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
             "interval is."
+        )
+    if findings.num_needed:
+        remarks.append(
+            f"{findings.num_needed} cells are still to run before the next verdict; "
+            "until then a claim that is not decided stays so. The same command "
+            "continues."
         )
     if findings.missing:
         shown = "; ".join(findings.missing[:5])

@@ -1,14 +1,17 @@
 """What a study is: its settings, its space, and what one trial of it is given."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orthotune.errors import ConfigError
 from orthotune.training.metrics import TARGETS
 from orthotune.training.rules import Rule, check_fields, setting, show
 from orthotune.tuning.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from orthotune.tuning.journal import TrialRecord
 
 
 def _check_name(name: str) -> None:
@@ -164,6 +167,10 @@ class StudySettings:
         check_fields(self)
 
 
+More = Callable[[Sequence["TrialRecord"]], Sequence[Mapping[str, Any]]]
+"""The fields of further trials, given those of a study, in which nothing runs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A study file, checked.
@@ -173,6 +180,7 @@ class Study:
         settings: Name, metric, search, resources.
         space: What varies and what is fixed.
         listed: The fields of every trial, where they are listed and not searched for.
+        more: Which are to follow once those have ended; asked until there is none.
         question: What such a study asks, as plain values by dotted name.
     """
 
@@ -180,6 +188,7 @@ class Study:
     settings: StudySettings
     space: SearchSpace
     listed: tuple[Mapping[str, Any], ...] = ()
+    more: More | None = None
     question: Mapping[str, Any] = field(default_factory=dict)
 
     @property

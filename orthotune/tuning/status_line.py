@@ -18,9 +18,8 @@ class StatusLine:
 
     def __init__(self, study: Study, journal: Journal, started: float) -> None:
         self._metric = study.settings.metric
-        # Of listed trials with one result only the first is run.
-        known = journal.exhausted and bool(study.listed)
-        self._total = len(journal) if known else max(study.num_runs, len(journal))
+        self._listed = bool(study.listed)
+        self._most = max(study.num_runs, len(journal))
         budget_s = study.settings.search.time_budget_s or float("inf")
         self._budget_s = budget_s - journal.spent_s
         self._started = started
@@ -53,7 +52,7 @@ class StatusLine:
         self._line.close()
 
     def _show(self) -> None:
-        final = self._journal.num_ended == self._total
+        final = self._journal.num_ended == self._total()
         if self._line.due(final):
             self._line.show(self._text(), final)
 
@@ -62,7 +61,7 @@ class StatusLine:
         best = self._standings.best if self._ranks else []
         failed, metric = tally[Status.FAILED], self._metric
         return (
-            f"{self._journal.num_ended}/{self._total} trials done"
+            f"{self._journal.num_ended}/{self._total()} trials done"
             f", {tally[Status.RUNNING]} running"
             f", {tally[Status.STOPPED]} stopped early"
             f", {tally[Status.DIVERGED]} diverged"
@@ -70,6 +69,10 @@ class StatusLine:
             + (f"  best {metric} {best[0].last(metric):.4f}" if best else "")
             + f"  {self._left()} left"
         )
+
+    def _total(self) -> int:
+        """The trials there will be; of listed ones with one result the first runs."""
+        return len(self._journal) if self._listed else self._most
 
     def _done(self) -> int:
         """Epochs that were reported; where trials are stopped early, trials ended."""
@@ -82,6 +85,6 @@ class StatusLine:
         if done == self._before:
             return "?"
         elapsed_s = time.monotonic() - self._started
-        rest = self._total * self._budget - done
+        rest = self._total() * self._budget - done
         rest_s = elapsed_s / (done - self._before) * rest
         return duration(max(0.0, min(rest_s, self._budget_s - elapsed_s)))

@@ -379,7 +379,7 @@ class _Session(Generic[R]):
         if not finished:
             self._settle()
             self._check_checkpoints()
-            if self.study.listed:
+            if self.study.listed and not self.journal.exhausted:
                 self._draw_listed()
             finished = _finished(self.study, self.journal)
         keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
@@ -413,17 +413,31 @@ class _Session(Generic[R]):
             tracking_error=None if self.tracker.complete else self.tracker.first_error,
         )
 
+    def _fit_listed(self) -> None:
+        """Run the listed trials, and then whichever they make necessary."""
+        while not self.stopper.stop_all():
+            if self.journal.open:
+                self._fit_again(self._listed)
+            if self.journal.open:
+                return
+            with self.stopper.failing():
+                self._draw_listed()
+            if not self.journal.open:
+                return
+
     def _draw_listed(self) -> None:
-        """Add the listed trials to the journal; of two with one result the first."""
-        if self.journal.exhausted:
-            return
+        """Add the trials of the list that are due; of two with one result the first."""
         known = {record.key for record in self.journal.records}
-        for fields in self.study.listed:
-            key = trial_key(fields, self.fingerprints)
+        fields, more = list(self.study.listed), self.study.more
+        if more is not None and not self.journal.open:
+            fields += more(self.journal.records)
+        for one in fields:
+            key = trial_key(one, self.fingerprints)
             if key not in known:  # a session may have died between two
-                self.journal.suggest(key, fields)
+                self.journal.suggest(key, one)
                 known.add(key)
-        self.journal.exhaust()
+        if not self.journal.open:
+            self.journal.exhaust()
 
     def _settle(self) -> None:
         """Write the ends that a session died before it could write."""
@@ -460,7 +474,7 @@ class _Session(Generic[R]):
     def _fit_all(self) -> None:
         """Run what is left, until nothing is or something has stopped the study."""
         if self.study.listed:
-            self._fit_again(self._listed)
+            self._fit_listed()
             return
         if not self.study.settings.search.is_population:
             self._fit_again(self._searched)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from orthotune.ablation.replication import level_per_look, looks
 from orthotune.ablation.statistics import (
     Verdict,
     holm,
     judge,
-    level_per_look,
-    looks,
     paired,
 )
 

@@ -85,6 +85,15 @@ def test_cells_are_whole_seeds_first(tmp_path):
     assert all(fields["seed"] == seed for _, seed, fields in cells)
 
 
+def test_adaptive_seeds_are_judged_at_several_looks(tmp_path):
+    ablation = read(tmp_path, changed("[1, 2, 3]", "{first: 100, initial: 5, max: 30}"))
+    assert ablation.seeds == tuple(range(100, 130))
+    assert ablation.looks == (5, 8, 12, 19, 30)
+    study = ablation.study(lambda _records: ())
+    assert len(study.listed) == 3 * 5
+    assert study.question["looks"] == [5, 8, 12, 19, 30]
+
+
 def test_overrides_take_the_place_of_the_file(tmp_path):
     overrides = {"seeds": [7], "name": "other", "training.num_epochs": 1}
     ablation = read(tmp_path, TINY, **overrides, **{"resources.cpus": 2})
@@ -185,11 +194,28 @@ WRONG = {
     ),
     "no seeds": (
         changed("seeds: [1, 2, 3]\n", ""),
-        "`seeds` must be a list such as [1, 2, 3, 4, 5], but got None.",
+        "`seeds` must be a list such as [1, 2, 3, 4, 5], or {initial: 5, max: 30}, but "
+        "got None.",
     ),
     "seeds of another type": (
         changed("[1, 2, 3]", "5"),
-        ":16: `seeds` must be a list such as [1, 2, 3, 4, 5], but got 5.",
+        "or {initial: 5, max: 30}, but got 5. More than one is needed",
+    ),
+    "adaptive seeds without a maximum": (
+        changed("[1, 2, 3]", "{initial: 5}"),
+        ":16: `seeds.max` must be an integer in [2, 100000], but got None.",
+    ),
+    "adaptive seeds that cannot grow": (
+        changed("[1, 2, 3]", "{initial: 5, max: 5}"),
+        ":16: `seeds.max` must be above `initial` = 5, but got 5. For a fixed number",
+    ),
+    "adaptive seeds from one": (
+        changed("[1, 2, 3]", "{initial: 1, max: 5}"),
+        ":16: `seeds.initial` must be an integer in [2, 100000], but got 1.",
+    ),
+    "adaptive seeds with an unknown key": (
+        changed("[1, 2, 3]", "{initial: 3, maximum: 5}"),
+        ":16: `seeds.maximum` is not a key here. Did you mean `max`?",
     ),
     "a negative seed": (
         changed("[1, 2, 3]", "[1, -2]"),

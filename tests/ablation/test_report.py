@@ -86,7 +86,7 @@ def test_a_report_of_nothing_is_a_report(tmp_path):
     report = write(tmp_path, {FULL: [None] * 3, L2: [None] * 3, OFF: [None] * 3})
     assert not report.worked
     assert all(path.exists() for path in report.paths)
-    assert "9 cells have no result" in report.note
+    assert "9 cells are still to run before the next verdict" in report.note
 
 
 def test_effects_are_part_of_a_factorial_alone(tmp_path):

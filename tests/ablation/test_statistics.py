@@ -9,6 +9,7 @@ import statsmodels.formula.api as formula
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from orthotune.ablation.replication import level_per_look, looks
 from orthotune.ablation.statistics import (
     PairedDifference,
     PairedTest,
@@ -17,8 +18,6 @@ from orthotune.ablation.statistics import (
     factorial_contrasts,
     holm,
     judge,
-    level_per_look,
-    looks,
     paired,
     seeds_needed,
     summarize,

@@ -1,0 +1,118 @@
+"""Where an ablation stands: what its claims come to so far, and what is to run next.
+
+With a list of seeds there is one look, when every cell has ended. With `{initial, max}`
+there are several (`replication.looks`): whoever looks may stop, so every look has only
+its share of the level (`replication.level_per_look`), and further seeds go only to the
+arms of claims that are undecided. A claim keeps what it was decided by.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orthotune.ablation.design import Ablation, Claim, cell_fields
+from orthotune.ablation.replication import level_per_look
+from orthotune.ablation.statistics import (
+    PairedDifference,
+    Verdict,
+    holm,
+    judge,
+    paired,
+)
+
+ALPHA = 0.05
+"""Of every family of tests: a claim that does not hold is called supported, or one that
+does contradicted, with at most this probability."""
+
+UNDECIDED = Verdict.UNDECIDED
+
+Values = Mapping[str, Mapping[int, float]]
+"""The metric of every cell that has one, by arm and seed."""
+
+Cell = tuple[str, int]
+"""Arm and seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """How far an ablation has come.
+
+    Args:
+        differences: Of every claim, at the look that decided it or the latest one; None
+            where two arms have no seed in common.
+        corrected: Their p-values after Holm's correction.
+        verdicts: What follows; nothing is decided between two looks.
+        level: At which corrected p-values are judged.
+        needed: The cells of the next look that have not ended.
+    """
+
+    differences: Sequence[PairedDifference | None]
+    corrected: Sequence[float | None]
+    verdicts: Sequence[Verdict]
+    level: float
+    needed: Sequence[Cell]
+
+
+def level_of(ablation: Ablation) -> float:
+    """The level of each of an ablation's looks."""
+    return level_per_look(ALPHA, len(ablation.looks))
+
+
+def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
+    """Go through the looks in their order, as far as cells have ended.
+
+    Args:
+        ablation: The ablation.
+        values: What its cells have given.
+        ended: The cells in which nothing is left to run, those without a value too.
+    """
+    level = level_of(ablation)
+    claims = ablation.claims
+    found: list[PairedDifference | None] = [None] * len(claims)
+    corrected: list[float | None] = [None] * len(claims)
+    verdicts = [UNDECIDED] * len(claims)
+    needed: list[Cell] = []
+    for number, look in enumerate(ablation.looks):
+        active = [k for k, verdict in enumerate(verdicts) if verdict == UNDECIDED]
+        unsettled = [
+            k for k in active if number == 0 or not ablation.is_void(claims[k])
+        ]
+        if not unsettled:
+            break
+        seeds = ablation.seeds[:look]
+        named = {n for k in unsettled for n in (claims[k].better, claims[k].than)}
+        arms = [arm.name for arm in ablation.arms if not number or arm.name in named]
+        needed = [(a, seed) for seed in seeds for a in arms if (a, seed) not in ended]
+        for k in active:
+            found[k] = difference(claims[k], values, seeds, 1 - level)
+        ps = holm([each.p if each else None for each in found])
+        for k in active:
+            each, corrected[k] = found[k], ps[k]
+            if each is not None and not needed:
+                verdicts[k] = judge(each, corrected[k], alpha=level)
+        if needed:
+            break
+    return Stand(
+        differences=found,
+        corrected=corrected,
+        verdicts=verdicts,
+        level=level,
+        needed=needed,
+    )
+
+
+def difference(
+    claim: Claim, values: Values, seeds: Sequence[int], confidence: float
+) -> PairedDifference | None:
+    """The metric of `claim.than` minus that of `claim.better`, seed by seed."""
+    better, than = values[claim.better], values[claim.than]
+    pairs = [
+        than[seed] - better[seed] for seed in seeds if seed in better and seed in than
+    ]
+    return paired(pairs, against=claim.by, confidence=confidence) if pairs else None
+
+
+def fields_of(ablation: Ablation, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """The fields of cells."""
+    arms = {arm.name: arm for arm in ablation.arms}
+    return [cell_fields(arms[name], seed) for name, seed in cells]
