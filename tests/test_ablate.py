@@ -94,6 +94,11 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     again, _ = finished(command(folder))
     assert again.splitlines()[1:] == out.splitlines()[1:]
     assert len(runs_of(folder)[2]) == 9
+    # What was asked cannot be changed under the answer.
+    other = command(folder, "--set", "seeds=[1, 2]")
+    _, err = other.communicate(timeout=WAIT_S)
+    assert other.returncode == 2
+    assert "`looks` was [3] and is [2] (and 1 more). Put it back, or start" in err
     plan, _ = finished(command(folder, "--plan"))
     assert "done       9 of them" in plan
 
