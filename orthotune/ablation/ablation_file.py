@@ -36,6 +36,9 @@ TOP_LEVEL = (
     "claims",
     "resources",
 )
+NOT_SET = (*REFERENCES, "factors", "arms", "resources")
+"""Sections that `--set` cannot replace as a whole."""
+PLACES = ("data.root", "data.download")
 CLAIM_KEYS = ("better", "than", "by")
 MAX_CELLS = 100_000
 
@@ -94,7 +97,7 @@ class _Reader(FileReader):
 
     def _check_overrides(self) -> None:
         known = [
-            *(key for key in TOP_LEVEL if key not in (*REFERENCES, "resources")),
+            *(key for key in TOP_LEVEL if key not in NOT_SET),
             *(f"resources.{name}" for name in _RESOURCES),
             *FIELD_RULES,
         ]
@@ -153,6 +156,12 @@ class _Reader(FileReader):
                 )
             if name == "seed":
                 raise self._error(here, "is set by `seeds`. Delete it.")
+            if name in PLACES and keys[0] not in REFERENCES:
+                raise self._error(
+                    here,
+                    "must be the same in all arms, which are compared on the same "
+                    f"data. Set it under `{self._reference()}`.",
+                )
             if name == "training.num_epochs" and keys[0] not in REFERENCES:
                 raise self._error(
                     here,
@@ -177,7 +186,22 @@ class _Reader(FileReader):
                 ("factors",),
                 f"must hold at least one factor for the design {design}, but is empty.",
             )
-        return {name: self._levels(name, entry) for name, entry in section.items()}
+        factors = {name: self._levels(name, entry) for name, entry in section.items()}
+        if design == "factorial":
+            self._check_apart(factors)
+        return factors
+
+    def _check_apart(self, factors: Mapping[str, Levels]) -> None:
+        """Refuse crossed factors of which one would undo the other."""
+        owners: dict[str, str] = {}
+        for factor, levels in factors.items():
+            for field in sorted({name for level in levels.values() for name in level}):
+                if owners.setdefault(field, factor) != factor:
+                    raise self._error(
+                        ("factors", factor),
+                        f"must not set `{field}` in the design factorial, as the "
+                        f"factor {owners[field]} does. Give it to one of them.",
+                    )
 
     def _levels(self, factor: str, entry: object) -> Levels:
         self._check_label(("factors", factor), factor)

@@ -203,7 +203,8 @@ def _compared(
     """A family of comparisons over all seeds there are."""
     level = level_of(ablation)
     differences = [
-        difference(claim, values, ablation.seeds, 1 - level) for claim in claims
+        difference(claim, values, ablation.seeds, level, len(claims))
+        for claim in claims
     ]
     corrected = holm([found.p if found else None for found in differences])
     return [

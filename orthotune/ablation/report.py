@@ -40,7 +40,7 @@ class AblationReport:
 
     Args:
         findings: What they say.
-        note: The report, in Markdown.
+        note: The most of the report, in Markdown.
         paths: The files, the report first.
     """
 
@@ -81,13 +81,13 @@ def report_writer(
         figures = [folder / "differences.svg", folder / "curves.svg"]
         draw_differences(figures[0], findings)
         draw_curves(figures[1], findings)
-        note = markdown(findings, commit)
-        for path, content in ((text, note), (cells, cells_csv(findings))):
+        whole = markdown(findings, commit)
+        for path, content in ((text, whole), (cells, cells_csv(findings))):
             with atomic_write(path) as file:
                 file.write(content.encode())
         write_trials(trials, records)
         paths = [text, *figures, cells, trials]
-        return AblationReport(findings=findings, note=note, paths=paths)
+        return AblationReport(findings=findings, note=short_note(findings), paths=paths)
 
     return write
 
@@ -127,6 +127,18 @@ def markdown(findings: Findings, commit: str | None) -> str:
         f"`python -m orthotune.ablate {ablation.path}`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def short_note(findings: Findings) -> str:
+    """What MLflow shows of the report, which may be longer than it takes."""
+    parts = [
+        f"# {findings.ablation.question}",
+        verdict_text(findings),
+        *_remarks(findings),
+        arm_table(findings),
+        "The whole report is the artifact `report.md`.",
+    ]
+    return "\n\n".join(parts)
 
 
 def _seeds(ablation: Ablation) -> str:

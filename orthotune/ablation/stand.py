@@ -24,6 +24,9 @@ ALPHA = 0.05
 """Of every family of tests: a claim that does not hold is called supported, or one that
 does contradicted, with at most this probability."""
 
+SMALLEST_P = 0.001
+"""The sign-flip test is used where it can reach this, or the level of the family."""
+
 UNDECIDED = Verdict.UNDECIDED
 
 Values = Mapping[str, Mapping[int, float]]
@@ -84,7 +87,7 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
         arms = [arm.name for arm in ablation.arms if not number or arm.name in named]
         needed = [(a, seed) for seed in seeds for a in arms if (a, seed) not in ended]
         for k in active:
-            found[k] = difference(claims[k], values, seeds, 1 - level)
+            found[k] = difference(claims[k], values, seeds, level, len(claims))
         ps = holm([each.p if each else None for each in found])
         for k in active:
             each, corrected[k] = found[k], ps[k]
@@ -102,14 +105,26 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
 
 
 def difference(
-    claim: Claim, values: Values, seeds: Sequence[int], confidence: float
+    claim: Claim, values: Values, seeds: Sequence[int], level: float, family: int
 ) -> PairedDifference | None:
-    """The metric of `claim.than` minus that of `claim.better`, seed by seed."""
+    """The metric of `claim.than` minus that of `claim.better`, seed by seed.
+
+    Args:
+        claim: The two arms.
+        values: What the cells have given.
+        seeds: Those looked at.
+        level: At which the corrected p-value is judged.
+        family: How many claims it is corrected for.
+    """
     better, than = values[claim.better], values[claim.than]
     pairs = [
         than[seed] - better[seed] for seed in seeds if seed in better and seed in than
     ]
-    return paired(pairs, against=claim.by, confidence=confidence) if pairs else None
+    if not pairs:
+        return None
+    # A test that cannot reach the level after the correction would be no look at all.
+    smallest_p = min(SMALLEST_P, level / family)
+    return paired(pairs, against=claim.by, confidence=1 - level, smallest_p=smallest_p)
 
 
 def fields_of(ablation: Ablation, cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -246,7 +246,8 @@ def paired(
     _check_fraction("smallest_p", smallest_p)
     mean, sd, interval = _mean_and_spread(array, confidence)
     p, test = _test(array, against, smallest_p)
-    ties = np.abs(array) <= _tolerance(array)
+    # Not relative to the largest: beside a diverged pair all others would be ties.
+    ties = np.abs(array) <= ROUNDING
     return PairedDifference(
         n=array.size,
         mean=mean,

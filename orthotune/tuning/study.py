@@ -75,6 +75,7 @@ from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 FORMAT = 1
 PROBE_BYTES = 65536
 MAX_FITS = 20
+MAX_PARAM_NAME = 250  # MLflow's; the file, an artifact, has what is longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,10 +323,11 @@ def _tracker(
 
 def _study_params(study: Study) -> dict[str, object]:
     if study.listed:
-        # MLflow takes few characters in a name.
+        # MLflow takes few characters in a name, and no more than 250.
         return {
             re.sub(r"[^\w./: -]", ":", name): value
             for name, value in study.question.items()
+            if len(name) <= MAX_PARAM_NAME
         }
     search = study.settings.search
     space = {
@@ -418,7 +420,7 @@ class _Session(Generic[R]):
         while not self.stopper.stop_all():
             if self.journal.open:
                 self._fit_again(self._listed)
-            if self.journal.open:
+            if self.journal.open or self.stopper.stop_all():
                 return
             with self.stopper.failing():
                 self._draw_listed()

@@ -159,6 +159,16 @@ WRONG = {
         ":15: `factors.modulation.off.training.num_epochs` must be the same in all "
         "arms",
     ),
+    "another data folder in a factor": (
+        changed("{modulation.enabled: false}", "{data.root: there}"),
+        ":15: `factors.modulation.off.data.root` must be the same in all arms",
+    ),
+    "crossed factors of one field": (
+        changed("{modulation.enabled: false}", "{regularizer.coeff: 0.1}")
+        + "design: factorial\n",
+        ":13: `factors.modulation` must not set `regularizer.coeff` in the design "
+        "factorial, as the factor penalty does.",
+    ),
     "no factors": (
         "question: q\nfull: {model.depth: 8}\nseeds: [1]\n",
         "`factors` must hold at least one factor for the design leave_one_out",
@@ -286,6 +296,12 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path, kind):
 def test_unknown_overrides_are_refused(tmp_path):
     with pytest.raises(AblationError, match=r"--set: `model\.dept` is not a key"):
         read(tmp_path, TINY, **{"model.dept": 8})
+
+
+def test_whole_sections_are_not_replaced_from_the_command_line(tmp_path):
+    for section in ("factors", "arms", "full"):
+        with pytest.raises(AblationError, match=f"--set: `{section}` is not a key"):
+            read(tmp_path, TINY, **{section: {}})
 
 
 def test_too_many_cells_are_refused(tmp_path):

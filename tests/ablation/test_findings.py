@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.stand import stand
+from orthotune.ablation.stand import difference, stand
 from orthotune.ablation.statistics import Verdict
 from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
@@ -245,3 +246,17 @@ def test_stopping_early_does_not_support_what_is_not_there(tmp_path, monkeypatch
         sizes += judged.differences[0].n
     assert wrong <= stats.binom.ppf(0.999, 1000, 0.05)
     assert sizes / 1000 > 13  # and seeds were added
+
+
+def test_no_look_is_wasted_on_a_test_that_cannot_reach_the_level():
+    claim = Claim(better="a", than="b")
+    rng = np.random.default_rng(0)
+    seeds = range(12)
+    values = {
+        "a": dict.fromkeys(seeds, 0.0),
+        "b": dict(enumerate(rng.normal(5, 1, 12))),
+    }
+    few = difference(claim, values, seeds, 0.05, 2)
+    many = difference(claim, values, seeds, 0.01, 31)
+    assert few.p == 2.0**-11
+    assert many.p * 31 <= 0.01

@@ -26,9 +26,22 @@ def write(tmp_path, values, text=TINY):
     return report_writer(ablation, DATA)(None, folder, records, "abc123")
 
 
+def text_of(report):
+    return report.paths[0].read_text()
+
+
+def test_mlflow_is_given_what_fits_into_a_tag(tmp_path):
+    report = write(tmp_path, VALUES, FIVE)
+    assert report.note.startswith("# Does anything matter on a tiny network?")
+    assert "**supported**: full is better than modulation=off" in report.note
+    assert "| penalty=l2" in report.note
+    assert len(report.note) < len(text_of(report)) / 2
+    assert report.note.endswith("The whole report is the artifact `report.md`.")
+
+
 def test_question_and_verdicts_stand_on_top(tmp_path):
     report = write(tmp_path, VALUES, FIVE)
-    lines = report.note.splitlines()
+    lines = text_of(report).splitlines()
     assert lines[0] == "# Does anything matter on a tiny network?"
     assert lines[2] == "- **undecided**: full is better than penalty=l2"
     assert lines[3] == "- **supported**: full is better than modulation=off"
@@ -41,23 +54,25 @@ def test_question_and_verdicts_stand_on_top(tmp_path):
 
 def test_the_table_has_every_arm_with_its_divergences(tmp_path):
     report = write(tmp_path, VALUES, FIVE)
-    row = next(line for line in report.note.splitlines() if line.startswith(f"| {OFF}"))
+    row = next(
+        line for line in text_of(report).splitlines() if line.startswith(f"| {OFF}")
+    )
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == "0.6120"  # (0.50 + 0.55 + 0.47 + 1 + 0.54) / 5
     assert cells[5] == "1 [1%, 72%]"
     assert cells[6] == "+0.4960"
-    assert "commit abc123" in report.note
+    assert "commit abc123" in text_of(report)
 
 
 def test_remarks_say_what_a_reader_must_know(tmp_path):
-    text = write(tmp_path, VALUES, FIVE).note
+    text = text_of(write(tmp_path, VALUES, FIVE))
     assert "penalty=l2 to full is within the smallest effect of interest, 0.02" in text
     dead = VALUES | {L2: [Status.DIVERGED] * 5, OFF: [Status.FAILED] * 5}
-    text = write(tmp_path, dead, FIVE).note
+    text = text_of(write(tmp_path, dead, FIVE))
     assert "Every replicate of penalty=l2 diverged" in text
     assert "5 cells have no result and are left out" in text
     one = {name: values[:1] for name, values in VALUES.items()}
-    text = write(tmp_path, one, TINY.replace("[1, 2, 3]", "[1]")).note
+    text = text_of(write(tmp_path, one, TINY.replace("[1, 2, 3]", "[1]")))
     assert "One seed gives no interval and no test" in text
     assert "nan" not in text
 
@@ -86,7 +101,7 @@ def test_a_report_of_nothing_is_a_report(tmp_path):
     report = write(tmp_path, {FULL: [None] * 3, L2: [None] * 3, OFF: [None] * 3})
     assert not report.worked
     assert all(path.exists() for path in report.paths)
-    assert "9 cells are still to run before the next verdict" in report.note
+    assert "9 cells are still to run before the next verdict" in text_of(report)
 
 
 def test_effects_are_part_of_a_factorial_alone(tmp_path):
@@ -99,4 +114,4 @@ def test_effects_are_part_of_a_factorial_alone(tmp_path):
     ablation = tiny(tmp_path, TINY + "design: factorial\n")
     text = markdown(find(ablation, trained(ablation, values), DATA), None)
     assert "| penalty=l2 x modulation=off |" in text
-    assert "## Effects" not in write(tmp_path, VALUES, FIVE).note
+    assert "## Effects" not in text_of(write(tmp_path, VALUES, FIVE))

@@ -628,3 +628,8 @@ def test_the_seeds_needed_have_the_power_promised(effect):
 def test_what_cannot_be_is_refused_in_words(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_beside_a_diverged_pair_the_others_are_no_ties():
+    assert paired([1e30, 0.1, 0.2, 0.3, 0.15]).superiority == 1.0
+    assert paired([1e30, -0.1, -0.2, -0.3, -0.15]).superiority == 0.2
