@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Ablation
 from orthotune.command import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
     EXIT_OK,
+    exit_code,
     overrides_of,
-    print_continue,
-    print_mlflow,
+    print_next,
+    print_troubles,
     run,
     study_parser,
 )
@@ -60,12 +59,10 @@ def _ablate(options: argparse.Namespace) -> int:
 def _fingerprints(ablation: Ablation) -> dict[str, str]:
     """Load every data set an arm names: what is missing is said before it starts."""
     from orthotune.training.config import TrialConfig
-    from orthotune.training.data import data_fingerprint, load_dataset
+    from orthotune.training.data import data_fingerprints
 
     configs = {TrialConfig.from_dict(arm.fields).data for arm in ablation.arms}
-    for config in configs:
-        load_dataset(config)
-    return {config.name: data_fingerprint(config) for config in configs}
+    return data_fingerprints(configs)
 
 
 def _run(
@@ -84,10 +81,7 @@ def _run(
     study = ablation.study(further_trials(ablation, fingerprints))
     outcome = run_study(study, places, fingerprints, write)
     _print_outcome(ablation, outcome)
-    if outcome.interrupted:
-        return EXIT_INTERRUPTED
-    worked = outcome.report.worked and outcome.trace is None
-    return EXIT_OK if worked else EXIT_FAILED
+    return exit_code(outcome)
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
@@ -99,18 +93,10 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
         f"\n{ablation.name}: {len(outcome.records)} cells in "
         f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
     )
-    if outcome.trace is not None:
-        print(
-            f"Stopped: the first cells all failed in the same way.\n\n{outcome.trace}",
-            file=sys.stderr,
-        )
-    if outcome.tracking_error is not None:
-        print(f"MLflow is incomplete: {outcome.tracking_error}")
+    print_troubles(outcome, "cells")
     print(f"{verdict_text(report.findings)}\n\n{arm_table(report.findings)}\n")
     print(f"Report              {report.paths[0]}")
-    print_mlflow(outcome.ui_command, outcome.ui_address)
-    if not outcome.finished or outcome.tracking_error is not None:
-        print_continue("orthotune.ablate")
+    print_next(outcome, "orthotune.ablate")
 
 
 if __name__ == "__main__":

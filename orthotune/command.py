@@ -5,10 +5,13 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orthotune.errors import FileError, OrthotuneError, StudyStoppedError
 from orthotune.training.yaml_file import parse_value
+
+if TYPE_CHECKING:
+    from orthotune.tuning.study import Outcome
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -99,14 +102,28 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     return overrides if options.name is None else {**overrides, "name": options.name}
 
 
-def print_mlflow(command: str | None, address: str) -> None:
-    """How to open MLflow, and where this study is there."""
-    if command is not None:
-        print(f"Start MLflow        {command}")
-    print(f"Browse this study   {address}")
+def exit_code(outcome: "Outcome[Any]") -> int:
+    """That of a study which has come to an outcome."""
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    worked = outcome.report.worked and outcome.trace is None
+    return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_continue(module: str) -> None:
-    """The command that goes on with what is not finished: this one."""
-    words = [sys.executable, "-m", module, *sys.argv[1:]]
-    print(f"Continue it         {shlex.join(words)}")
+def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
+    """What went wrong with a study; `nouns` is what its trials are called."""
+    if outcome.trace is not None:
+        alike = f"Stopped: the first {nouns} all failed in the same way."
+        print(f"{alike}\n\n{outcome.trace}", file=sys.stderr)
+    if outcome.tracking_error is not None:
+        print(f"MLflow is incomplete: {outcome.tracking_error}")
+
+
+def print_next(outcome: "Outcome[Any]", module: str) -> None:
+    """How to open MLflow, where the study is there, and how it goes on if it does."""
+    if outcome.ui_command is not None:
+        print(f"Start MLflow        {outcome.ui_command}")
+    print(f"Browse this study   {outcome.ui_address}")
+    if not outcome.finished or outcome.tracking_error is not None:
+        words = [sys.executable, "-m", module, *sys.argv[1:]]
+        print(f"Continue it         {shlex.join(words)}")

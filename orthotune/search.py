@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orthotune.command import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
     EXIT_OK,
+    exit_code,
     overrides_of,
-    print_continue,
-    print_mlflow,
+    print_next,
+    print_troubles,
     run,
     study_parser,
 )
@@ -63,7 +62,7 @@ def _fingerprints(study: Study) -> dict[str, str]:
     import dataclasses
 
     from orthotune.training.config import TrialConfig
-    from orthotune.training.data import data_fingerprint, load_dataset
+    from orthotune.training.data import data_fingerprints
 
     config = TrialConfig.from_dict(next(study.space.corners(1))).data
     varying = {p.name: p.extremes() for p in study.space.parameters}
@@ -72,12 +71,10 @@ def _fingerprints(study: Study) -> dict[str, str]:
         for leaf in ("batch_size", "num_train")
         if f"data.{leaf}" in varying
     }
-    fingerprints = {}
-    for name in varying.get("data.name", [config.name]):
-        named = dataclasses.replace(config, name=name, **largest)
-        load_dataset(named)
-        fingerprints[name] = data_fingerprint(named)
-    return fingerprints
+    names = varying.get("data.name", [config.name])
+    return data_fingerprints(
+        dataclasses.replace(config, name=name, **largest) for name in names
+    )
 
 
 def _run(
@@ -93,10 +90,7 @@ def _run(
     places = Places.of(options.storage, options.tracking_uri, options.address)
     outcome = run_study(study, places, fingerprints, write_report)
     _print_outcome(study, outcome)
-    if outcome.interrupted:
-        return EXIT_INTERRUPTED
-    worked = outcome.report.best and outcome.trace is None
-    return EXIT_OK if worked else EXIT_FAILED
+    return exit_code(outcome)
 
 
 def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
@@ -111,13 +105,7 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     rate = divergence_rate(outcome.records)
     if rate > 0:
         print(f"Diverged            {rate:.0%} of the trials that have ended")
-    if outcome.trace is not None:
-        print(
-            f"Stopped: the first trials all failed in the same way.\n\n{outcome.trace}",
-            file=sys.stderr,
-        )
-    if outcome.tracking_error is not None:
-        print(f"MLflow is incomplete: {outcome.tracking_error}")
+    print_troubles(outcome, "trials")
     if outcome.report.best_file is not None:
         _print_best(outcome, outcome.report.best_file)
     else:
@@ -127,9 +115,7 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
         if errors:
             print(f"First error         {errors[0]}")
     print(f"Figure              {outcome.report.figure}")
-    print_mlflow(outcome.ui_command, outcome.ui_address)
-    if not outcome.finished or outcome.tracking_error is not None:
-        print_continue("orthotune.search")
+    print_next(outcome, "orthotune.search")
 
 
 def _nothing_best(study: Study) -> str:

@@ -17,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from tests.small import TIMINGS
 
@@ -35,10 +36,12 @@ space:
 STATUSES = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
 
 
-def command(folder: Path, *arguments: str) -> subprocess.Popen:
-    """The search as a user types it, in a process of its own."""
+def command(
+    folder: Path, *arguments: str, module: str = "orthotune.search"
+) -> subprocess.Popen:
+    """A command as a user types it, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "orthotune.search", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -46,6 +49,16 @@ def command(folder: Path, *arguments: str) -> subprocess.Popen:
         env={**os.environ, "MLFLOW_TRACKING_URI": ""},
         start_new_session=True,  # a terminal's Ctrl-C reaches a whole process group
     )
+
+
+def runs_of(folder: Path, name: str) -> tuple[MlflowClient, Run, list[Run]]:
+    """A client of the folder's store; the parent run of a study, and its trials'."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name(name)
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
+    trials = [r for r in found if r.data.tags["orthotune.kind"] == "trial"]
+    return client, parent, trials
 
 
 class Workplace:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from mlflow import MlflowClient
 
 from orthotune.ablate import main
 from orthotune.train import read_config
 from orthotune.training.loop import Trial
+from tests import crashes
 from tests.ablation.small import TINY
+from tests.crashes import runs_of
 
 WAIT_S = 240
 
@@ -26,14 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def command(folder, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "orthotune.ablate", "tiny.yaml", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return crashes.command(folder, "tiny.yaml", *arguments, module="orthotune.ablate")
 
 
 def finished(process):
@@ -45,14 +39,6 @@ def finished(process):
 def cells(folder, name="tiny"):
     path = folder / "studies" / name / "cells.csv"
     return list(csv.DictReader(path.read_text().splitlines()))
-
-
-def runs_of(folder, name="tiny"):
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    experiment = client.get_experiment_by_name(name)
-    found = client.search_runs([experiment.experiment_id])
-    (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
-    return client, parent, [r for r in found if r.info.run_id != parent.info.run_id]
 
 
 @pytest.mark.ray
@@ -69,7 +55,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
         ("full", "3"),
         ("penalty=l2", "1"),
     ]
-    client, parent, trials = runs_of(folder)
+    client, parent, trials = runs_of(folder, "tiny")
     assert parent.info.status == "FINISHED"
     assert parent.data.params["arms.modulation:off.modulation.enabled"] == "False"
     verdicts = [v for k, v in parent.data.metrics.items() if k.startswith("claims_")]
@@ -95,7 +81,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     # Once more: nothing is left to run, and the plan says so.
     again, _ = finished(command(folder))
     assert again.splitlines()[1:] == out.splitlines()[1:]
-    assert len(runs_of(folder)[2]) == 9
+    assert len(runs_of(folder, "tiny")[2]) == 9
     # What was asked cannot be changed under the answer.
     other = command(folder, "--set", "seeds=[1, 2]")
     _, err = other.communicate(timeout=WAIT_S)
@@ -119,7 +105,7 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
     killed, whole = cells(folder), cells(folder, "whole")
     assert len(whole) == 18
     assert killed == whole
-    _, parent, trials = runs_of(folder)
+    _, parent, trials = runs_of(folder, "tiny")
     assert parent.info.status == "FINISHED"
     keys = [run.data.tags["orthotune.key"] for run in trials]
     assert len(keys) == len(set(keys)) == 18

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.ablation.design import (
+    DATA_PLACES,
     Ablation,
     Arm,
     Claim,
@@ -21,7 +22,6 @@ from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.settings import Resources, StudySettings
 
-DESIGNS = ("leave_one_out", "add_one_in", "factorial", "explicit")
 REFERENCES = ("full", "baseline")
 TOP_LEVEL = (
     "name",
@@ -38,13 +38,15 @@ TOP_LEVEL = (
 )
 NOT_SET = (*REFERENCES, "factors", "arms", "resources")
 """Sections that `--set` cannot replace as a whole."""
-PLACES = ("data.root", "data.download")
 CLAIM_KEYS = ("better", "than", "by")
 MAX_CELLS = 100_000
 
 _SETTINGS: dict[str, Rule] = dict(rules(StudySettings))
 _RESOURCES: dict[str, Rule] = dict(rules(Resources))
 _TEXT = Rule(kind=str)
+_DESIGN = Rule(
+    kind=str, choices=("leave_one_out", "add_one_in", "factorial", "explicit")
+)
 _EFFECT = Rule(kind=float, low=0, high=1e6)
 _SEED = FIELD_RULES["seed"]
 
@@ -73,12 +75,12 @@ class _Reader(FileReader):
     def read(self) -> Ablation:
         self._check_keys((), self._file.data, TOP_LEVEL)
         self._check_overrides()
-        design = self._one_of("design", DESIGNS, "leave_one_out")
+        design = self._value("design", _DESIGN, "leave_one_out")
         base = self._base(design)
         factors = self._factors(design)
         arms = self._arms(design, base, factors)
         seeds, whens = self._seeds(len(arms))
-        ablation = Ablation(
+        return Ablation(
             path=self._file.path,
             name=self._ruled("name", Path(self._file.path).stem),
             question=self._question(),
@@ -93,7 +95,6 @@ class _Reader(FileReader):
             num_epochs=self._check_cells(arms),
             resources=self._resources(),
         )
-        return ablation
 
     def _check_overrides(self) -> None:
         known = [
@@ -117,9 +118,6 @@ class _Reader(FileReader):
 
     def _ruled(self, key: str, default: str) -> str:
         return self._value(key, _SETTINGS[key], default)
-
-    def _one_of(self, key: str, choices: tuple[str, ...], default: str) -> str:
-        return self._value(key, Rule(kind=str, choices=choices), default)
 
     def _question(self) -> str:
         text = self._value("question", _TEXT, "")
@@ -156,7 +154,7 @@ class _Reader(FileReader):
                 )
             if name == "seed":
                 raise self._error(here, "is set by `seeds`. Delete it.")
-            if name in PLACES and keys[0] not in REFERENCES:
+            if name in DATA_PLACES and keys[0] not in REFERENCES:
                 raise self._error(
                     here,
                     "must be the same in all arms, which are compared on the same "

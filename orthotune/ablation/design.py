@@ -23,7 +23,8 @@ from orthotune.tuning.settings import (
 Levels = Mapping[str, Mapping[str, Any]]
 """The levels of a factor by name, the reference's first; each some fields' values."""
 
-_NO_RESULT = ("data.root", "data.download")
+DATA_PLACES = ("data.root", "data.download")
+"""Fields that say where the data are, not what is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ class Ablation:
         for seed, arm in itertools.product(self.seeds, self.arms):
             yield arm, seed, cell_fields(arm, seed)
 
-    def study(self, more: More) -> Study:
+    def study(self, more: More | None = None) -> Study:
         """The study that trains the cells of the first look, and what is needed then.
 
         Args:
@@ -151,7 +152,7 @@ class Ablation:
             f"arms.{arm.name}.{name}": value
             for arm in self.arms
             for name, value in arm.fields.items()
-            if name not in _NO_RESULT
+            if name not in DATA_PLACES
         }
         return {
             "design": self.design,

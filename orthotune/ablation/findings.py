@@ -1,5 +1,6 @@
 """What an ablation has found: from the trials of its study to verdicts."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -256,11 +257,11 @@ def _effects(
     if not common:
         return []
     levels = [list(levels) for levels in ablation.factors.values()]
+    # In the order of `design.crossed`.
+    indices = itertools.product(*(range(len(own)) for own in levels))
     cells = {
         index: [own[seed] for seed in common]
-        for index, own in zip(
-            _indices([len(own) for own in levels]), values, strict=True
-        )
+        for index, own in zip(indices, values, strict=True)
     }
     contrasts = factorial_contrasts(cells)
     differences = [paired(c.values, confidence=1 - level) for c in contrasts]
@@ -276,11 +277,3 @@ def _effects(
         )
         for contrast, found, p in zip(contrasts, differences, corrected, strict=True)
     ]
-
-
-def _indices(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """The level indices of every arm, in the order of `design.crossed`."""
-    indices: list[tuple[int, ...]] = [()]
-    for size in sizes:
-        indices = [(*index, level) for index in indices for level in range(size)]
-    return indices

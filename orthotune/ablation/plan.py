@@ -27,7 +27,7 @@ def plan_text(
         storage: Where its study is, or would be.
         num_cpus: CPU cores cells can use, for the estimate of the time.
     """
-    study = ablation.study(lambda _records: ())
+    study = ablation.study()
     cells: dict[str, Mapping[str, Any]] = {}
     for _, _, fields in ablation.cells():
         cells.setdefault(trial_key(fields, fingerprints), fields)

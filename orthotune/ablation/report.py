@@ -11,8 +11,9 @@ from pathlib import Path
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_curves, draw_differences
 from orthotune.ablation.findings import Effect, Findings, Judged, find
+from orthotune.ablation.stand import ALPHA
 from orthotune.ablation.statistics import Interval, Verdict
-from orthotune.training.atomic import atomic_write
+from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.progress import duration
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
@@ -73,8 +74,7 @@ def report_writer(
         records: Sequence[TrialRecord],
         commit: str | None,
     ) -> AblationReport:
-        for stray in folder.glob(".*.partial"):  # of a process that died while it wrote
-            stray.unlink()
+        remove_partials(folder)
         findings = find(ablation, records, fingerprints)
         names = ("report.md", "cells.csv", "trials.jsonl")
         text, cells, trials = (folder / name for name in names)
@@ -149,7 +149,8 @@ def _seeds(ablation: Ablation) -> str:
     return (
         f"seeds from {ablation.seeds[0]} on, added to the arms of undecided claims: "
         f"judged after {', '.join(map(str, looks[:-1]))} and {looks[-1]} of them, at "
-        f"{len(looks)} looks each at 1 / {len(looks)} of the level 0.05 (Bonferroni)"
+        f"{len(looks)} looks each at 1 / {len(looks)} of the level {ALPHA:g} "
+        "(Bonferroni)"
     )
 
 

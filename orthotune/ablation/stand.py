@@ -45,14 +45,12 @@ class Stand:
             where two arms have no seed in common.
         corrected: Their p-values after Holm's correction.
         verdicts: What follows; nothing is decided between two looks.
-        level: At which corrected p-values are judged.
         needed: The cells of the next look that have not ended.
     """
 
     differences: Sequence[PairedDifference | None]
     corrected: Sequence[float | None]
     verdicts: Sequence[Verdict]
-    level: float
     needed: Sequence[Cell]
 
 
@@ -99,7 +97,6 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
         differences=found,
         corrected=corrected,
         verdicts=verdicts,
-        level=level,
         needed=needed,
     )
 

@@ -35,3 +35,9 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+def remove_partials(folder: Path) -> None:
+    """Delete what a process that died while it wrote has left in a folder."""
+    for stray in folder.glob(".*.partial"):
+        stray.unlink()

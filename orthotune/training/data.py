@@ -10,7 +10,7 @@ not of the trial: it does not depend on the trial's seed.
 import hashlib
 import importlib.util
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -138,6 +138,19 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
     root = str(Path(config.root).resolve())
     dataset = _load(config.name, root, config.download, str(torch.device(device)))
     return _cut(dataset, config)
+
+
+def data_fingerprints(configs: Iterable[DataConfig]) -> dict[str, str]:
+    """The hash of every data set, by name; what is missing is said by loading it.
+
+    Raises:
+        DataError: As `load_dataset`.
+    """
+    fingerprints = {}
+    for config in configs:
+        load_dataset(config)
+        fingerprints[config.name] = data_fingerprint(config)
+    return fingerprints
 
 
 def data_fingerprint(config: DataConfig) -> str:

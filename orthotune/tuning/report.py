@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orthotune.training.atomic import atomic_write
+from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.figure import draw_study
 from orthotune.tuning.journal import Status, TrialRecord, equal_budget
@@ -81,8 +81,7 @@ def write_report(
         records: Its trials.
         commit: Commit of the code, if known.
     """
-    for stray in folder.glob(".*.partial"):  # of a process that died while it wrote
-        stray.unlink()
+    remove_partials(folder)
     metric, parameters = study.settings.metric, study.space.parameters
     ranking = _ranked(study, records)
     best_file = folder / "best.yaml" if ranking.best else None

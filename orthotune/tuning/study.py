@@ -17,7 +17,6 @@ scheduler, table and MLflow are brought to where the record says they stood.
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -75,7 +74,6 @@ from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 FORMAT = 1
 PROBE_BYTES = 65536
 MAX_FITS = 20
-MAX_PARAM_NAME = 250  # MLflow's; the file, an artifact, has what is longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,12 +321,7 @@ def _tracker(
 
 def _study_params(study: Study) -> dict[str, object]:
     if study.listed:
-        # MLflow takes few characters in a name, and no more than 250.
-        return {
-            re.sub(r"[^\w./: -]", ":", name): value
-            for name, value in study.question.items()
-            if len(name) <= MAX_PARAM_NAME
-        }
+        return dict(study.question)
     search = study.settings.search
     space = {
         f"space.{parameter.name}": parameter.describe()

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
 MAX_PARAMS = 100  # params or tags in one call, likewise
+MAX_PARAM_NAME = 250  # its limit too; the study's file has what is longer
 GATHER_S = 1.0  # what changes in so much time is written together
 NUM_CALLERS = 4  # calls under way at once, to a server
 RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)  # the last one again and again
@@ -661,7 +662,11 @@ def _metric(name: str, value: float, at_ms: int, step: int) -> "Metric":
 def _params(values: Mapping[str, object]) -> "list[Param]":
     from mlflow.entities import Param
 
-    return [Param(name, str(value)[:6000]) for name, value in values.items()]
+    return [
+        Param(re.sub(r"[^\w./: -]", ":", name), str(value)[:6000])
+        for name, value in values.items()
+        if len(name) <= MAX_PARAM_NAME
+    ]
 
 
 def _run_tags(tags: Mapping[str, str]) -> "list[RunTag]":

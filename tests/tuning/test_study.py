@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import nullcontext
 
 import pytest
-from mlflow import MlflowClient
 
 from orthotune.errors import StudyError
 from orthotune.train import read_config
@@ -16,7 +15,7 @@ from orthotune.training.loop import Trial
 from orthotune.tuning.journal import Status
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.tracking import resolve_tracking_uri
-from tests.crashes import command
+from tests.crashes import command, runs_of
 
 pytestmark = [
     pytest.mark.ray,
@@ -61,15 +60,6 @@ def run_here(study, target):
     from orthotune.tuning.study import run_study
 
     return run_study(study, target, _fingerprints(study), write_report)
-
-
-def runs_of(folder, name):
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    experiment = client.get_experiment_by_name(name)
-    found = client.search_runs([experiment.experiment_id])
-    (parent,) = [r for r in found if r.data.tags["orthotune.kind"] == "study"]
-    trials = [r for r in found if r.data.tags["orthotune.kind"] == "trial"]
-    return client, parent, trials
 
 
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(
