@@ -1,6 +1,5 @@
 """The figures of an ablation, as SVG: paired differences, and learning curves."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,15 +7,13 @@ import numpy as np
 from scipy import stats
 
 from orthotune.ablation.findings import Findings, Replicate
-from orthotune.training.atomic import atomic_write
 from orthotune.training.metrics import reportable
+from orthotune.tuning.drawing import COLOURS, GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, and line styles beside it: told apart without colour too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#767676")
-STYLES = ("-", "--", "-.", ":")
+WIDTH = 8.0
 INCH_A_ROW = 0.5
 
 
@@ -31,11 +28,12 @@ def draw_differences(path: Path, findings: Findings) -> None:
     reference = findings.ablation.reference.name
     values = {r.seed: r.value for r in findings.arms[reference]}
 
-    def draw(axes: "Axes") -> None:
-        axes.axvline(0, color="#767676", linewidth=1)
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
+        axes.axvline(0, color=GREY, linewidth=1)
         smallest = findings.ablation.smallest_effect
         if smallest:
-            axes.axvspan(-smallest, smallest, color="#767676", alpha=0.15, linewidth=0)
+            axes.axvspan(-smallest, smallest, color=GREY, alpha=0.15, linewidth=0)
         for row, judged in enumerate(shown):
             found = judged.difference
             points = [
@@ -43,7 +41,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
                 for item in findings.arms[judged.claim.than]
                 if item.seed in values
             ]
-            axes.plot(points, [row] * len(points), "o", color="#767676", alpha=0.6)
+            axes.plot(points, [row] * len(points), "o", color=GREY, alpha=0.6)
             if found and found.interval:
                 ends = [found.interval.low, found.interval.high]
                 axes.plot(ends, [row, row], color=COLOURS[0], linewidth=2.5)
@@ -54,7 +52,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         metric = findings.ablation.metric
         axes.set_xlabel(f"{metric} minus that of {reference}, seed by seed (0: alike)")
 
-    _draw(path, 1.6 + INCH_A_ROW * len(shown), draw)
+    draw_svg(path, (WIDTH, 1.6 + INCH_A_ROW * len(shown)), draw)
 
 
 def draw_curves(path: Path, findings: Findings) -> None:
@@ -68,26 +66,26 @@ def draw_curves(path: Path, findings: Findings) -> None:
 
     metric, num_epochs = findings.ablation.metric, findings.ablation.num_epochs
 
-    def draw(axes: "Axes") -> None:
+    def draw(figure: "Figure") -> None:
+        axes = figure.subplots()
         for index, (name, replicates) in enumerate(findings.arms.items()):
             if not replicates:
                 continue
             curves = np.array([_curve(r, metric, num_epochs) for r in replicates])
             epochs, mean = np.arange(1, num_epochs + 1), curves.mean(axis=0)
-            colour = COLOURS[index % len(COLOURS)]
-            style = STYLES[index % len(STYLES)]
-            axes.plot(epochs, mean, style, color=colour, label=name)
+            axes.plot(epochs, mean, style(index), color=colour(index), label=name)
             if len(curves) > 1:
                 half = stats.t.ppf(0.975, len(curves) - 1) * stats.sem(curves, axis=0)
                 low, high = mean - half, mean + half
-                axes.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
+                band = {"color": colour(index), "alpha": 0.15, "lw": 0}
+                axes.fill_between(epochs, low, high, **band)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(metric)
         if any(findings.arms.values()):
             axes.legend(fontsize="small")
 
-    _draw(path, 4.0, draw)
+    draw_svg(path, (WIDTH, 4.0), draw)
 
 
 def _curve(replicate: Replicate, metric: str, num_epochs: int) -> list[float]:
@@ -99,17 +97,3 @@ def _curve(replicate: Replicate, metric: str, num_epochs: int) -> list[float]:
         history[epoch][metric] if epoch < last or not replicate.diverged else worst
         for epoch in range(1, min(last, num_epochs) + 1)
     ] + [worst] * (num_epochs - last)
-
-
-def _draw(path: Path, height: float, draw: "Callable[[Axes], None]") -> None:
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    # Text stays text, and the same findings give the same file.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "orthotune"}):
-        figure = Figure(figsize=(8, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure.subplots())
-        with atomic_write(path) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None})

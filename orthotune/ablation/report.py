@@ -17,6 +17,7 @@ from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.progress import duration
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
+from orthotune.tuning.page import write_page
 from orthotune.tuning.report import write_trials
 from orthotune.tuning.settings import Study
 
@@ -85,8 +86,10 @@ def report_writer(
         for path, content in ((text, whole), (cells, cells_csv(findings))):
             with atomic_write(path) as file:
                 file.write(content.encode())
+        page = folder / "report.html"
+        write_page(page, whole)
         write_trials(trials, records)
-        paths = [text, *figures, cells, trials]
+        paths = [page, text, *figures, cells, trials]
         return AblationReport(findings=findings, note=short_note(findings), paths=paths)
 
     return write
@@ -136,7 +139,7 @@ def short_note(findings: Findings) -> str:
         verdict_text(findings),
         *_remarks(findings),
         arm_table(findings),
-        "The whole report is the artifact `report.md`.",
+        "The whole report is the artifact `report.html`.",
     ]
     return "\n\n".join(parts)
 

@@ -27,7 +27,7 @@ def write(tmp_path, values, text=TINY):
 
 
 def text_of(report):
-    return report.paths[0].read_text()
+    return report.paths[1].read_text()
 
 
 def test_mlflow_is_given_what_fits_into_a_tag(tmp_path):
@@ -36,7 +36,7 @@ def test_mlflow_is_given_what_fits_into_a_tag(tmp_path):
     assert "**supported**: full is better than modulation=off" in report.note
     assert "| penalty=l2" in report.note
     assert len(report.note) < len(text_of(report)) / 2
-    assert report.note.endswith("The whole report is the artifact `report.md`.")
+    assert report.note.endswith("The whole report is the artifact `report.html`.")
 
 
 def test_question_and_verdicts_stand_on_top(tmp_path):

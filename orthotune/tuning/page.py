@@ -1,0 +1,93 @@
+"""A report as one HTML file that needs nothing beside it."""
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orthotune.training.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #c9ccd1; --soft: #f3f4f6; --link: #0b57a4 }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --line: #3c4048; --soft: #22252b; --link: #7db7f0 }
+  body { color: #e6e6e6; background: #16181d }
+}
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       font: 1rem/1.5 system-ui, sans-serif }
+h1 { font-size: 1.6rem; line-height: 1.25 }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line) }
+a { color: var(--link) }
+code, pre { font: 0.9em/1.4 ui-monospace, monospace; background: var(--soft) }
+pre { padding: 0.8rem; overflow-x: auto }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-size: 0.9rem;
+        font-variant-numeric: tabular-nums }
+th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line);
+         text-align: left; vertical-align: top }
+th { background: var(--soft) }
+td:not(:first-child) { white-space: nowrap }
+.figure { display: block; overflow-x: auto; break-inside: avoid }
+.figure svg, .figure img { display: block; width: 100%; min-width: 34rem; height: auto }
+@media print {
+  body { max-width: none; margin: 0; font-size: 10pt }
+  .figure svg, .figure img { min-width: 0 }
+  tr, h2 { break-inside: avoid; break-after: avoid }
+}
+"""
+
+# A reader can trust that opening it tells nobody.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def write_page(path: Path, markdown: str) -> None:
+    """Write a text in Markdown as an HTML file with its figures inside.
+
+    Args:
+        path: The file; figures are looked for beside it.
+        markdown: The text; its first line is a heading, which names the page. HTML in
+            it is shown as text.
+    """
+    title = html.escape(markdown.splitlines()[0].lstrip("# "))
+    body = _body(markdown, path.parent)
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
+    )
+    with atomic_write(path) as file:
+        file.write(page.encode())
+
+
+def _body(markdown: str, folder: Path) -> str:
+    from markdown_it import MarkdownIt
+
+    def image(_: object, tokens: "Sequence[Token]", index: int, *_more: object) -> str:
+        token = tokens[index]
+        return _figure(folder / str(token.attrs["src"]), token.content)
+
+    parser = MarkdownIt("js-default")
+    parser.add_render_rule("image", image)
+    parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    return parser.render(markdown)
+
+
+def _figure(path: Path, caption: str) -> str:
+    """A figure within the text; an SVG is text itself."""
+    label = html.escape(caption, quote=True)
+    if path.suffix == ".svg":
+        drawing = path.read_text()
+        drawing = drawing[drawing.index("<svg") :]
+        inner = drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    else:
+        data = base64.b64encode(path.read_bytes()).decode()
+        kind = f"image/{path.suffix.removeprefix('.')}"
+        inner = f'<img alt="{label}" src="data:{kind};base64,{data}">'
+    return f'<span class="figure">{inner}</span>'
