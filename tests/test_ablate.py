@@ -45,7 +45,7 @@ def cells(folder, name="tiny"):
 def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     out, err = finished(command(folder))
     assert "full is better than modulation=off" in out
-    assert f"Report              {folder}/studies/tiny/report.md" in out
+    assert f"Report              {folder}/studies/tiny/report.html" in out
     assert "9/9 trials done" in err
     assert "best val_error" not in err
     rows = cells(folder)
@@ -60,12 +60,12 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     assert parent.data.params["arms.modulation:off.modulation.enabled"] == "False"
     verdicts = [v for k, v in parent.data.metrics.items() if k.startswith("claims_")]
     assert sum(verdicts) == 2
-    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    report = (folder / "studies" / "tiny" / "report.html").read_text()
     note = parent.data.tags["mlflow.note.content"]
     assert note.splitlines()[:3] == report.splitlines()[:3]
     assert "| modulation=off" in note
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {"tiny.yaml", "report.md", "cells.csv", "curves.svg"} <= artifacts
+    assert {"tiny.yaml", "report.html", "cells.csv", "curves.svg"} <= artifacts
     assert len(trials) == 9
     # The same numbers without Ray.
     fields = {"modulation.enabled": False, "seed": 2, "training.num_epochs": 2}
@@ -123,7 +123,7 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
     assert process.returncode == 0, err
     assert "4/4 trials done" in err
     assert len(cells(folder)) == 6
-    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    report = (folder / "studies" / "tiny" / "report.html").read_text()
     assert "modulation=off and full are one configuration" in report
 
 
@@ -133,7 +133,7 @@ def test_seeds_are_added_in_one_session_until_there_are_no_more(folder):
     assert "9/9 trials done" in err
     rows = cells(folder)
     assert sorted({row["seed"] for row in rows}) == ["1", "2", "3"]
-    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    report = (folder / "studies" / "tiny" / "report.html").read_text()
     assert "judged after 2 and 3 of them, at 2 looks each at 1 / 2" in report
     assert "still to run" not in report
     record = (folder / "studies" / "tiny" / "record.jsonl").read_text()

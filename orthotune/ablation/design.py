@@ -13,6 +13,7 @@ from typing import Any
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.search_space import SearchSpace
 from orthotune.tuning.settings import (
+    Listed,
     More,
     Resources,
     SearchSettings,
@@ -124,7 +125,7 @@ class Ablation:
             more: What that is, by the trials that have ended.
         """
         first = itertools.product(self.seeds[: self.looks[0]], self.arms)
-        listed = tuple(cell_fields(arm, seed) for seed, arm in first)
+        listed = tuple(listed_cell(arm, seed) for seed, arm in first)
         search = SearchSettings(
             num_trials=len(listed),
             max_epochs=self.num_epochs,
@@ -162,6 +163,11 @@ class Ablation:
             "claims": [str(claim) for claim in self.claims],
             **arms,
         }
+
+
+def listed_cell(arm: Arm, seed: int) -> Listed:
+    """A cell as a study lists it."""
+    return Listed(fields=cell_fields(arm, seed), group=arm.name)
 
 
 def cell_fields(arm: Arm, seed: int) -> dict[str, Any]:

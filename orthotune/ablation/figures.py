@@ -1,5 +1,6 @@
 """The figures of an ablation, as SVG: paired differences, and learning curves."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,54 @@ from orthotune.training.metrics import reportable
 from orthotune.tuning.drawing import COLOURS, GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH = 8.0
+LEGEND_COLUMNS = 2
+SMALLEST = 1e-12
+"""What is drawn in place of zero, which has no logarithm."""
+
+SIGNALS = {
+    "backward_error_moment": "backward error (2nd moment)",
+    "gram_deviation": "Gram deviation",
+}
 INCH_A_ROW = 0.5
+
+
+def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
+    """Draw what there is to see.
+
+    Args:
+        folder: Where the figures go.
+        findings: What is drawn.
+
+    Returns:
+        What each figure shows, by its file.
+    """
+    metric, reference = findings.ablation.metric, findings.ablation.reference.name
+    confidence = f"{1 - findings.level:.3g}"
+    signal, spectrum = folder / "signal.svg", folder / "spectrum.svg"
+    figures = {
+        folder / "differences.svg": f"Paired differences to {reference}: every seed, "
+        f"the mean, and its interval (confidence {confidence})",
+        folder / "curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
+        "interval",
+    }
+    draw_differences(folder / "differences.svg", findings)
+    draw_curves(folder / "curves.svg", findings)
+    if draw_signal(signal, findings):
+        draw_spectrum(spectrum, findings)
+        figures[signal] = (
+            "Signal propagation: backward error at every convolution's output, "
+            "unmodulated, and Gram deviation of every layer (geometric means over "
+            "seeds)"
+        )
+        figures[spectrum] = (
+            "Singular values of all filter banks together, in ascending order "
+            "(geometric means over seeds)"
+        )
+    return figures
 
 
 def draw_differences(path: Path, findings: Findings) -> None:
@@ -50,7 +95,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         axes.set_yticks(range(len(shown)), [judged.claim.than for judged in shown])
         axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         metric = findings.ablation.metric
-        axes.set_xlabel(f"{metric} minus that of {reference}, seed by seed (0: alike)")
+        axes.set_xlabel(f"{metric} minus the reference's, seed by seed (0: alike)")
 
     draw_svg(path, (WIDTH, 1.6 + INCH_A_ROW * len(shown)), draw)
 
@@ -82,10 +127,9 @@ def draw_curves(path: Path, findings: Findings) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(metric)
-        if any(findings.arms.values()):
-            axes.legend(fontsize="small")
+        _explain(figure, axes)
 
-    draw_svg(path, (WIDTH, 4.0), draw)
+    draw_svg(path, (WIDTH, 3.8 + _legend_inches(findings.arms)), draw)
 
 
 def _curve(replicate: Replicate, metric: str, num_epochs: int) -> list[float]:
@@ -97,3 +141,99 @@ def _curve(replicate: Replicate, metric: str, num_epochs: int) -> list[float]:
         history[epoch][metric] if epoch < last or not replicate.diverged else worst
         for epoch in range(1, min(last, num_epochs) + 1)
     ] + [worst] * (num_epochs - last)
+
+
+def draw_signal(path: Path, findings: Findings) -> bool:
+    """Backward error and Gram deviation by layer, before, amid and after training.
+
+    Geometric means over the seeds of each arm.
+
+    Args:
+        path: The file.
+        findings: What is drawn.
+
+    Returns:
+        Whether any cell was looked at; there is no file otherwise.
+    """
+    means = {name: _mean_profiles(own) for name, own in findings.arms.items()}
+    epochs = sorted({epoch for own in means.values() for epoch in own})
+    if not epochs:
+        return False
+
+    def draw(figure: "Figure") -> None:
+        panels = figure.subplots(len(SIGNALS), len(epochs), sharey="row", squeeze=False)
+        for row, (signal, label) in zip(panels, SIGNALS.items(), strict=True):
+            for axes, epoch in zip(row, epochs, strict=True):
+                for index, (name, own) in enumerate(means.items()):
+                    values = own.get(epoch, {}).get(signal, ())
+                    layers = range(1, len(values) + 1)
+                    how = {"color": colour(index), "linewidth": 1.2, "label": name}
+                    axes.plot(layers, values, style(index), **how)
+                axes.set_yscale("log")
+            row[0].set_ylabel(label)
+        _title_and_explain(figure, panels, epochs, "layer")
+
+    draw_svg(path, (WIDTH, 5.5 + _legend_inches(means)), draw)
+    return True
+
+
+def draw_spectrum(path: Path, findings: Findings) -> None:
+    """The singular values of all filter banks of each arm, in ascending order.
+
+    Args:
+        path: The file.
+        findings: What is drawn; some cell was looked at.
+    """
+    means = {name: _mean_profiles(own) for name, own in findings.arms.items()}
+    epochs = sorted({epoch for own in means.values() for epoch in own})
+
+    def draw(figure: "Figure") -> None:
+        panels = figure.subplots(1, len(epochs), sharey="row", squeeze=False)
+        for axes, epoch in zip(panels[0], epochs, strict=True):
+            axes.axhline(1, color=GREY, linewidth=0.8)
+            for index, (name, own) in enumerate(means.items()):
+                values = own.get(epoch, {}).get("singular_value", ())
+                shares = np.linspace(0, 100, len(values))
+                how = {"color": colour(index), "linewidth": 1.2, "label": name}
+                axes.plot(shares, values, style(index), **how)
+        panels[0][0].set_ylabel("singular value")
+        _title_and_explain(figure, panels, epochs, "per cent of the filters")
+
+    draw_svg(path, (WIDTH, 3.2 + _legend_inches(means)), draw)
+
+
+def _mean_profiles(
+    replicates: Sequence[Replicate],
+) -> dict[int, dict[str, "np.ndarray"]]:
+    """The geometric mean of the replicates' profiles, by epoch."""
+    seen = [replicate.record.profiles for replicate in replicates]
+    means: dict[int, dict[str, np.ndarray]] = {}
+    for epoch in sorted({epoch for profiles in seen for epoch in profiles}):
+        own = [profiles[epoch] for profiles in seen if epoch in profiles]
+        means[epoch] = {
+            name: stats.gmean(np.maximum([one[name] for one in own], SMALLEST), axis=0)
+            for name in own[0]
+        }
+    return means
+
+
+def _title_and_explain(
+    figure: "Figure", panels: np.ndarray, epochs: Sequence[int], x: str
+) -> None:
+    for axes, epoch in zip(panels[0], epochs, strict=True):
+        axes.set_title(f"after epoch {epoch}" if epoch else "before training")
+    for axes in panels[-1]:
+        axes.set_xlabel(x)
+    _explain(figure, panels[0][0])
+
+
+def _explain(figure: "Figure", axes: "Axes") -> None:
+    """A legend below everything: arms have long names."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        how = {"loc": "outside lower left", "ncols": LEGEND_COLUMNS}
+        figure.legend(handles, names, **how, fontsize="small")
+
+
+def _legend_inches(means: Mapping[str, object]) -> float:
+    return 0.22 * -(-len(means) // LEGEND_COLUMNS)

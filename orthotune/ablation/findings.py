@@ -2,16 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orthotune.ablation.design import Ablation, Claim
 from orthotune.ablation.stand import (
     Values,
     difference,
-    fields_of,
     level_of,
+    listed_cells,
     stand,
 )
 from orthotune.ablation.statistics import (
@@ -28,6 +27,7 @@ from orthotune.ablation.statistics import (
 from orthotune.training.metrics import reportable
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.settings import Listed, More
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +152,12 @@ def find(
     )
 
 
-def further_trials(
-    ablation: Ablation, fingerprints: Fingerprints
-) -> Callable[[Sequence[TrialRecord]], list[dict[str, Any]]]:
+def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
     """What `Study.more` asks: the cells of the next look, by the trials so far."""
 
-    def more(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    def more(records: Sequence[TrialRecord]) -> list[Listed]:
         arms, ended, _ = _replicates(ablation, records, fingerprints)
-        return fields_of(ablation, stand(ablation, _values(arms), ended).needed)
+        return listed_cells(ablation, stand(ablation, _values(arms), ended).needed)
 
     return more
 

@@ -3,13 +3,13 @@
 import csv
 import io
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from orthotune.ablation.design import Ablation
-from orthotune.ablation.figures import draw_curves, draw_differences
+from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
 from orthotune.ablation.stand import ALPHA
 from orthotune.ablation.statistics import Interval, Verdict
@@ -79,10 +79,8 @@ def report_writer(
         findings = find(ablation, records, fingerprints)
         names = ("report.md", "cells.csv", "trials.jsonl")
         text, cells, trials = (folder / name for name in names)
-        figures = [folder / "differences.svg", folder / "curves.svg"]
-        draw_differences(figures[0], findings)
-        draw_curves(figures[1], findings)
-        whole = markdown(findings, commit)
+        figures = draw_all(folder, findings)
+        whole = markdown(findings, commit, figures)
         for path, content in ((text, whole), (cells, cells_csv(findings))):
             with atomic_write(path) as file:
                 file.write(content.encode())
@@ -95,12 +93,15 @@ def report_writer(
     return write
 
 
-def markdown(findings: Findings, commit: str | None) -> str:
+def markdown(
+    findings: Findings, commit: str | None, figures: Mapping[Path, str]
+) -> str:
     """The report.
 
     Args:
         findings: What it says.
         commit: Commit of the code, if known.
+        figures: What each figure beside it shows.
     """
     ablation = findings.ablation
     parts = [
@@ -116,8 +117,7 @@ def markdown(findings: Findings, commit: str | None) -> str:
         f"`{ablation.metric}`, mean over seeds; the difference is the arm's minus that "
         f"of {ablation.reference.name}: above 0 is worse. *Superiority* is the share "
         f"of seeds in which {ablation.reference.name} was better, ties half.",
-        "![Paired differences](differences.svg)",
-        "![Learning curves](curves.svg)",
+        *(f"![{what}]({path.name})\n\n*{what}*" for path, what in figures.items()),
         *_effect_part(findings.effects),
         *_remarks(findings),
         "## How it was run",

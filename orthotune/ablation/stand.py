@@ -8,9 +8,8 @@ arms of claims that are undecided. A claim keeps what it was decided by.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from orthotune.ablation.design import Ablation, Claim, cell_fields
+from orthotune.ablation.design import Ablation, Claim, listed_cell
 from orthotune.ablation.replication import level_per_look
 from orthotune.ablation.statistics import (
     PairedDifference,
@@ -19,6 +18,7 @@ from orthotune.ablation.statistics import (
     judge,
     paired,
 )
+from orthotune.tuning.settings import Listed
 
 ALPHA = 0.05
 """Of every family of tests: a claim that does not hold is called supported, or one that
@@ -124,7 +124,7 @@ def difference(
     return paired(pairs, against=claim.by, confidence=1 - level, smallest_p=smallest_p)
 
 
-def fields_of(ablation: Ablation, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """The fields of cells."""
+def listed_cells(ablation: Ablation, cells: Sequence[Cell]) -> list[Listed]:
+    """Cells as a study lists them."""
     arms = {arm.name: arm for arm in ablation.arms}
-    return [cell_fields(arms[name], seed) for name, seed in cells]
+    return [listed_cell(arms[name], seed) for name, seed in cells]

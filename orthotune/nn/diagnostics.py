@@ -46,6 +46,32 @@ class SingularValues:
 
 
 @torch.no_grad()
+def singular_values(model: nn.Module) -> Tensor:
+    """The singular values of all filter banks together, in ascending order.
+
+    A layer with more filters than fan-in is read group by group, as the penalty reads
+    it. All are 1 exactly when the penalty is zero.
+
+    Returns:
+        Tensor of shape `(N,)`, N the number of filters of all layers.
+
+    Example:
+        >>> net = nn.Linear(2, 2, bias=False)
+        >>> _ = net.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 0.5]]))
+        >>> singular_values(net).tolist()
+        [0.5, 3.0]
+    """
+    weights = parametric_weights(model)
+    return torch.cat([_of_filter_bank(weight) for weight in weights]).sort().values
+
+
+def _of_filter_bank(weight: Tensor) -> Tensor:
+    matrix = weight_matrix(weight)  # (O, M)
+    groups = matrix.split(matrix.shape[1])
+    return torch.cat([torch.linalg.svdvals(group.float()) for group in groups])
+
+
+@torch.no_grad()
 def extreme_singular_values(model: nn.Module) -> dict[str, SingularValues]:
     """Smallest and largest singular value of every convolution and linear layer.
 
@@ -63,9 +89,7 @@ def extreme_singular_values(model: nn.Module) -> dict[str, SingularValues]:
     """
     result = {}
     for name, layer in parametric_layers(model).items():
-        matrix = weight_matrix(layer.get_parameter("weight"))  # (O, M)
-        groups = matrix.split(matrix.shape[1])
-        values = torch.cat([torch.linalg.svdvals(group.float()) for group in groups])
+        values = _of_filter_bank(layer.get_parameter("weight"))
         result[name] = SingularValues(
             smallest=values.min().item(), largest=values.max().item()
         )

@@ -15,7 +15,12 @@ from torch import nn
 
 from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
-from orthotune.nn.diagnostics import backward_error_ratio, gram_deviation_norms
+from orthotune.nn.diagnostics import (
+    backward_error_moments,
+    backward_error_ratio,
+    gram_deviation_norms,
+    singular_values,
+)
 from orthotune.nn.initialization import initialize
 from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
 from orthotune.training.config import TrialConfig
@@ -27,6 +32,8 @@ from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
+PROFILE_IMAGES = 128
+NUM_QUANTILES = 33
 
 
 class Trial:
@@ -114,6 +121,49 @@ class Trial:
             name: reportable(name, metrics[name], self.diverged)
             for name in (*METRICS, "test_error")
             if name in metrics
+        }
+
+    def profile(self) -> dict[str, list[float]]:
+        """The network layer by layer, as it is now; training is not touched.
+
+        Measured on a copy, in training mode and float32, on the first
+        `PROFILE_IMAGES` training images.
+
+        Returns:
+            `backward_error_moment` of every convolution, unmodulated; `gram_deviation`
+            of every convolution and linear layer (`gram_deviation_norms`); and
+            `singular_value`, `NUM_QUANTILES` quantiles (0 to 1 in equal steps) of those
+            of all filter banks. Four significant digits. Empty if one of them is not
+            finite.
+
+        Example:
+            >>> fields = {"model.depth": 8, "data.num_train": 64, "data.batch_size": 32}
+            >>> profile = Trial(TrialConfig.from_dict(fields)).profile()
+            >>> {name: len(values) for name, values in profile.items()}
+            {'backward_error_moment': 7, 'gram_deviation': 8, 'singular_value': 33}
+        """
+        if not math.isfinite(_norm(self.model)):
+            return {}
+        with _deterministic(self.device):
+            copy = _build_model(self.config, self._dataset, Streams(0))
+            copy.load_state_dict(self.model.state_dict())
+            copy.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            batch = self._dataset.train.first(PROFILE_IMAGES)
+            images = self._dataset.normalize(batch.images)
+            moments = backward_error_moments(
+                copy, lambda: F.cross_entropy(copy(images), batch.targets)
+            )
+            quantiles = torch.linspace(0, 1, NUM_QUANTILES, device=self.device)
+            profile = {
+                "backward_error_moment": list(moments.values()),
+                "gram_deviation": gram_deviation_norms(copy).tolist(),
+                "singular_value": singular_values(copy).quantile(quantiles).tolist(),
+            }
+        if not all(math.isfinite(v) for values in profile.values() for v in values):
+            return {}
+        return {
+            name: [float(f"{value:.4g}") for value in values]
+            for name, values in profile.items()
         }
 
     def state_dict(self) -> dict[str, Any]:

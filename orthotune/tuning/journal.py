@@ -19,6 +19,12 @@ from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
 from orthotune.tuning.history import History
 
+Profile = Mapping[str, Sequence[float]]
+"""What is known of each layer of a network, in the order of the layers."""
+
+PROFILES = "profiles"
+"""Key of a result that holds profiles, by epoch."""
+
 SETTING = "hp/"
 """How the metrics begin that say what a setting was which may change in training."""
 
@@ -67,6 +73,8 @@ class TrialRecord:
             the changes (`changes.*`).
         validates: The number of the trial whose configuration it trains from scratch
             with another seed, if it does.
+        group: What it is a replicate of, if it was listed as one.
+        profiles: Its networks layer by layer, by epoch, if they were looked at.
     """
 
     number: int
@@ -81,6 +89,8 @@ class TrialRecord:
     attempt: int = 0
     lived: dict[str, Any] = field(default_factory=dict)
     validates: int | None = None
+    group: str | None = None
+    profiles: dict[int, Profile] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -196,13 +206,17 @@ class Journal:
         self._add({"event": "session", **notes}, durable=True)
 
     def suggest(
-        self, key: str, fields: Mapping[str, Any], validates: int | None = None
+        self,
+        key: str,
+        fields: Mapping[str, Any],
+        validates: int | None = None,
+        group: str | None = None,
     ) -> TrialRecord:
         """Add a trial that is going to run."""
         number = len(self._records)
         event: Event = {"event": "suggested", "number": number, "key": key}
-        if validates is not None:
-            event["validates"] = validates
+        what = {"validates": validates, "group": group}
+        event |= {name: value for name, value in what.items() if value is not None}
         self._add({**event, "fields": dict(fields)}, durable=True)
         return self._records[number]
 
@@ -223,6 +237,8 @@ class Journal:
         kept = {name: float(metrics[name]) for name in names if name in metrics}
         kept |= {k: float(v) for k, v in metrics.items() if k.startswith(SETTING)}
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
+        if PROFILES in metrics:
+            event[PROFILES] = metrics[PROFILES]
         self._add(event)
         self._tell(lambda observer: observer.on_epoch(record, epoch))
 
@@ -304,6 +320,7 @@ class Journal:
                     key=event["key"],
                     fields=event["fields"],
                     validates=event.get("validates"),
+                    group=event.get("group"),
                 )
                 self.tally[Status.WAITING] += 1
             case {"event": kind, "number": number}:
@@ -319,6 +336,8 @@ class Journal:
             case "epoch":
                 epoch = event["epoch"]
                 record.reported_ms[epoch] = at
+                for at_epoch, profile in event.get(PROFILES, {}).items():
+                    record.profiles[int(at_epoch)] = profile
                 record.history[epoch] = event["metrics"]
                 self.reports.append((record.number, epoch))
             case "lived":
@@ -331,6 +350,7 @@ class Journal:
                 record.error = None
                 record.attempt += 1
                 record.history, record.reported_ms, record.lived = History(), {}, {}
+                record.profiles = {}
                 self.reports = [
                     item for item in self.reports if item[0] != record.number
                 ]

@@ -167,8 +167,21 @@ class StudySettings:
         check_fields(self)
 
 
-More = Callable[[Sequence["TrialRecord"]], Sequence[Mapping[str, Any]]]
-"""The fields of further trials, given those of a study, in which nothing runs."""
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A trial that is listed, not searched for.
+
+    Args:
+        fields: Its fields.
+        group: What it is a replicate of.
+    """
+
+    fields: Mapping[str, Any]
+    group: str
+
+
+More = Callable[[Sequence["TrialRecord"]], Sequence[Listed]]
+"""Further trials, given those of a study, in which nothing runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +192,7 @@ class Study:
         path: The file as the user named it.
         settings: Name, metric, search, resources.
         space: What varies and what is fixed.
-        listed: The fields of every trial, where they are listed and not searched for.
+        listed: Every trial, where they are listed and not searched for.
         more: Which are to follow once those have ended; asked until there is none.
         question: What such a study asks, as plain values by dotted name.
     """
@@ -187,7 +200,7 @@ class Study:
     path: str
     settings: StudySettings
     space: SearchSpace
-    listed: tuple[Mapping[str, Any], ...] = ()
+    listed: tuple[Listed, ...] = ()
     more: More | None = None
     question: Mapping[str, Any] = field(default_factory=dict)
 

@@ -423,13 +423,13 @@ class _Session(Generic[R]):
     def _draw_listed(self) -> None:
         """Add the trials of the list that are due; of two with one result the first."""
         known = {record.key for record in self.journal.records}
-        fields, more = list(self.study.listed), self.study.more
+        listed, more = list(self.study.listed), self.study.more
         if more is not None and not self.journal.open:
-            fields += more(self.journal.records)
-        for one in fields:
-            key = trial_key(one, self.fingerprints)
+            listed += more(self.journal.records)
+        for one in listed:
+            key = trial_key(one.fields, self.fingerprints)
             if key not in known:  # a session may have died between two
-                self.journal.suggest(key, one)
+                self.journal.suggest(key, one.fields, group=one.group)
                 known.add(key)
         if not self.journal.open:
             self.journal.exhaust()
@@ -616,7 +616,10 @@ class _Session(Generic[R]):
         folder = self._checkpoints()
         return self._tuner(
             scratch,
-            listed=[assignment(folder, record) for record in self.journal.open],
+            listed=[
+                assignment(folder, record, profiled=bool(self.study.listed))
+                for record in self.journal.open
+            ],
             scheduler=build_scheduler(self.study),
             max_concurrent_trials=self._most(self.study.settings.search.max_concurrent),
         )

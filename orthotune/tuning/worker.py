@@ -29,7 +29,14 @@ from orthotune.training.checkpoint import (
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.journal import SETTING, Journal, Status, TrialRecord
+from orthotune.tuning.journal import (
+    PROFILES,
+    SETTING,
+    Journal,
+    Profile,
+    Status,
+    TrialRecord,
+)
 from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"
@@ -52,7 +59,11 @@ MICRO_BATCHES = "data.num_micro_batches"
 
 
 def assignment(
-    folder: CheckpointFolder, record: TrialRecord, *, member: bool = False
+    folder: CheckpointFolder,
+    record: TrialRecord,
+    *,
+    member: bool = False,
+    profiled: bool = False,
 ) -> dict[str, Any]:
     """What a trial's config holds under `STUDY`.
 
@@ -60,6 +71,8 @@ def assignment(
         folder: Where its checkpoint is.
         record: The trial, as far as it has come in earlier sessions.
         member: Whether it is one of a population.
+        profiled: Whether it is looked at layer by layer: before its first epoch, in the
+            middle and at the end.
     """
     return {
         "name": record.name,
@@ -67,6 +80,7 @@ def assignment(
         "fields": record.trained,
         "reported": record.epoch,
         "member": member,
+        "profiled": profiled,
     }
 
 
@@ -211,12 +225,26 @@ class StudyTrainable(OrthoTrainable):
         self._build()
 
     def _advance(self) -> None:
+        profiles = self._profiles(before=True)
         result = self._next_epoch()
+        profiles |= self._profiles(before=False)
+        if profiles:
+            result[PROFILES] = profiles
         self._history.append(result)
         self._unsaved = not result["diverged"]
         if self._unsaved and (result["done"] or self._due()):
             result = result | self._save()
         self._replay.append(result)
+
+    def _profiles(self, *, before: bool) -> dict[str, Profile]:
+        """The profile of the network as it is, by epoch, if it is due."""
+        trial = self._trial
+        last = trial.config.training.num_epochs
+        due = (0,) if before else (last // 2, last)
+        if not self._task["profiled"] or trial.epoch not in due or trial.diverged:
+            return {}
+        profile = trial.profile()
+        return {str(trial.epoch): profile} if profile else {}
 
     def _next_epoch(self) -> dict[str, Any]:
         if not self._task["member"]:

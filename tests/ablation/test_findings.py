@@ -177,7 +177,7 @@ def grown(tmp_path, counts, text=GROWING):
     records = trained(ablation, cut)
     more = further_trials(ablation, DATA)(records)
     return find(ablation, records, DATA), {
-        (f["regularizer.kind"], f["seed"]) for f in more
+        (one.fields["regularizer.kind"], one.fields["seed"]) for one in more
     }
 
 

@@ -112,6 +112,37 @@ def test_effects_are_part_of_a_factorial_alone(tmp_path):
     ]
     values = {name: [0.1, 0.2, 0.3 + 0.1 * k] for k, name in enumerate(names)}
     ablation = tiny(tmp_path, TINY + "design: factorial\n")
-    text = markdown(find(ablation, trained(ablation, values), DATA), None)
+    text = markdown(find(ablation, trained(ablation, values), DATA), None, {})
     assert "| penalty=l2 x modulation=off |" in text
     assert "## Effects" not in text_of(write(tmp_path, VALUES, FIVE))
+
+
+def looked_at(records):
+    """The records with a profile before training and one at the end."""
+    for one in records:
+        profile = {
+            "backward_error_moment": [1e-3, 0.0],
+            "gram_deviation": [0.5, 1.5, 2.5],
+            "singular_value": [0.5, 1.0, 2.0],
+        }
+        one.profiles = {0: profile, 2: profile}
+    return records
+
+
+def test_networks_are_shown_layer_by_layer_if_they_were_looked_at(tmp_path):
+    ablation = tiny(tmp_path, FIVE)
+    records = looked_at(trained(ablation, VALUES))
+    report = report_writer(ablation, DATA)(None, tmp_path, records, None)
+    names = [path.name for path in report.paths]
+    assert {"signal.svg", "spectrum.svg"} <= set(names)
+    signal = (tmp_path / "signal.svg").read_text()
+    assert ">before training<" in signal
+    assert ">after epoch 2<" in signal
+    assert "Signal propagation" in text_of(report)
+    assert (tmp_path / "report.html").read_text().count('<svg role="img"') == 4
+
+
+def test_nothing_is_shown_of_layers_nobody_looked_at(tmp_path):
+    report = write(tmp_path, VALUES, FIVE)
+    assert not {"signal.svg", "spectrum.svg"} & {path.name for path in report.paths}
+    assert "Signal propagation" not in text_of(report)

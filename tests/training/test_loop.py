@@ -787,3 +787,30 @@ SMALL_FIELDS = {
     "data.batch_size": 64,
     "training.num_epochs": 2,
 }
+
+
+def test_a_profile_is_of_every_layer_and_leaves_training_alone():
+    looked_at, left_alone = make(), make()
+    before = looked_at.profile()
+    assert len(before["backward_error_moment"]) == SMALL["model.depth"] - 1
+    assert len(before["gram_deviation"]) == SMALL["model.depth"]
+    looked_at.run_epoch()
+    left_alone.run_epoch()
+    after = looked_at.profile()
+    assert finish(looked_at) == finish(left_alone)
+    assert same_weights(looked_at, left_alone)
+    assert after["gram_deviation"] != before["gram_deviation"]
+    assert after["singular_value"] == sorted(after["singular_value"])
+
+
+def test_a_profile_starts_orthonormal_where_the_weights_do():
+    profile = make({"init.scheme": "orthonormal"}).profile()
+    assert max(profile["gram_deviation"]) < 1e-5
+    assert profile["singular_value"] == pytest.approx([1.0] * 33, abs=1e-5)
+
+
+def test_there_is_no_profile_of_what_is_not_finite():
+    trial = make()
+    with torch.no_grad():
+        next(trial.model.parameters()).fill_(float("nan"))
+    assert trial.profile() == {}
