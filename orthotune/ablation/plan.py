@@ -1,13 +1,15 @@
 """What an ablation would run, in words; nothing is started but timed epochs."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orthotune.ablation.design import Ablation
-from orthotune.ablation.stand import level_of
+from orthotune.ablation.stand import Values, difference, level_of
 from orthotune.ablation.statistics import detectable_effect
 from orthotune.training.config import TrialConfig
+from orthotune.training.metrics import reportable
 from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.identity import Fingerprints, trial_key
@@ -31,11 +33,12 @@ def plan_text(
     cells: dict[str, Mapping[str, Any]] = {}
     for _, _, fields in ablation.cells():
         cells.setdefault(trial_key(fields, fingerprints), fields)
-    done = _done(study_folder(study, storage) / "record.jsonl")
-    left = [fields for key, fields in cells.items() if key not in done]
+    record = study_folder(study, storage) / "record.jsonl"
+    results = _results(record, ablation.metric)
+    left = [fields for key, fields in cells.items() if key not in results]
     slots = at_once(study, num_cpus)
-    depths, seconds = _timed(ablation, left)
-    total_s = sum(seconds.values()) * ablation.num_epochs / max(1, slots)
+    networks, epoch_s = _timed(ablation, left)
+    total_s = epoch_s * ablation.num_epochs / max(1, slots)
     num_listed = len(ablation.arms) * len(ablation.seeds)
     lines = [
         f"question   {ablation.question}",
@@ -45,8 +48,8 @@ def plan_text(
         f"{len(ablation.seeds)} seeds{_looks(ablation)}",
         *_same_lines(num_listed - len(cells)),
         f"done       {len(cells) - len(left)} of them",
-        f"time       about {duration(total_s)}, {slots} at once here{depths}",
-        f"detects    {_detectable(len(ablation.seeds), level_of(ablation))}",
+        f"time       about {duration(total_s)}, {slots} at once here{networks}",
+        *_detectable_lines(ablation, _values(ablation, results, fingerprints)),
         "arms",
         *_arm_lines(ablation),
         "claims",
@@ -69,45 +72,81 @@ def _same_lines(num_same: int) -> list[str]:
     return [f"same       {num_same} are another arm's under a second name: run once"]
 
 
-def _done(path: Path) -> set[str]:
-    """The keys of the trials in a record that have a result."""
-    events, _ = read_events(path)
-    keys = {e["number"]: e["key"] for e in events if e["event"] == "suggested"}
-    done: set[str] = set()
-    for event in events:
-        if event["event"] == "ended":
-            result = event["status"] in (Status.FINISHED, Status.DIVERGED)
-            done |= {keys[event["number"]]} if result else set()
-        elif event["event"] == "reopened":
-            done.discard(keys[event["number"]])
-    return done
+def _results(path: Path, metric: str) -> dict[str, float]:
+    """The metric of every trial in a record that has a result, by its key."""
+    keys: dict[int, str] = {}
+    last: dict[int, float] = {}
+    results: dict[str, float] = {}
+    for event in read_events(path)[0]:
+        match event:
+            case {"event": "suggested", "number": number}:
+                keys[number] = event["key"]
+            case {"event": "epoch", "number": number}:
+                last[number] = event["metrics"][metric]
+            case {"event": "ended", "number": number, "status": Status.FINISHED}:
+                results[keys[number]] = last[number]
+            case {"event": "ended", "number": number, "status": Status.DIVERGED}:
+                results[keys[number]] = reportable(metric, math.nan, diverged=True)
+            case {"event": "reopened", "number": number}:
+                results.pop(keys[number], None)
+    return results
 
 
-def _timed(
-    ablation: Ablation, left: list[Mapping[str, Any]]
-) -> tuple[str, dict[int, float]]:
-    """A phrase on the epoch of each depth, and each depth's seconds for its cells."""
-    by_depth: dict[int, list[Mapping[str, Any]]] = {}
+def _values(
+    ablation: Ablation, results: Mapping[str, float], fingerprints: Fingerprints
+) -> Values:
+    """What the cells have given so far."""
+    values: dict[str, dict[int, float]] = {arm.name: {} for arm in ablation.arms}
+    for arm, seed, fields in ablation.cells():
+        key = trial_key(fields, fingerprints)
+        if key in results:
+            values[arm.name][seed] = results[key]
+    return values
+
+
+def _timed(ablation: Ablation, left: list[Mapping[str, Any]]) -> tuple[str, float]:
+    """A phrase on the epoch of each network, and seconds of one epoch of every cell.
+
+    The shallowest network of a family is timed: at 32x32 one epoch of the deepest takes
+    minutes on a CPU, and time is in proportion to depth (measured: 8 % off at most).
+    """
+    networks: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for fields in left:
-        depth = TrialConfig.from_dict(fields).model.depth
-        by_depth.setdefault(depth, []).append(fields)
-    phrases, seconds = [], {}
-    for depth, cells in sorted(by_depth.items()):
-        epoch_s, _ = timed_epoch(cells[0], ablation.resources)
-        phrases.append(f"{epoch_s:.2f} s at depth {depth}")
-        seconds[depth] = epoch_s * len(cells)
-    return (f"; an epoch takes {', '.join(phrases)}" if phrases else ""), seconds
+        model = TrialConfig.from_dict(fields).model
+        networks.setdefault((model.family, model.depth), []).append(fields)
+    by_layer: dict[str, float] = {}
+    phrases, total_s = [], 0.0
+    for (family, depth), cells in sorted(networks.items()):
+        if family not in by_layer:  # sorted: its shallowest
+            by_layer[family] = timed_epoch(cells[0], ablation.resources)[0] / depth
+        epoch_s = by_layer[family] * depth
+        phrases.append(f"{epoch_s:.2f} s for {family}-{depth}")
+        total_s += epoch_s * len(cells)
+    return (f"; an epoch takes {', '.join(phrases)}" if phrases else ""), total_s
 
 
-def _detectable(num_seeds: int, level: float) -> str:
-    """What the design can find, in the one unit that is known before."""
-    if num_seeds < 2:
-        return "nothing: one seed has no spread to test against"
-    effect = detectable_effect(1.0, num_seeds, alpha=level)
-    return (
-        f"a difference of {effect:.1f} standard deviations of the paired differences "
-        "(80 % power, before Holm's correction)"
-    )
+def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
+    """What the design can find.
+
+    Before a run it is known in standard deviations only; after two pairs of a claim's
+    arms, with the spread they have, in the unit of the metric.
+    """
+    level, num = level_of(ablation), len(ablation.seeds)
+    effect = detectable_effect(1.0, num, alpha=level)
+    if effect is None:
+        return ["detects    nothing: one seed has no spread to test against"]
+    lines = [
+        f"detects    a difference of {effect:.1f} standard deviations of the paired "
+        "differences (80 % power, before Holm's correction)"
+    ]
+    for claim in ablation.claims:
+        seen = difference(claim, values, ablation.seeds, level, len(ablation.claims))
+        if seen is not None and seen.sd:
+            lines.append(
+                f"           {seen.sd * effect:.3g} of {ablation.metric}, by the "
+                f"spread of {seen.n} pairs so far: {claim}"
+            )
+    return lines
 
 
 def _arm_lines(ablation: Ablation) -> list[str]:

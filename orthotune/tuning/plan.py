@@ -198,7 +198,8 @@ def timed_epoch(fields: Mapping[str, Any], resources: Resources) -> tuple[float,
     config = TrialConfig.from_dict({**fields, "data.num_train": few})
     use_gpu = resources.gpus > 0 and torch.cuda.is_available()
     device = "cuda" if use_gpu else "cpu"
-    Trial(config, device).run_epoch()  # pays for what is done once a process
+    batch = TrialConfig.from_dict({**fields, "data.num_train": timed.data.batch_size})
+    Trial(batch, device).run_epoch()  # pays for what is done once a process
     trial = Trial(config, device)
     metrics = trial.run_epoch()
     seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
