@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+import statistics
 import subprocess
 import sys
 
@@ -41,6 +42,38 @@ def cells(folder, name="tiny"):
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
+def assert_arms_are_between(client, parent, trials, rows):
+    """Parent, arms, cells; an arm shows the mean of its cells, epoch by epoch."""
+    found = client.search_runs([parent.info.experiment_id])
+    arms = {
+        run.info.run_name: run
+        for run in found
+        if run.data.tags["orthotune.kind"] == "group"
+    }
+    assert set(arms) == {row["arm"] for row in rows}
+    for name, arm in arms.items():
+        assert arm.info.status == "FINISHED"
+        assert arm.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        own = [float(row["val_error"]) for row in rows if row["arm"] == name]
+        shown = arm.data.metrics
+        assert shown["val_error"] == pytest.approx(statistics.fmean(own))
+        assert shown["val_error_low"] <= shown["val_error"] <= shown["val_error_high"]
+        assert shown["num_seeds"] == len(own)
+        curve = client.get_metric_history(arm.info.run_id, "val_error")
+        assert [point.step for point in curve] == [1, 2]
+        below = [
+            run
+            for run in trials
+            if run.data.tags["mlflow.parentRunId"] == arm.info.run_id
+        ]
+        assert {run.info.run_name for run in below} == {
+            f"{name}, seed {row['seed']}" for row in rows if row["arm"] == name
+        }
+    assert arms["modulation=off"].data.params["modulation.enabled"] == "False"
+    assert "difference" in arms["modulation=off"].data.metrics
+    assert "difference" not in arms["full"].data.metrics
+
+
 @pytest.mark.ray
 def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     out, err = finished(command(folder))
@@ -60,13 +93,21 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     assert parent.data.params["arms.modulation:off.modulation.enabled"] == "False"
     verdicts = [v for k, v in parent.data.metrics.items() if k.startswith("claims_")]
     assert sum(verdicts) == 2
-    report = (folder / "studies" / "tiny" / "report.html").read_text()
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
     note = parent.data.tags["mlflow.note.content"]
     assert note.splitlines()[:3] == report.splitlines()[:3]
     assert "| modulation=off" in note
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {"tiny.yaml", "report.html", "cells.csv", "curves.svg"} <= artifacts
+    assert {
+        "tiny.yaml",
+        "report.html",
+        "report.md",
+        "cells.csv",
+        "curves.svg",
+    } <= artifacts
+    assert parent.data.tags["claim 1"].endswith("full is better than penalty=l2")
     assert len(trials) == 9
+    assert_arms_are_between(client, parent, trials, rows)
     # The same numbers without Ray.
     fields = {"modulation.enabled": False, "seed": 2, "training.num_epochs": 2}
     data = {"data.name": "synthetic", "data.num_train": 64, "data.batch_size": 32}
@@ -123,7 +164,7 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
     assert process.returncode == 0, err
     assert "4/4 trials done" in err
     assert len(cells(folder)) == 6
-    report = (folder / "studies" / "tiny" / "report.html").read_text()
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
     assert "modulation=off and full are one configuration" in report
 
 
@@ -133,7 +174,7 @@ def test_seeds_are_added_in_one_session_until_there_are_no_more(folder):
     assert "9/9 trials done" in err
     rows = cells(folder)
     assert sorted({row["seed"] for row in rows}) == ["1", "2", "3"]
-    report = (folder / "studies" / "tiny" / "report.html").read_text()
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
     assert "judged after 2 and 3 of them, at 2 looks each at 1 / 2" in report
     assert "still to run" not in report
     record = (folder / "studies" / "tiny" / "record.jsonl").read_text()

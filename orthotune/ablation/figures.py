@@ -8,7 +8,6 @@ import numpy as np
 from scipy import stats
 
 from orthotune.ablation.findings import Findings, Replicate
-from orthotune.training.metrics import reportable
 from orthotune.tuning.drawing import COLOURS, GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def draw_curves(path: Path, findings: Findings) -> None:
         for index, (name, replicates) in enumerate(findings.arms.items()):
             if not replicates:
                 continue
-            curves = np.array([_curve(r, metric, num_epochs) for r in replicates])
+            curves = np.array([r.curve(metric, num_epochs) for r in replicates])
             epochs, mean = np.arange(1, num_epochs + 1), curves.mean(axis=0)
             axes.plot(epochs, mean, style(index), color=colour(index), label=name)
             if len(curves) > 1:
@@ -130,17 +129,6 @@ def draw_curves(path: Path, findings: Findings) -> None:
         _explain(figure, axes)
 
     draw_svg(path, (WIDTH, 3.8 + _legend_inches(findings.arms)), draw)
-
-
-def _curve(replicate: Replicate, metric: str, num_epochs: int) -> list[float]:
-    """The metric of every epoch; the worst after a divergence."""
-    history = replicate.record.history
-    worst = reportable(metric, float("nan"), diverged=True)
-    last = replicate.record.epoch
-    return [
-        history[epoch][metric] if epoch < last or not replicate.diverged else worst
-        for epoch in range(1, min(last, num_epochs) + 1)
-    ] + [worst] * (num_epochs - last)
 
 
 def draw_signal(path: Path, findings: Findings) -> bool:

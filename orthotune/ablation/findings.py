@@ -49,6 +49,16 @@ class Replicate:
         """Whether it diverged."""
         return self.record.status == Status.DIVERGED
 
+    def curve(self, metric: str, num_epochs: int) -> list[float]:
+        """The metric of every epoch; the worst after a divergence."""
+        history, last = self.record.history, self.record.epoch
+        worst = reportable(metric, math.nan, diverged=True)
+        seen = [
+            history[epoch][metric] if epoch < last or not self.diverged else worst
+            for epoch in range(1, min(last, num_epochs) + 1)
+        ]
+        return seen + [worst] * (num_epochs - last)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
@@ -20,6 +21,7 @@ from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.page import write_page
 from orthotune.tuning.report import write_trials
 from orthotune.tuning.settings import Study
+from orthotune.tuning.tracking import Group
 
 METHOD = (
     "Arms are compared seed by seed: a seed fixes initial weights, order of the "
@@ -62,6 +64,19 @@ class AblationReport:
         return {
             f"claims_{verdict}": float(verdicts.count(verdict)) for verdict in Verdict
         }
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The verdicts in words, for MLflow's columns."""
+        return {
+            f"claim {number}": f"{judged.verdict}: {judged.claim}"
+            for number, judged in enumerate(self.findings.claims, 1)
+        }
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every arm that has a result."""
+        return arm_runs(self.findings)
 
 
 def report_writer(

@@ -19,6 +19,7 @@ from orthotune.tuning.population import (
 )
 from orthotune.tuning.search_space import Parameter
 from orthotune.tuning.settings import Study
+from orthotune.tuning.tracking import Group
 
 BEST_SHOWN = 5
 
@@ -57,6 +58,16 @@ class Report:
     def metrics(self) -> dict[str, float]:
         """What the parent run shows: the metric of the best."""
         return {} if self.value is None else {self.metric: self.value}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """None: what there is to say of a search is in its metrics."""
+        return {}
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """None: every trial of a search is a configuration of its own."""
+        return ()
 
     @property
     def note(self) -> str:

@@ -64,6 +64,7 @@ from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
 from orthotune.tuning.store_draft import store_draft
 from orthotune.tuning.tracking import (
+    Group,
     Summary,
     Tracker,
     check_store,
@@ -112,6 +113,16 @@ class Written(Protocol):
     @property
     def metrics(self) -> Mapping[str, float]:
         """What the parent run shows."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Further tags of the parent run."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """What the runs of groups of trials show."""
         ...
 
     @property
@@ -710,8 +721,9 @@ class _Session(Generic[R]):
         return Summary(
             status=status if finished else "KILLED",
             metrics=metrics,
-            tags={"mlflow.note.content": report.note} if report else {},
+            tags={"mlflow.note.content": report.note, **report.tags} if report else {},
             artifacts=[Path(self.study.path), *(report.paths if report else [])],
+            groups=report.groups if report else (),
         )
 
 

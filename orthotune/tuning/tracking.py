@@ -126,7 +126,9 @@ class _Run:
 
     run_id: str
     number: int | None = None
-    """Its trial's; None for the parent's."""
+    """Its trial's; None for the parent's and a group's."""
+    group: str | None = None
+    """Its name, of a group's run."""
     attempt: int = 0
     """Its trial's."""
     status: str = "RUNNING"
@@ -151,6 +153,25 @@ class _Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """What the run of a group of trials shows: replicates of one configuration.
+
+    Args:
+        name: Of the group.
+        params: What its trials have in common.
+        metrics: What they come to.
+        curve: The metric that is compared, by epoch.
+        tags: Of the run.
+    """
+
+    name: str
+    params: Mapping[str, object]
+    metrics: Mapping[str, float]
+    curve: Mapping[int, float]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """What the parent run shows at the end of a session.
 
@@ -159,12 +180,14 @@ class Summary:
         metrics: The study's own metrics.
         tags: Its tags.
         artifacts: Files to keep with it.
+        groups: What the runs between it and the trials' show.
     """
 
     status: str
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     artifacts: Sequence[Path]
+    groups: Sequence[Group] = ()
 
 
 class Tracker:
@@ -198,6 +221,7 @@ class Tracker:
         self._params = params
         self._tags = tags
         self._runs: dict[int, _Run] = {}
+        self._groups: dict[str, _Run] = {}
         self._parent: _Run | None = None
         self._records: dict[int, TrialRecord] = {}
         self._dirty: dict[int, None] = {}  # in the order they changed
@@ -353,6 +377,10 @@ class Tracker:
             del numbers[number]
             self._failures = 0
 
+        for number in numbers:  # before its trials', of which several are made at once
+            group = self._records[number].group
+            if group is not None and number not in self._runs:
+                self._group_run(group, parent)
         # A database is written by this process itself, and has one writer.
         callers = NUM_CALLERS if self.uri.startswith("http") else 1
         side_by_side(update, list(numbers), callers)
@@ -374,7 +402,9 @@ class Tracker:
         for run in runs:
             if run.number is not None:
                 self._adopt(run, run.number)
-        parents = [run for run in runs if run.number is None]
+            elif run.group is not None:
+                self._groups.setdefault(run.group, run)
+        parents = [run for run in runs if run.number is None and run.group is None]
         if parents:
             self._parent = parents[0]
             if not self._parent.has_params:
@@ -443,29 +473,56 @@ class Tracker:
         if status.ended:
             run.epochs = None  # there are as many as trials, and this is not needed
 
+    def _group_run(self, name: str, parent: _Run) -> _Run:
+        """The run of a group, made when first asked for."""
+        if name not in self._groups:
+            tags = {
+                **self._origin(),
+                "mlflow.parentRunId": parent.run_id,
+                "orthotune.kind": "group",
+                "orthotune.group": name,
+            }
+            created = self._client.create_run(
+                str(self.experiment_id), tags=tags, run_name=name
+            )
+            self._groups[name] = _Run(run_id=created.info.run_id, group=name)
+        return self._groups[name]
+
+    def _origin(self) -> dict[str, str]:
+        """The tags that every run of the study has."""
+        return {
+            **{name: self._tags[name] for name in _COPIED_TAGS if name in self._tags},
+            "orthotune.study": self._name,
+            "orthotune.study_id": self.study_id,
+        }
+
     def _create(
         self, record: TrialRecord, parent: _Run, status: Mapping[str, str]
     ) -> _Run:
         config = TrialConfig.from_dict(record.fields)
+        name, above = f"trial-{record.number:04d}", parent
+        if record.group is not None:
+            name = f"{record.group}, seed {config.seed}"
+            above = self._groups[record.group]
         tags = {
-            **{name: self._tags[name] for name in _COPIED_TAGS if name in self._tags},
-            "mlflow.parentRunId": parent.run_id,
+            **self._origin(),
+            "mlflow.parentRunId": above.run_id,
             "orthotune.kind": "trial",
-            "orthotune.study": self._name,
-            "orthotune.study_id": self.study_id,
             "orthotune.trial": str(record.number),
             "orthotune.key": record.key,
             "orthotune.attempt": str(record.attempt),
             "seed": str(config.seed),
             **status,
         }
+        if record.group is not None:
+            tags["orthotune.group"] = record.group
         if record.validates is not None:
             tags["orthotune.validates"] = str(record.validates)
         created = self._client.create_run(
             str(self.experiment_id),
             start_time=record.started_ms,
             tags=tags,
-            run_name=f"trial-{record.number:04d}",
+            run_name=name,
         )
         return _Run(
             run_id=created.info.run_id, number=record.number, attempt=record.attempt
@@ -523,6 +580,7 @@ class Tracker:
         # Its own step and time: the same summary twice is one.
         ended = [r for r in self._records.values() if r.status.ended]
         at = max((record.ended_ms or 0 for record in ended), default=now_ms())
+        self._close_groups(parent, summary, at)
         metrics = [
             _metric(name, value, at, len(ended))
             for name, value in summary.metrics.items()
@@ -533,6 +591,27 @@ class Tracker:
         parent.status = summary.status
         for path in summary.artifacts:
             self._client.log_artifact(parent.run_id, str(path))
+
+    def _close_groups(self, parent: _Run, summary: Summary, at_ms: int) -> None:
+        """Bring the runs of groups up to date and end them."""
+        for group in summary.groups:
+            run = self._group_run(group.name, parent)
+            last = max(group.curve, default=0)
+            metrics = [
+                *(
+                    _metric(self._metric, value, at_ms, epoch)
+                    for epoch, value in group.curve.items()
+                ),
+                *(_metric(name, v, at_ms, last) for name, v in group.metrics.items()),
+            ]
+            self._log_params(run, group.params)
+            for start in range(0, len(metrics), MAX_BATCH):
+                batch = metrics[start : start + MAX_BATCH]
+                self._client.log_batch(run.run_id, metrics=batch)
+            self._client.log_batch(run.run_id, tags=_run_tags(group.tags))
+        for run in self._groups.values():
+            self._client.set_terminated(run.run_id, status=summary.status)
+            run.status = summary.status
 
     def _log_best(self, parent: _Run) -> None:
         """The best finished trial so far, against the number of the trial."""
@@ -607,11 +686,13 @@ class Tracker:
 
 def _existing(run: "Run") -> _Run:
     """What there is of a run; not the run, of which a study can have thousands."""
-    tags, is_trial = run.data.tags, run.data.tags["orthotune.kind"] == "trial"
+    tags, kind = run.data.tags, run.data.tags["orthotune.kind"]
+    is_trial = kind == "trial"
     running = run.info.status == "RUNNING"
     return _Run(
         run_id=run.info.run_id,
         number=int(tags["orthotune.trial"]) if is_trial else None,
+        group=tags["orthotune.group"] if kind == "group" else None,
         attempt=int(tags.get("orthotune.attempt", -1)),
         status=run.info.status,
         shown=tags.get("orthotune.status", ""),

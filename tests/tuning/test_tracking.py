@@ -22,6 +22,7 @@ from orthotune.tuning import tracking
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.tracking import (
+    Group,
     Summary,
     Tracker,
     check_store,
@@ -71,7 +72,7 @@ class Session:
         self.journal.begin_session()
         return self
 
-    def finish(self, status="FINISHED", metrics=None, artifacts=()):
+    def finish(self, status="FINISHED", metrics=None, artifacts=(), groups=()):
         self.journal.suspend()
         self.journal._log.close()
         summary = Summary(
@@ -79,6 +80,7 @@ class Session:
             metrics={"val_error": 0.25} if metrics is None else metrics,
             tags={"mlflow.note.content": "a table"},
             artifacts=artifacts,
+            groups=groups,
         )
         self.tracker.finish(summary)
 
@@ -87,10 +89,10 @@ class Session:
         self.journal._log.close()
         wait_for(lambda: not self.tracker._thread.is_alive())
 
-    def suggest(self, **fields):
+    def suggest(self, group=None, **fields):
         number = len(self.journal.records)
         fields = {"optimizer.lr": 0.01 * (number + 1), **fields}
-        return self.journal.suggest(f"key{number}", fields).number
+        return self.journal.suggest(f"key{number}", fields, group=group).number
 
     def report(self, number, error, diverged=0.0):
         """The next epoch of a trial; every metric has a value of its own."""
@@ -848,3 +850,92 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
 def test_a_password_is_not_printed():
     shown = tracking._without_password("postgresql://me:secret@host/db")
     assert shown == "postgresql://me:PASSWORD@host/db"
+
+
+# Groups: runs between the parent's and the trials'
+
+GROUPS = [
+    Group(
+        name=name,
+        params={"model.depth": 20},
+        metrics={"num_seeds": 2.0},
+        curve={1: 0.5, 2: mean},
+        tags={"orthotune.arm": name},
+    )
+    for name, mean in (("full", 0.25), ("modulation=off", 0.75))
+]
+
+
+def replicates(session):
+    """Two trials of each group."""
+    for seed in (1, 2):
+        for group in GROUPS:
+            session.play([0.5, group.curve[2]], group=group.name, seed=seed)
+
+
+def assert_grouped(uri, name):
+    """A run a group below the parent, with its trials below it, all ended."""
+    found = runs(uri, name)
+    assert set(found) == {name} | {
+        run
+        for group in GROUPS
+        for run in (group.name, f"{group.name}, seed 1", f"{group.name}, seed 2")
+    }
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    for group in GROUPS:
+        run = found[group.name]
+        assert run.data.tags["mlflow.parentRunId"] == found[name].info.run_id
+        assert run.data.tags["orthotune.arm"] == group.name
+        assert run.data.params == {"model.depth": "20"}
+        assert history(uri, run) == {
+            "num_seeds": [(2, 2.0)],
+            "val_error": sorted(group.curve.items()),
+        }
+        for seed in (1, 2):
+            below = found[f"{group.name}, seed {seed}"].data.tags
+            assert below["mlflow.parentRunId"] == run.info.run_id
+            assert below["orthotune.group"] == group.name
+
+
+def test_a_group_is_a_run_between_the_study_and_its_trials(uri, tmp_path):
+    session = Session(tmp_path, uri, "grouped").start()
+    replicates(session)
+    session.finish(groups=GROUPS)
+    assert session.tracker.complete
+    assert_grouped(uri, "grouped")
+
+
+@pytest.mark.slow
+def test_groups_of_a_session_killed_at_any_call_are_made_good(uri, tmp_path):
+    for left in itertools.count():
+        name = f"grouped-{left}"
+        first = Session(tmp_path / name, uri, name)
+        store = Dying(first.tracker, left)
+        first.start()
+        replicates(first)
+        first.finish(groups=GROUPS)
+        first.die()
+        second = Session(tmp_path / name, uri, name).start()
+        second.finish(groups=GROUPS)
+        assert second.tracker.complete, second.tracker.first_error
+        assert_grouped(uri, name)
+        if store.calls <= left:
+            break
+    assert left > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Refusing, Deaf])
+def test_groups_survive_a_call_that_fails(uri, tmp_path, kind):
+    for failing in itertools.count(1):
+        name = f"grouped-{kind.__name__}-{failing}"
+        session = Session(tmp_path / name, uri, name)
+        store = kind(session.tracker, failing)
+        session.start()
+        replicates(session)
+        session.finish(groups=GROUPS)
+        assert session.tracker.complete
+        assert_grouped(uri, name)
+        if store.calls < failing:
+            break
+    assert failing > 10

@@ -1,0 +1,68 @@
+"""The arms of an ablation in MLflow: a run each, above the runs of its seeds."""
+
+import statistics
+
+from orthotune.ablation.findings import Findings
+from orthotune.training.config import TrialConfig
+from orthotune.tuning.tracking import Group
+
+
+def arm_runs(findings: Findings) -> list[Group]:
+    """The runs of the arms that have a result.
+
+    Their metrics: the mean over seeds, by epoch, under the name of the metric itself,
+    so that arms and cells stand in one column; `*_sd`, `*_low` and `*_high`, where
+    there is an interval; `num_seeds`, `divergence_rate`; and `difference` to the
+    reference with `difference_low`, `difference_high` and `corrected_p`.
+
+    Args:
+        findings: What is shown.
+    """
+    fields = {arm.name: arm.fields for arm in findings.ablation.arms}
+    metric, num_epochs = findings.ablation.metric, findings.ablation.num_epochs
+    runs = []
+    for name, replicates in findings.arms.items():
+        if not replicates:
+            continue
+        params = TrialConfig.from_dict(fields[name]).to_dict()
+        curves = [item.curve(metric, num_epochs) for item in replicates]
+        means = map(statistics.fmean, zip(*curves, strict=True))
+        runs.append(
+            Group(
+                name=name,
+                params={key: v for key, v in params.items() if key != "seed"},
+                metrics=_of_arm(findings, name) | _of_difference(findings, name),
+                curve=dict(enumerate(means, 1)),
+                tags={"orthotune.arm": name},
+            )
+        )
+    return runs
+
+
+def _of_arm(findings: Findings, name: str) -> dict[str, float]:
+    summary, metric = findings.summaries[name], findings.ablation.metric
+    if summary is None:
+        return {}
+    values = {
+        "num_seeds": float(summary.n),
+        "divergence_rate": summary.num_diverged / summary.n,
+    }
+    if summary.sd is not None:
+        values[f"{metric}_sd"] = summary.sd
+    if summary.interval is not None:
+        values[f"{metric}_low"] = summary.interval.low
+        values[f"{metric}_high"] = summary.interval.high
+    return values
+
+
+def _of_difference(findings: Findings, name: str) -> dict[str, float]:
+    judged = next((j for j in findings.comparisons if j.claim.than == name), None)
+    if judged is None or judged.difference is None:
+        return {}
+    values = {"difference": judged.difference.mean}
+    if judged.difference.interval is not None:
+        values["difference_low"] = judged.difference.interval.low
+        values["difference_high"] = judged.difference.interval.high
+    if judged.corrected_p is not None:
+        values["corrected_p"] = judged.corrected_p
+    return values
