@@ -153,6 +153,60 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
     assert {run.info.status for run in trials} == {"FINISHED"}
 
 
+BREAKING = """\
+import os, sys
+from importlib.util import find_spec
+
+
+class Breaking:
+    def find_spec(self, name, path, target=None):
+        if name != "orthotune.training.loop":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            whole = module.Trial.run_epoch
+
+            def run_epoch(self):
+                if self.config.seed == 2 and os.path.exists({flag!r}):
+                    raise ValueError("broken on purpose")
+                return whole(self)
+
+            module.Trial.run_epoch = run_epoch
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Breaking())
+"""
+"""A `sitecustomize`, imported by every process: while there is a flag, seed 2 fails."""
+
+
+@pytest.mark.ray
+def test_cells_that_failed_run_again_with_the_next_start(folder, monkeypatch):
+    flag = folder / "flag"
+    flag.touch()
+    (folder / "sitecustomize.py").write_text(BREAKING.format(flag=str(flag)))
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{before}")
+    out, _ = finished(command(folder))
+    assert "Continue it" in out
+    assert len(cells(folder)) == 6
+    report = (folder / "studies" / "tiny" / "report.md").read_text()
+    assert "full, seed 2: ValueError: broken on purpose" in report
+    flag.unlink()
+    out, _ = finished(command(folder))
+    assert "Continue it" not in out
+    assert len(cells(folder)) == 9
+    _, parent, trials = runs_of(folder, "tiny")
+    assert {run.info.status for run in (parent, *trials)} == {"FINISHED"}
+    assert len(trials) == 9
+
+
 @pytest.mark.ray
 def test_arms_that_are_one_configuration_are_trained_once(folder):
     text = TINY.replace(

@@ -12,7 +12,7 @@ from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
-from orthotune.ablation.stand import ALPHA
+from orthotune.ablation.stand import ALPHA, is_small
 from orthotune.ablation.statistics import Interval, Verdict
 from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.progress import duration
@@ -337,17 +337,17 @@ def _remarks(findings: Findings) -> list[str]:
         rest = f"; and {more} more" if more > 0 else ""
         remarks.append(
             f"{len(findings.missing)} cells have no result and are left out, with "
-            f"their pairs: {shown}{rest}."
+            f"their pairs: {shown}{rest}. The same command runs again those that "
+            "failed by an error."
         )
     lines = [f"- {remark}" for remark in remarks]
     return ["## Remarks", "\n".join(lines)] if lines else []
 
 
 def _is_small(judged: Judged, findings: Findings) -> bool:
-    found, smallest = judged.difference, findings.ablation.smallest_effect
-    if found is None or found.interval is None or judged.same or not smallest:
+    if judged.difference is None or judged.same:
         return False
-    return -smallest < found.interval.low and found.interval.high < smallest
+    return is_small(judged.difference, findings.ablation.smallest_effect)
 
 
 def cells_csv(findings: Findings) -> str:

@@ -3,7 +3,8 @@
 With a list of seeds there is one look, when every cell has ended. With `{initial, max}`
 there are several (`replication.looks`): whoever looks may stop, so every look has only
 its share of the level (`replication.level_per_look`), and further seeds go only to the
-arms of claims that are undecided. A claim keeps what it was decided by.
+arms of claims that are undecided, unless the interval of the difference is within the
+smallest effect of interest. A claim keeps what it was decided by.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
     for number, look in enumerate(ablation.looks):
         active = [k for k, verdict in enumerate(verdicts) if verdict == UNDECIDED]
         unsettled = [
-            k for k in active if number == 0 or not ablation.is_void(claims[k])
+            k for k in active if not number or _wants_seeds(ablation, k, found[k])
         ]
         if not unsettled:
             break
@@ -99,6 +100,24 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
         verdicts=verdicts,
         needed=needed,
     )
+
+
+def _wants_seeds(ablation: Ablation, k: int, found: PairedDifference | None) -> bool:
+    """Whether further seeds can tell more of an undecided claim that is of interest.
+
+    Not of one whose arms have no pair after a whole look, or are one configuration; nor
+    of one whose whole interval is within the smallest effect.
+    """
+    if found is None or ablation.is_void(ablation.claims[k]):
+        return False
+    return not is_small(found, ablation.smallest_effect)
+
+
+def is_small(found: PairedDifference, smallest: float) -> bool:
+    """Whether the whole interval of a difference is within the smallest effect."""
+    if found.interval is None or not smallest:
+        return False
+    return -smallest < found.interval.low and found.interval.high < smallest
 
 
 def difference(

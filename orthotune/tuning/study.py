@@ -346,7 +346,7 @@ def _study_params(study: Study) -> dict[str, object]:
 def _finished(study: Study, journal: Journal) -> bool:
     """Whether nothing is left to run."""
     search = study.settings.search
-    if all_failed_alike(journal):  # by the code or the study: perhaps mended by now
+    if _to_repeat(study, journal):
         return False
     if search.time_budget_s is not None and journal.spent_s >= search.time_budget_s:
         return True
@@ -354,6 +354,17 @@ def _finished(study: Study, journal: Journal) -> bool:
         return False
     records = journal.records
     return not (search.is_population and missing_validations(study, records))
+
+
+def _to_repeat(study: Study, journal: Journal) -> Sequence[TrialRecord]:
+    """The failed trials that a session runs again: what failed them may be mended.
+
+    All of a list, in which none can take another's place; of a search only those that
+    nothing else has survived.
+    """
+    if not study.listed:
+        return all_failed_alike(journal)
+    return [record for record in journal.records if record.status == Status.FAILED]
 
 
 def _drawn(study: Study, journal: Journal) -> bool:
@@ -448,7 +459,7 @@ class _Session(Generic[R]):
     def _settle(self) -> None:
         """Write the ends that a session died before it could write."""
         search = self.study.settings.search
-        for record in all_failed_alike(self.journal):
+        for record in _to_repeat(self.study, self.journal):
             self.journal.reopen(record.number)
         replay = Replay(build_scheduler(self.study), self.study, self.journal)
         condemned = replay.everything()

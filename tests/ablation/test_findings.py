@@ -195,6 +195,23 @@ def test_further_seeds_go_to_the_arms_of_undecided_claims_only(tmp_path):
     assert findings.num_needed == 0
 
 
+def test_no_seeds_are_spent_on_what_is_smaller_than_the_smallest_effect(tmp_path):
+    text = GROWING.replace("smallest_effect: 0.02", "smallest_effect: 0.9")
+    findings, more = grown(tmp_path, {FULL: 3, L2: 3, OFF: 3}, text)
+    assert findings.claims[0].verdict == Verdict.UNDECIDED
+    assert more == set()
+    assert findings.num_needed == 0
+
+
+def test_no_seeds_are_spent_on_an_arm_that_never_gives_a_value(tmp_path):
+    ablation = tiny(tmp_path, GROWING)
+    failed = [Status.FAILED] * 3 + [None] * 4
+    values = {FULL: REFERENCE, L2: failed, OFF: CLEAR}
+    values = {n: [*v[:3], None, None, None, None] for n, v in values.items()}
+    more = further_trials(ablation, DATA)(trained(ablation, values))
+    assert more == []
+
+
 def test_every_look_has_its_share_of_the_level(tmp_path):
     findings, _ = grown(tmp_path, {FULL: 3, L2: 3, OFF: 3})
     assert findings.level == pytest.approx(0.05 / 3)
