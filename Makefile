@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 KILLS  ?= 60
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench soak ui clean
+.PHONY: search test lint bench soak ui readme clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
@@ -30,6 +30,9 @@ soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; min
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+readme: $(READY)  ## the README's table of claims, from the ledgers
+	$(BIN)/python ablations/readme_table.py
 
 clean:  ## remove the environment; studies and mlflow.db stay
 	rm -rf $(VENV)

@@ -1,4 +1,4 @@
-"""What an ablation leaves for people: a report in Markdown, every cell, two figures."""
+"""What an ablation leaves for people: a report, the same as a page, cells, figures."""
 
 import csv
 import io

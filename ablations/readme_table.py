@@ -1,0 +1,61 @@
+"""Writes the README's table of claims from the ledgers in `ablations/results`.
+
+Usage: `make readme`, or `python ablations/readme_table.py`.
+"""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- claims: make readme -->\n", "<!-- end of claims -->\n"
+COLUMNS = ("claim", "verdict", "effect", "interval", "corrected p", "n")
+
+
+def claims(report: str) -> list[list[str]]:
+    """The rows of a report's table of claims, by `COLUMNS`.
+
+    Args:
+        report: A `report.md`.
+    """
+    section = report.partition("\n## Claims\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    header, *rows = [_cells(line) for line in lines]
+    # Older ledgers say of which confidence the interval is.
+    names = [re.sub(r"^[\d.]+ % ", "", name) for name in header]
+    places = [names.index(column) for column in COLUMNS]
+    return [[row[place] for place in places] for row in rows]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def table(results: Path) -> str:
+    """The claims of every ledger in a folder as a Markdown table."""
+    lines = [f"| ablation | {' | '.join(COLUMNS)} |", "|---" * 7 + "|"]
+    for path in sorted(results.glob("*/report.md")):
+        name = path.parent.name
+        link = f"[{name}](ablations/results/{name}/report.md)"
+        lines += [f"| {link} | {' | '.join(row)} |" for row in claims(path.read_text())]
+    return "\n".join(lines) + "\n"
+
+
+def updated(readme: str, results: Path) -> str:
+    """A README with the table as the ledgers have it.
+
+    Raises:
+        ValueError: If the README has no place for it.
+    """
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise ValueError(
+            f"The README must hold the lines {START.strip()!r} and {END.strip()!r}, "
+            "between which the table stands. Put them back."
+        )
+    return f"{before}{START}\n{table(results)}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(updated(readme.read_text(), ROOT / "ablations" / "results"))

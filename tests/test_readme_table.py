@@ -1,0 +1,45 @@
+"""The README's table of claims is what the ledgers say."""
+
+import importlib.util
+
+import pytest
+
+from tests.test_readme import README, ROOT
+
+spec = importlib.util.spec_from_file_location(
+    "readme_table", ROOT / "ablations" / "readme_table.py"
+)
+readme_table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme_table)
+RESULTS = ROOT / "ablations" / "results"
+
+
+def test_the_readme_is_up_to_date():
+    assert readme_table.updated(README, RESULTS) == README, "make readme"
+
+
+def test_every_claim_of_a_ledger_is_a_row():
+    rows = readme_table.table(RESULTS).splitlines()[2:]
+    for folder in ("components", "depth", "schedule", "batch_norm"):
+        report = (RESULTS / folder / "report.md").read_text()
+        verdicts = report.partition("\n## ")[0].count("- **")
+        assert verdicts > 0
+        assert sum(f"results/{folder}/report.md" in row for row in rows) == verdicts
+
+
+def test_a_report_is_read_by_the_names_of_its_columns():
+    report = (
+        "# Why?\n\n## Claims\n\n"
+        "| n | verdict | claim | effect | 95 % interval | test | corrected p |\n"
+        "|---|---|---|---|---|---|---|\n"
+        "| 5 | supported | a is better than b | +0.1 | [+0.05, +0.15] | t | 0.01 |\n"
+        "\n## Arms\n\n| arm | mean |\n"
+    )
+    assert readme_table.claims(report) == [
+        ["a is better than b", "supported", "+0.1", "[+0.05, +0.15]", "0.01", "5"]
+    ]
+
+
+def test_a_readme_without_a_place_for_it_is_refused():
+    with pytest.raises(ValueError, match="must hold the lines"):
+        readme_table.updated("# Nothing\n", RESULTS)
