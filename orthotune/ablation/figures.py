@@ -1,6 +1,7 @@
 """The figures of an ablation, as SVG: paired differences, and learning curves."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 8.0
-LEGEND_COLUMNS = 2
+LONGEST_OF_TWO = 45
+"""Letters of a name of which two still stand side by side in a legend."""
+
 SMALLEST = 1e-12
 """What is drawn in place of zero, which has no logarithm."""
 
@@ -94,7 +97,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         axes.set_yticks(range(len(shown)), [judged.claim.than for judged in shown])
         axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         metric = findings.ablation.metric
-        axes.set_xlabel(f"{metric} minus the reference's, seed by seed (0: alike)")
+        axes.set_xlabel(f"difference in {metric} (0: alike)")
 
     draw_svg(path, (WIDTH, 1.6 + INCH_A_ROW * len(shown)), draw)
 
@@ -184,6 +187,7 @@ def draw_spectrum(path: Path, findings: Findings) -> None:
                 shares = np.linspace(0, 100, len(values))
                 how = {"color": colour(index), "linewidth": 1.2, "label": name}
                 axes.plot(shares, values, style(index), **how)
+        panels[0][0].set_yscale("log")  # shared by the row
         panels[0][0].set_ylabel("singular value")
         _title_and_explain(figure, panels, epochs, "per cent of the filters")
 
@@ -219,9 +223,13 @@ def _explain(figure: "Figure", axes: "Axes") -> None:
     """A legend below everything: arms have long names."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        how = {"loc": "outside lower left", "ncols": LEGEND_COLUMNS}
+        how = {"loc": "outside lower left", "ncols": _legend_columns(names)}
         figure.legend(handles, names, **how, fontsize="small")
 
 
-def _legend_inches(means: Mapping[str, object]) -> float:
-    return 0.22 * -(-len(means) // LEGEND_COLUMNS)
+def _legend_columns(names: Collection[str]) -> int:
+    return 2 if max(map(len, names)) <= LONGEST_OF_TWO else 1
+
+
+def _legend_inches(arms: Mapping[str, object]) -> float:
+    return 0.22 * math.ceil(len(arms) / _legend_columns(arms))
