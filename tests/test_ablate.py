@@ -224,7 +224,11 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
 
 @pytest.mark.ray
 def test_seeds_are_added_in_one_session_until_there_are_no_more(folder):
-    _, err = finished(command(folder, "--set", "seeds={initial: 2, max: 3}"))
+    _, err = finished(
+        command(
+            folder, "--set", "seeds={initial: 2, max: 3}", "--set", "smallest_effect=0"
+        )
+    )
     assert "9/9 trials done" in err
     rows = cells(folder)
     assert sorted({row["seed"] for row in rows}) == ["1", "2", "3"]

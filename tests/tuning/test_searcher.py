@@ -100,6 +100,7 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
             "fields": record.fields,
             "reported": 0,
             "member": False,
+            "profiled": False,
         }
     }
 
