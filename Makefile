@@ -7,13 +7,13 @@ READY  := $(VENV)/.ready
 KILLS  ?= 60
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench soak ui readme clean
+.PHONY: search test lint bench soak cluster-test ui readme clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
 
-test: lint  ## everything a reviewer would run
-	$(BIN)/python -m pytest
+test: lint  ## everything a reviewer would run, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## format, lint, types, direction of the imports
 	$(BIN)/ruff format --check .
@@ -27,6 +27,9 @@ bench: $(READY)  ## every measure as a ratio within one run; ONLY="step tracking
 soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; minutes each ten
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+cluster-test: $(READY)  ## nodes of real processes that die and join; as root on hosts of their own
+	$(BIN)/python -m pytest -m "soak or not soak" tests/test_cluster.py tests/test_job.py tests/test_storage_uri.py
 
 ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

@@ -12,18 +12,35 @@ COLUMNS = ("claim", "verdict", "effect", "interval", "corrected p", "n")
 
 
 def claims(report: str) -> list[list[str]]:
-    """The rows of a report's table of claims, by `COLUMNS`.
+    """The rows of a report's tables of claims, by `COLUMNS`.
+
+    Those judged after every arm was tuned anew follow those at the shared setting.
 
     Args:
         report: A `report.md`.
     """
-    section = report.partition("\n## Claims\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("| ")]
-    header, *rows = [_cells(line) for line in lines]
+    header, *rows = _table(report, "Claims", "")
     # Older ledgers say of which confidence the interval is.
     names = [re.sub(r"^[\d.]+ % ", "", name) for name in header]
     places = [names.index(column) for column in COLUMNS]
-    return [[row[place] for place in places] for row in rows]
+    found = [[row[place] for place in places] for row in rows]
+    if "\n## After re-tuning\n" in report:
+        header, *rows = _table(report, "After re-tuning", "| claim ")
+        places = [header.index(f"re-tuned {column}") for column in COLUMNS[1:]]
+        found += [
+            [f"{row[0]}, re-tuned", *(row[place] for place in places)] for row in rows
+        ]
+    return found
+
+
+def _table(report: str, title: str, start: str) -> list[list[str]]:
+    """The cells of a section's first table whose header starts in a certain way."""
+    section = report.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    for block in section.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("| ")]
+        if lines and lines[0].startswith(start):
+            return [_cells(line) for line in lines]
+    return []
 
 
 def _cells(line: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Ablation
 from orthotune.command import (
+    EXIT_FAILED,
     EXIT_OK,
     exit_code,
     overrides_of,
@@ -25,6 +26,7 @@ from orthotune.command import (
 )
 
 if TYPE_CHECKING:
+    from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
     from orthotune.tuning.study import Outcome
 
@@ -36,12 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    return study_parser(
+    parser = study_parser(
         "python -m orthotune.ablate",
         "Settle the question a file asks.",
         set_help="set a key of the file (seeds=[1,2]) or a trial field of the "
         "reference (training.num_epochs=2) (repeatable)",
     )
+    parser.add_argument(
+        "--no-reuse",
+        action="store_true",
+        help="run every cell, also those that another study of the MLflow store has "
+        "run with this code",
+    )
+    return parser
 
 
 def _ablate(options: argparse.Namespace) -> int:
@@ -50,10 +59,23 @@ def _ablate(options: argparse.Namespace) -> int:
     if options.plan:
         from orthotune.ablation.plan import plan_text
 
-        cpus = os.cpu_count() or 1
-        print(plan_text(ablation, fingerprints, options.storage, cpus))
+        cpus, others = os.cpu_count() or 1, _others(ablation, options)
+        print(plan_text(ablation, fingerprints, options.storage, cpus, others))
         return EXIT_OK
     return _run(ablation, options, fingerprints)
+
+
+def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
+    """What tells which results of other studies a run would take."""
+    from orthotune.tuning.provenance import provenance
+    from orthotune.tuning.reuse import EarlierTrials
+    from orthotune.tuning.tracking import check_store, resolve_tracking_uri
+
+    if options.no_reuse or ablation.register is not None:
+        return lambda _keys: {}
+    uri = resolve_tracking_uri(options.tracking_uri)
+    check_store(uri)
+    return EarlierTrials(uri, "", provenance()).find
 
 
 def _fingerprints(ablation: Ablation) -> dict[str, str]:
@@ -78,23 +100,51 @@ def _run(
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
     write = report_writer(ablation, fingerprints)
-    study = ablation.study(further_trials(ablation, fingerprints))
+    more = further_trials(ablation, fingerprints)
+    study = ablation.study(more, reuse=not options.no_reuse)
     outcome = run_study(study, places, fingerprints, write)
     _print_outcome(ablation, outcome)
-    return exit_code(outcome)
+    code = exit_code(outcome)
+    if ablation.register is not None and outcome.finished and code == EXIT_OK:
+        return _register(ablation.register, outcome, places.tracking_uri)
+    return code
+
+
+def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
+    from orthotune.ablation.register import register
+
+    findings = outcome.report.findings
+    try:
+        done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
+    except Exception as err:  # MLflow's own have no common base
+        why = (str(err).splitlines() or [repr(err)])[0].rstrip(".")
+        print(
+            f"orthotune: {name} must get a new version, but: {why}. The ablation is "
+            "done; the same command tries again.",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+    print(f"Registered          {done}")
+    return EXIT_OK
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
     from orthotune.ablation.report import arm_table, verdict_text
+    from orthotune.ablation.retuned_text import retuned_arm_table
     from orthotune.training.progress import duration
 
     report = outcome.report
+    reused = sum(record.reused is not None for record in outcome.records)
+    taken = f", {reused} of them taken from other studies," if reused else ""
     print(
-        f"\n{ablation.name}: {len(outcome.records)} cells in "
+        f"\n{ablation.name}: {len(outcome.records)} cells{taken} in "
         f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
     )
     print_troubles(outcome, "cells")
-    print(f"{verdict_text(report.findings)}\n\n{arm_table(report.findings)}\n")
+    findings = report.findings
+    print(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
+    if findings.tuned is not None and findings.again is not None:
+        print(f"{retuned_arm_table(findings, findings.tuned)}\n")
     print(f"Report              {report.paths[0]}")
     print_next(outcome, "orthotune.ablate")
 

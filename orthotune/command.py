@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orthotune.errors import FileError, OrthotuneError, StudyStoppedError
 from orthotune.training.yaml_file import parse_value
+from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.tuning.study import Outcome
@@ -126,4 +127,4 @@ def print_next(outcome: "Outcome[Any]", module: str) -> None:
     print(f"Browse this study   {outcome.ui_address}")
     if not outcome.finished or outcome.tracking_error is not None:
         words = [sys.executable, "-m", module, *sys.argv[1:]]
-        print(f"Continue it         {shlex.join(words)}")
+        print(f"Continue it         {without_secrets(shlex.join(words))}")

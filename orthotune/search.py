@@ -1,12 +1,13 @@
 """python -m orthotune.search: run the study a file describes.
 
 The same command begins a study, continues it, and shows what it came to. Ends with the
-table of the best trials, the path of `best.yaml`, and the command that opens MLflow.
-Exit codes: 0; 1 when no trial gave a result or the study cannot go on; 2 for bad input;
-130 on Ctrl-C.
+table of the best trials, the paths of `best.yaml` and of the report, and the command
+that opens MLflow. Exit codes: 0; 1 when no trial gave a result or the study cannot go
+on; 2 for bad input; 130 on Ctrl-C.
 """
 
 import argparse
+import functools
 import os
 import shlex
 import sys
@@ -88,19 +89,29 @@ def _run(
     from orthotune.tuning.study import Places, run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
-    outcome = run_study(study, places, fingerprints, write_report)
+    write = functools.partial(write_report, command=_command(options))
+    outcome = run_study(study, places, fingerprints, write)
     _print_outcome(study, outcome)
     return exit_code(outcome)
 
 
+def _command(options: argparse.Namespace) -> str:
+    """What to type for the same study, wherever it is kept."""
+    words = ["python", "-m", "orthotune.search", options.file]
+    for setting in options.set:
+        words += ["--set", setting]
+    if options.name is not None:
+        words += ["--name", options.name]
+    return shlex.join(words)
+
+
 def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     from orthotune.training.progress import duration
-    from orthotune.tuning.report import counts, divergence_rate
+    from orthotune.tuning.tally import counts_text, divergence_rate
 
-    tally = ", ".join(f"{n} {status}" for status, n in counts(outcome.records).items())
     print(
         f"\n{study.settings.name}: {len(outcome.records)} trials "
-        f"({tally or 'none started'}) in {duration(outcome.spent_s)}"
+        f"({counts_text(outcome.records)}) in {duration(outcome.spent_s)}"
     )
     rate = divergence_rate(outcome.records)
     if rate > 0:
@@ -114,7 +125,7 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
         errors = [record.error for record in outcome.records if record.error]
         if errors:
             print(f"First error         {errors[0]}")
-    print(f"Figure              {outcome.report.figure}")
+    print(f"Report              {outcome.report.page}")
     print_next(outcome, "orthotune.search")
 
 

@@ -6,6 +6,7 @@ Used by the tests (a handful of kills) and by `make soak` (many).
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,11 +15,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.namespaces import Hosts
 from tests.small import TIMINGS
 
 STUDY = """\
@@ -37,11 +40,14 @@ STATUSES = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
 
 
 def command(
-    folder: Path, *arguments: str, module: str = "orthotune.search"
+    folder: Path,
+    *arguments: str,
+    module: str = "orthotune.search",
+    on: Sequence[str] = (),
 ) -> subprocess.Popen:
-    """A command as a user types it, in a process of its own."""
+    """A command as a user types it, in a process of its own; `on` comes before it."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [*on, sys.executable, "-m", module, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -67,17 +73,19 @@ class Workplace:
     Args:
         folder: The folder.
         more: More arguments of the command.
+        on: What comes before it.
     """
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, on: Sequence[str] = ()) -> None:
         self.folder = folder
         self.more = more
+        self.on = on
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "killed.yaml").write_text(STUDY)
 
     def start(self) -> subprocess.Popen:
         """The command, in a process of its own."""
-        return command(self.folder, "killed.yaml", *self.more)
+        return command(self.folder, "killed.yaml", *self.more, on=self.on)
 
     def finish(self, limit: int = 12) -> str:
         """Type the command again until it exits 0; what it printed then."""
@@ -135,22 +143,38 @@ def processes(session: int, name: str) -> list[int]:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listens on, and that no connection is given by the system."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
-    """An MLflow server on a SQLite file, which can be killed and started again."""
+    """An MLflow server, which can be killed and started again.
 
-    def __init__(self, folder: Path, workers: int = 1) -> None:
+    Args:
+        folder: Of its files.
+        workers: Processes that answer.
+        store: Its database; by default a SQLite file.
+        host: The address it listens on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workers: int = 1,
+        store: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.folder = folder
         self.workers = workers
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.store = f"sqlite:///{folder}/server.db"
+        self.host = host
+        self.uri = f"http://{host}:{self.port}"
+        self.store = store or f"sqlite:///{folder}/server.db"
         self.start()
 
     def start(self) -> None:
@@ -158,7 +182,8 @@ class Server:
         words = f"-m mlflow server --backend-store-uri {self.store}"
         words += f" --artifacts-destination {self.folder}/artifacts"
         words += f" --workers {self.workers}"
-        words += f" --host 127.0.0.1 --port {self.port}"
+        words += f" --host {self.host} --port {self.port}"
+        words += f" --allowed-hosts {self.host}:{self.port}"
         log = self.folder / "server.log"
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -187,50 +212,86 @@ class Server:
 
 
 class Cluster:
-    """A head that computes nothing, and a node that does, on this machine."""
+    """A head that computes nothing, and nodes that do, on this machine.
 
-    def __init__(self) -> None:
+    Args:
+        nodes: How many.
+        dashboard: Whether the head serves jobs, at `jobs`.
+        hosts: Where head and nodes are, one each; by default on one host.
+        env: Variables in the environment of the nodes.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        dashboard: bool = False,
+        hosts: Hosts | None = None,
+        **env: str,
+    ) -> None:
         # Not where Ray notes the last cluster of this machine, for every later script;
         # short, as sockets' names may have 107 characters.
         self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
         self._port = free_port()
-        self.address = f"127.0.0.1:{self._port}"
-        head = ("--head", "--port", str(self._port), "--temp-dir", self._folder)
-        self._head = self._start(*head, "--num-cpus", "0")
-        self.add_node()
+        self._hosts = hosts
+        here = hosts.address(0) if hosts else "127.0.0.1"
+        self.address = f"{here}:{self._port}"
+        head = ["--head", "--port", str(self._port), "--temp-dir", self._folder]
+        head += ["--include-dashboard", str(dashboard).lower()]
+        if dashboard:
+            port = free_port()
+            self.jobs = f"http://127.0.0.1:{port}"
+            head += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(port)]
+        self._nodes: list[subprocess.Popen] = []
+        self._head = self._start(0, *head, "--num-cpus", "0")
+        for _ in range(nodes):
+            self.add_node(**env)
 
-    def add_node(self) -> None:
-        """Start a node with a core."""
-        self._node = self._start("--address", self.address, "--num-cpus", "1")
+    def add_node(self, **env: str) -> None:
+        """Start a node, with variables in its environment."""
+        # Of its own, as on a machine of its own: nodes unpack the code of jobs there.
+        own = f"{self._folder}/{len(self._nodes)}"
+        words = ("--address", self.address, "--num-cpus", "1")
+        words += ("--temp-dir", own)
+        self._nodes.append(self._start(len(self._nodes) + 1, *words, **env))
 
-    def kill_node(self) -> None:
-        """SIGKILL the raylet of the node; its workers die with it."""
-        for pid in processes(self._node.pid, "/raylet "):
+    def kill_node(self, index: int = -1) -> None:
+        """SIGKILL the raylet of a node; its workers die with it."""
+        for pid in processes(self._nodes[index].pid, "/raylet "):
             os.kill(pid, signal.SIGKILL)
 
+    def busy(self) -> list[bool]:
+        """Of each node, whether a trial is on it."""
+        return [bool(processes(n.pid, "ray::ResourceTrainable")) for n in self._nodes]
+
     def stop(self) -> None:
-        """Kill head and node."""
-        for process in (self._node, self._head):
+        """Kill head and nodes."""
+        for process in (*self._nodes, self._head):
             for pid in processes(process.pid, ""):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, *words: str) -> subprocess.Popen:
-        script = str(Path(sys.executable).with_name("ray"))
+    def _start(self, number: int, *words: str, **env: str) -> subprocess.Popen:
+        start = [str(Path(sys.executable).with_name("ray")), "start"]
+        if self._hosts:
+            start = [*self._hosts.on(number), *start]
+            words += ("--node-ip-address", self._hosts.address(number))
         process = subprocess.Popen(
-            [script, "start", *words, "--block", "--disable-usage-stats"],
-            env={**os.environ, "RAY_AUTH_MODE": "token"},
+            [*start, *words, "--block", "--disable-usage-stats"],
+            env={**os.environ, "RAY_AUTH_MODE": "token", **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        said = []
         for line in process.stdout:
+            said.append(line)
             if "will now block forever" in line:
                 return process
-        raise AssertionError("ray start failed")
+        raise AssertionError("".join(said))
 
 
 def kill_driver(process: subprocess.Popen) -> None:

@@ -1,19 +1,25 @@
 """The command `orthotune.ablate`, as a user types it."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+import orthotune
 from orthotune.ablate import main
 from orthotune.train import read_config
+from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from tests import crashes
-from tests.ablation.small import TINY
+from tests.ablation.small import RETUNE, TINY
 from tests.crashes import runs_of
 
 WAIT_S = 240
@@ -93,6 +99,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder):
     assert parent.data.params["arms.modulation:off.modulation.enabled"] == "False"
     verdicts = [v for k, v in parent.data.metrics.items() if k.startswith("claims_")]
     assert sum(verdicts) == 2
+    assert "best_val_error" not in parent.data.metrics
     report = (folder / "studies" / "tiny" / "report.md").read_text()
     note = parent.data.tags["mlflow.note.content"]
     assert note.splitlines()[:3] == report.splitlines()[:3]
@@ -142,7 +149,7 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     finished(command(folder, *longer))
-    finished(command(folder, *longer, "--name", "whole"))
+    finished(command(folder, *longer, "--name", "whole", "--no-reuse"))
     killed, whole = cells(folder), cells(folder, "whole")
     assert len(whole) == 18
     assert killed == whole
@@ -151,6 +158,125 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
     keys = [run.data.tags["orthotune.key"] for run in trials]
     assert len(keys) == len(set(keys)) == 18
     assert {run.info.status for run in trials} == {"FINISHED"}
+
+
+@pytest.mark.ray
+def test_arms_are_tuned_and_asked_again_also_after_a_kill(folder):
+    (folder / "tiny.yaml").write_text(TINY + RETUNE + "register: tiny-net\n")
+    longer = ["--set", "training.num_epochs=4", "--set", "seeds=[1, 2]"]
+    process = command(folder, *longer)
+    record, deadline = folder / "studies/tiny/record.jsonl", time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if record.exists() and ", re-tuned" in record.read_text():
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    out, _ = finished(command(folder, *longer))
+    assert "; re-tuned: **undecided**" in out  # two seeds decide nothing
+    assert_best_draws_were_asked_again(folder / "studies" / "tiny")
+    client, parent, trials = runs_of(folder, "tiny")
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["re-tuned claim 1"].startswith("undecided")
+    keys = [run.data.tags["orthotune.key"] for run in trials]
+    assert len(keys) == len(set(keys))
+    found = client.search_runs([parent.info.experiment_id])
+    groups = {
+        run.info.run_name for run in found if run.data.tags["orthotune.kind"] == "group"
+    }
+    assert {"full", "tuning: full"} < groups
+    assert any(name.endswith(", re-tuned") for name in groups)
+    assert "tuning: full, draw 2" in {run.info.run_name for run in trials}
+    assert_is_registered(folder, client, out)
+    plan, _ = finished(command(folder, *longer, "--plan"))
+    assert "re-tuned   9 trials (3 an arm), 9 of them done" in plan
+    assert "time       about 0 s" in plan
+
+
+LOAD = """\
+import sys
+import mlflow
+mlflow.set_tracking_uri(f"sqlite:///{sys.argv[1]}/mlflow.db")
+model = mlflow.pytorch.load_model("models:/tiny-net/1")
+assert not any(name.startswith("orthotune") for name in sys.modules)
+from orthotune.training.config import TrialConfig
+from orthotune.training.data import load_dataset
+config = TrialConfig.from_dict({"data.name": "synthetic"})
+val = load_dataset(config.data).val
+wrong = (model(val.images.float()).argmax(1) != val.targets).sum().item()
+print(wrong / len(val))
+"""
+
+
+def assert_is_registered(folder, client, out):
+    """A fresh process loads the best network, without our code, and it is the best."""
+    (first,) = client.search_model_versions("name='tiny-net'")
+    champion = client.get_model_version_by_alias("tiny-net", "champion")
+    assert champion.version == first.version
+    arm, seed, error = (first.tags[name] for name in ("arm", "seed", "val_error"))
+    assert f"tiny-net, version 1 (champion): {arm}, seed {seed}" in out
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=WAIT_S,
+    )
+    assert float(done.stdout) == pytest.approx(float(error))
+
+
+def assert_best_draws_were_asked_again(study):
+    """Every arm has three draws, and ran again with the best, as without Ray."""
+    tables = [
+        list(csv.DictReader((study / name).read_text().splitlines()))
+        for name in ("tuning_trials.csv", "retuned_cells.csv")
+    ]
+    tried, again = tables
+    record = [json.loads(line) for line in (study / "trials.jsonl").open()]
+    for arm in ("full", "penalty=l2", "modulation=off"):
+        own = [row for row in tried if row["arm"] == arm]
+        assert [row["draw"] for row in own] == ["0", "1", "2"]
+        best = min(own, key=lambda row: float(row["val_error"]))
+        cells = [row for row in again if row["arm"] == arm]
+        assert [row["seed"] for row in cells] == ["1", "2"]
+        for row in cells:
+            fields = record[int(row["trial"])]["fields"]
+            assert json.loads(best["values"]).items() <= fields.items()
+    trial = Trial(TrialConfig.from_dict(record[int(again[0]["trial"])]["fields"]))
+    while not trial.finished:
+        metrics = trial.run_epoch()
+    assert float(again[0]["val_error"]) == metrics["val_error"]
+
+
+@pytest.mark.ray
+def test_what_another_study_has_run_is_not_run_again(folder, monkeypatch):
+    # Installed code is known by its version, whatever this checkout looks like.
+    installed = folder / "installed"
+    package = Path(orthotune.__file__).parent
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, installed / "orthotune", ignore=without)
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    first, _ = finished(command(folder, "--set", "seeds=[1, 2]"))
+    assert "tiny: 6 cells in" in first
+    # The first look is all there, and makes a second necessary.
+    looks = ["--set", "seeds={initial: 2, max: 3}", "--set", "smallest_effect=0"]
+    out, _ = finished(command(folder, "--name", "more", *looks))
+    assert "more: 9 cells, 6 of them taken from other studies, in" in out
+    more = cells(folder, "more")
+    assert len(more) == 9
+    report = (folder / "studies/more/report.md").read_text()
+    assert "6 results taken from other studies of the same MLflow store" in report
+    assert "with the same code: tiny (6)." in report
+    _, parent, trials = runs_of(folder, "more")
+    taken = [r for r in trials if "orthotune.reused" in r.data.tags]
+    assert len(taken) == 6
+    assert all(r.data.tags["orthotune.reused"].startswith("tiny, run ") for r in taken)
+    assert {run.info.status for run in (parent, *trials)} == {"FINISHED"}
+    of = {
+        r.data.tags["orthotune.key"]: r.data.metrics for r in runs_of(folder, "tiny")[2]
+    }
+    for run in taken:
+        assert run.data.metrics == of[run.data.tags["orthotune.key"]]
 
 
 BREAKING = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orthotune import ablate, search, train
+from orthotune import ablate, pack, search, train
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import parse_settings
 from orthotune.tuning.study_file import read_study
@@ -80,12 +80,16 @@ def test_training_commands_run(command, capsys, monkeypatch):
 
 
 def test_the_yaml_examples_are_valid(tmp_path):
-    study, ablation = blocks("yaml")
+    study, ablation, further = blocks("yaml")
     path = tmp_path / "example.yaml"
     path.write_text(study)
     assert len(read_study(str(path)).space.parameters) == 3
     path.write_text(ablation)
     assert len(read_ablation(str(path)).arms) == 3
+    path.write_text(ablation + further)
+    whole = read_ablation(str(path))
+    assert whole.retune is not None
+    assert (whole.retune.num_trials, whole.register) == (12, "plain44")
 
 
 @pytest.mark.ray
@@ -103,3 +107,19 @@ def test_python_snippets_run(snippet, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+CLUSTER = (ROOT / "cluster" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "line", [x for x in CLUSTER.splitlines() if "-m orthotune." in x and x[0] != "|"]
+)
+def test_commands_of_the_cluster_page_name_options_and_files_that_exist(line):
+    words = shlex.split(line, comments=True)
+    module = next(word for word in words if word.startswith("orthotune."))
+    rest = words[words.index(module) + 1 :]
+    parsers = {"orthotune.search": search._parser, "orthotune.pack": pack._parser}
+    options = parsers[module]().parse_args(rest)
+    folder = ROOT / "search_spaces" if "submit" in words else ROOT
+    assert (folder / options.file).exists()

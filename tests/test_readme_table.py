@@ -40,6 +40,17 @@ def test_a_report_is_read_by_the_names_of_its_columns():
     ]
 
 
+def test_claims_judged_again_after_re_tuning_follow():
+    report = (RESULTS / "retuned" / "report.md").read_text()
+    rows = readme_table.claims(report)
+    assert len(rows) == 6
+    top = report.partition("\n## ")[0]
+    for shared, again in zip(rows[:3], rows[3:], strict=True):
+        assert again[0] == f"{shared[0]}, re-tuned"
+        assert f"- **{shared[1]}**: {shared[0]}; re-tuned: **{again[1]}**" in top
+        assert again[2] != shared[2]
+
+
 def test_a_readme_without_a_place_for_it_is_refused():
     with pytest.raises(ValueError, match="must hold the lines"):
         readme_table.updated("# Nothing\n", RESULTS)

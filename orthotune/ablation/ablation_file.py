@@ -15,6 +15,7 @@ from orthotune.ablation.design import (
     one_at_a_time,
 )
 from orthotune.ablation.replication import looks
+from orthotune.ablation.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.errors import AblationError, ConfigError
 from orthotune.training.config import FIELD_RULES, TrialConfig
 from orthotune.training.rules import Rule, build, nearest, rules, show
@@ -34,9 +35,11 @@ TOP_LEVEL = (
     "design",
     "seeds",
     "claims",
+    "retune",
+    "register",
     "resources",
 )
-NOT_SET = (*REFERENCES, "factors", "arms", "resources")
+NOT_SET = (*REFERENCES, "factors", "arms", "retune", "resources")
 """Sections that `--set` cannot replace as a whole."""
 CLAIM_KEYS = ("better", "than", "by")
 MAX_CELLS = 100_000
@@ -44,6 +47,7 @@ MAX_CELLS = 100_000
 _SETTINGS: dict[str, Rule] = dict(rules(StudySettings))
 _RESOURCES: dict[str, Rule] = dict(rules(Resources))
 _TEXT = Rule(kind=str)
+_MODEL = Rule(kind=str, optional=True)
 _DESIGN = Rule(
     kind=str, choices=("leave_one_out", "add_one_in", "factorial", "explicit")
 )
@@ -80,6 +84,7 @@ class _Reader(FileReader):
         factors = self._factors(design)
         arms = self._arms(design, base, factors)
         seeds, whens = self._seeds(len(arms))
+        num_epochs = self._check_cells(arms)
         return Ablation(
             path=self._file.path,
             name=self._ruled("name", Path(self._file.path).stem),
@@ -92,14 +97,17 @@ class _Reader(FileReader):
             seeds=seeds,
             looks=whens,
             claims=self._claims(design, arms),
-            num_epochs=self._check_cells(arms),
+            num_epochs=num_epochs,
             resources=self._resources(),
+            register=self._register(),
+            retune=RetuneReader(self._file, self._overrides).read(arms, seeds),
         )
 
     def _check_overrides(self) -> None:
         known = [
             *(key for key in TOP_LEVEL if key not in NOT_SET),
             *(f"resources.{name}" for name in _RESOURCES),
+            *(f"retune.{name}" for name in RETUNE_RULES if "retune" in self._file.data),
             *FIELD_RULES,
         ]
         for name in self._overrides:
@@ -127,6 +135,16 @@ class _Reader(FileReader):
                 "must say what the ablation is to settle, in a sentence, but is empty.",
             )
         return " ".join(text.split())
+
+    def _register(self) -> str | None:
+        name = self._value("register", _MODEL, None)
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9][\w .+-]{0,199}", name):
+            raise self._error(
+                ("register",),
+                "must be 1 to 200 letters, digits, spaces, dots, dashes, plus signs or "
+                f"underscores, but got {show(name)}. It names a registered model.",
+            )
+        return name
 
     def _base(self, design: str) -> Arm:
         """The reference's configuration: under `full`, or under `baseline`."""

@@ -1,7 +1,10 @@
 """The arms of an ablation in MLflow: a run each, above the runs of its seeds."""
 
 import statistics
+from collections.abc import Mapping
+from typing import Any
 
+from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.tracking import Group
@@ -15,28 +18,60 @@ def arm_runs(findings: Findings) -> list[Group]:
     there is an interval; `num_seeds`, `divergence_rate`; and `difference` to the
     reference with `difference_low`, `difference_high` and `corrected_p`.
 
+    Where arms are tuned anew there are further runs for the arms so tuned, and for the
+    trials that tuned each: `trials`, and the metric of the one that was chosen.
+
     Args:
         findings: What is shown.
     """
-    fields = {arm.name: arm.fields for arm in findings.ablation.arms}
+    again = _own_runs(findings.again) if findings.again is not None else []
+    return [*_own_runs(findings), *_tuning_runs(findings), *again]
+
+
+def _own_runs(findings: Findings) -> list[Group]:
+    arms = {arm.name: arm for arm in findings.ablation.arms}
     metric, num_epochs = findings.ablation.metric, findings.ablation.num_epochs
     runs = []
     for name, replicates in findings.arms.items():
         if not replicates:
             continue
-        params = TrialConfig.from_dict(fields[name]).to_dict()
         curves = [item.curve(metric, num_epochs) for item in replicates]
         means = map(statistics.fmean, zip(*curves, strict=True))
         runs.append(
             Group(
-                name=name,
-                params={key: v for key, v in params.items() if key != "seed"},
+                name=arms[name].group,
+                params=_params(arms[name].fields),
                 metrics=_of_arm(findings, name) | _of_difference(findings, name),
                 curve=dict(enumerate(means, 1)),
                 tags={"orthotune.arm": name},
             )
         )
     return runs
+
+
+def _tuning_runs(findings: Findings) -> list[Group]:
+    tuned, metric = findings.tuned, findings.ablation.metric
+    runs = []
+    for arm in findings.ablation.arms if tuned is not None else ():
+        best = tuned.best(arm.name) if tuned is not None else None
+        if tuned is None or best is None or best.value is None:
+            continue
+        curve = {epoch: m[metric] for epoch, m in best.record.history.items()}
+        runs.append(
+            Group(
+                name=tuning_group(arm),
+                params=_params(arm.fields),  # a tag, not they, can change yet
+                metrics={"trials": float(len(tuned.arms[arm.name]))},
+                curve={**curve, best.record.epoch: best.value},
+                tags={"orthotune.arm": arm.name, "orthotune.chosen": best.words},
+            )
+        )
+    return runs
+
+
+def _params(fields: Mapping[str, Any]) -> dict[str, Any]:
+    params = TrialConfig.from_dict(fields).to_dict()
+    return {name: value for name, value in params.items() if name != "seed"}
 
 
 def _of_arm(findings: Findings, name: str) -> dict[str, float]:

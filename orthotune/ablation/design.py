@@ -7,9 +7,10 @@ they draw from them (`orthotune.training.streams`), and are compared seed by see
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from orthotune.ablation.retune import Retune
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.search_space import SearchSpace
 from orthotune.tuning.settings import (
@@ -35,10 +36,17 @@ class Arm:
     Args:
         name: What tables call it.
         fields: Its fields by dotted name, without a seed.
+        retuned: Whether they are not those of the file, but what tuning has found.
     """
 
     name: str
     fields: Mapping[str, Any]
+    retuned: bool = False
+
+    @property
+    def group(self) -> str:
+        """What its cells are replicates of."""
+        return f"{self.name}, re-tuned" if self.retuned else self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +88,10 @@ class Ablation:
         claims: What is to be supported or contradicted.
         num_epochs: Epochs of every cell.
         resources: What one cell occupies.
+        retune: How every arm is tuned anew, after which all is asked again; None where
+            it is not.
+        register: As which model of MLflow's registry the best arm's best network is
+            kept; None for none.
     """
 
     path: str
@@ -95,6 +107,8 @@ class Ablation:
     claims: tuple[Claim, ...]
     num_epochs: int
     resources: Resources
+    retune: Retune | None = None
+    register: str | None = None
 
     @property
     def reference(self) -> Arm:
@@ -118,14 +132,40 @@ class Ablation:
         for seed, arm in itertools.product(self.seeds, self.arms):
             yield arm, seed, cell_fields(arm, seed)
 
-    def study(self, more: More | None = None) -> Study:
+    def tuning(self) -> Iterator[tuple[Arm, int, dict[str, Any]]]:
+        """Arm, number of the draw and fields of every trial that tunes an arm."""
+        if self.retune is None:
+            return
+        for number, draw in enumerate(self.retune.draws()):
+            for arm in self.arms:
+                own = self.retune.applied(draw, arm.fields)
+                yield arm, number, {**arm.fields, **own, "seed": self.retune.seed}
+
+    def retuned(self, found: Mapping[str, Mapping[str, Any]]) -> "Ablation":
+        """The same questions of the same arms, with what was found for each.
+
+        Args:
+            found: Values by the name of an arm, by field.
+        """
+        arms = (
+            Arm(name=arm.name, fields={**arm.fields, **found[arm.name]}, retuned=True)
+            for arm in self.arms
+        )
+        return replace(self, arms=tuple(arms), retune=None)
+
+    def study(self, more: More | None = None, *, reuse: bool = False) -> Study:
         """The study that trains the cells of the first look, and what is needed then.
 
         Args:
             more: What that is, by the trials that have ended.
+            reuse: Whether what other studies have run is not run again.
         """
         first = itertools.product(self.seeds[: self.looks[0]], self.arms)
-        listed = tuple(listed_cell(arm, seed) for seed, arm in first)
+        tuning = (
+            Listed(fields=fields, group=tuning_group(arm), label=f"draw {number}")
+            for arm, number, fields in self.tuning()
+        )
+        listed = (*(listed_cell(arm, seed) for seed, arm in first), *tuning)
         search = SearchSettings(
             num_trials=len(listed),
             max_epochs=self.num_epochs,
@@ -144,6 +184,9 @@ class Ablation:
             space=SearchSpace(parameters=()),
             listed=listed,
             more=more,
+            # Another study's result comes without the network.
+            reuse=reuse and self.register is None,
+            keep_best_of_groups=self.register is not None,
             question=self._question(),
         )
 
@@ -162,12 +205,32 @@ class Ablation:
             "looks": list(self.looks),
             "claims": [str(claim) for claim in self.claims],
             **arms,
+            **self._retune_question(),
         }
+
+    def _retune_question(self) -> dict[str, Any]:
+        if self.retune is None:
+            return {}
+        return {
+            "retune.num_trials": self.retune.num_trials,
+            "retune.seed": self.retune.seed,
+            **{
+                f"retune.space.{parameter.name}": parameter.describe()
+                + (f", when {dict(parameter.when)}" if parameter.when else "")
+                for parameter in self.retune.parameters
+            },
+        }
+
+
+def tuning_group(arm: Arm) -> str:
+    """What the trials that tune an arm are called together."""
+    return f"tuning: {arm.name}"
 
 
 def listed_cell(arm: Arm, seed: int) -> Listed:
     """A cell as a study lists it."""
-    return Listed(fields=cell_fields(arm, seed), group=arm.name)
+    fields = cell_fields(arm, seed)
+    return Listed(fields=fields, group=arm.group, label=f"seed {seed}")
 
 
 def cell_fields(arm: Arm, seed: int) -> dict[str, Any]:

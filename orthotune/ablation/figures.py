@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from orthotune.ablation.findings import Findings, Replicate
-from orthotune.tuning.drawing import COLOURS, GREY, colour, draw_svg, style
+from orthotune.ablation.findings import Findings, Judged
+from orthotune.ablation.replicate import Replicate
+from orthotune.tuning.drawing import GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,10 @@ SIGNALS = {
     "gram_deviation": "Gram deviation",
 }
 INCH_A_ROW = 0.5
+BETWEEN_SERIES = 0.36
+"""Rows between an arm at the shared setting and the same arm re-tuned."""
+
+MARKERS = ("D", "s")
 
 
 def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
@@ -50,6 +55,10 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
     }
     draw_differences(folder / "differences.svg", findings)
     draw_curves(folder / "curves.svg", findings)
+    retuned = folder / "retuned_curves.svg"
+    if findings.again is not None:
+        draw_curves(retuned, findings.again)
+        figures[retuned] = f"{metric} by epoch, every arm re-tuned"
     if draw_signal(signal, findings):
         draw_spectrum(spectrum, findings)
         figures[signal] = (
@@ -67,13 +76,17 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
 def draw_differences(path: Path, findings: Findings) -> None:
     """Every arm's paired differences to the reference, with mean and interval.
 
+    Those of arms that were tuned anew stand below those at the shared setting.
+
     Args:
         path: The file.
         findings: What is drawn.
     """
     shown = [judged for judged in findings.comparisons if judged.difference]
-    reference = findings.ablation.reference.name
-    values = {r.seed: r.value for r in findings.arms[reference]}
+    series = {"shared setting": findings}
+    if findings.again is not None:
+        series["re-tuned"] = findings.again
+    rows = {judged.claim.than: row for row, judged in enumerate(shown)}
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -81,25 +94,41 @@ def draw_differences(path: Path, findings: Findings) -> None:
         smallest = findings.ablation.smallest_effect
         if smallest:
             axes.axvspan(-smallest, smallest, color=GREY, alpha=0.15, linewidth=0)
-        for row, judged in enumerate(shown):
-            found = judged.difference
-            points = [
-                item.value - values[item.seed]
-                for item in findings.arms[judged.claim.than]
-                if item.seed in values
-            ]
-            axes.plot(points, [row] * len(points), "o", color=GREY, alpha=0.6)
-            if found and found.interval:
-                ends = [found.interval.low, found.interval.high]
-                axes.plot(ends, [row, row], color=COLOURS[0], linewidth=2.5)
-            if found:
-                axes.plot([found.mean], [row], "D", color=COLOURS[0])
-        axes.set_yticks(range(len(shown)), [judged.claim.than for judged in shown])
+        for index, (name, one) in enumerate(series.items()):
+            below = (index - (len(series) - 1) / 2) * BETWEEN_SERIES
+            for judged in one.comparisons:
+                if judged.claim.than in rows:
+                    row = rows[judged.claim.than] + below
+                    _draw_difference(axes, row, one, judged, index)
+            axes.plot([], [], MARKERS[index], color=colour(index), label=name)
+        axes.set_yticks(range(len(shown)), list(rows))
         axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         metric = findings.ablation.metric
         axes.set_xlabel(f"difference in {metric} (0: alike)")
+        if len(series) > 1:
+            _explain(figure, axes)
 
-    draw_svg(path, (WIDTH, 1.6 + INCH_A_ROW * len(shown)), draw)
+    inches = INCH_A_ROW * len(shown) * len(series)
+    draw_svg(path, (WIDTH, 1.6 + inches), draw)
+
+
+def _draw_difference(
+    axes: "Axes", row: float, findings: Findings, judged: Judged, index: int
+) -> None:
+    """The differences of one arm: every seed, the mean, its interval."""
+    found = judged.difference
+    values = {r.seed: r.value for r in findings.arms[judged.claim.better]}
+    points = [
+        item.value - values[item.seed]
+        for item in findings.arms[judged.claim.than]
+        if item.seed in values
+    ]
+    axes.plot(points, [row] * len(points), "o", color=GREY, alpha=0.6)
+    if found and found.interval:
+        ends = [found.interval.low, found.interval.high]
+        axes.plot(ends, [row, row], color=colour(index), linewidth=2.5)
+    if found:
+        axes.plot([found.mean], [row], MARKERS[index], color=colour(index))
 
 
 def draw_curves(path: Path, findings: Findings) -> None:

@@ -1,63 +1,34 @@
 """What an ablation has found: from the trials of its study to verdicts."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.design import Ablation, Claim
+from orthotune.ablation.factorial import factorial_contrasts
+from orthotune.ablation.power import seeds_needed
+from orthotune.ablation.replicate import Replicate, result_of
 from orthotune.ablation.stand import (
     Values,
     difference,
     level_of,
     listed_cells,
+    smallest_p_of,
     stand,
 )
 from orthotune.ablation.statistics import (
     ArmSummary,
     PairedDifference,
     Verdict,
-    factorial_contrasts,
     holm,
     judge,
     paired,
-    seeds_needed,
     summarize,
 )
-from orthotune.training.metrics import reportable
+from orthotune.ablation.tuned import Tuned, tuned
 from orthotune.tuning.identity import Fingerprints, trial_key
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.settings import Listed, More
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replicate:
-    """A cell that has ended with a result.
-
-    Args:
-        seed: Its seed.
-        value: The metric at its end; the worst there is if it diverged.
-        record: Its trial.
-    """
-
-    seed: int
-    value: float
-    record: TrialRecord
-
-    @property
-    def diverged(self) -> bool:
-        """Whether it diverged."""
-        return self.record.status == Status.DIVERGED
-
-    def curve(self, metric: str, num_epochs: int) -> list[float]:
-        """The metric of every epoch; the worst after a divergence."""
-        history, last = self.record.history, self.record.epoch
-        worst = reportable(metric, math.nan, diverged=True)
-        seen = [
-            history[epoch][metric] if epoch < last or not self.diverged else worst
-            for epoch in range(1, min(last, num_epochs) + 1)
-        ]
-        return seen + [worst] * (num_epochs - last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +82,8 @@ class Findings:
         level: At which corrected p-values are judged; intervals have confidence 1 - it.
         missing: What has no result and will have none, `arm, seed: why` each.
         num_needed: Cells that are still to run before the next verdict.
+        tuned: What tuning has found for the arms, if they are tuned anew.
+        again: The same of the arms so tuned; None until tuning has ended.
     """
 
     ablation: Ablation
@@ -122,6 +95,8 @@ class Findings:
     level: float
     missing: Sequence[str]
     num_needed: int
+    tuned: Tuned | None = None
+    again: "Findings | None" = None
 
 
 def find(
@@ -139,6 +114,8 @@ def find(
     level = level_of(ablation)
     now = stand(ablation, values, ended)
     names = [arm.name for arm in ablation.arms]
+    trials = tuned(ablation, records, fingerprints)
+    retuned = None if trials is None else trials.ablation
     against = [Claim(better=names[0], than=name) for name in names[1:]]
     return Findings(
         ablation=ablation,
@@ -159,15 +136,24 @@ def find(
         level=level,
         missing=missing,
         num_needed=len(now.needed),
+        tuned=trials,
+        again=find(retuned, records, fingerprints) if retuned else None,
     )
 
 
 def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
-    """What `Study.more` asks: the cells of the next look, by the trials so far."""
+    """What `Study.more` asks: the cells of the next look, by the trials so far.
+
+    Those of the arms as they were tuned anew, too, once that has ended.
+    """
 
     def more(records: Sequence[TrialRecord]) -> list[Listed]:
         arms, ended, _ = _replicates(ablation, records, fingerprints)
-        return listed_cells(ablation, stand(ablation, _values(arms), ended).needed)
+        needed = stand(ablation, _values(arms), ended).needed
+        trials = tuned(ablation, records, fingerprints)
+        retuned = None if trials is None else trials.ablation
+        again = further_trials(retuned, fingerprints)(records) if retuned else []
+        return [*listed_cells(ablation, needed), *again]
 
     return more
 
@@ -184,12 +170,10 @@ def _replicates(
         if record is None or not record.status.ended:
             continue
         ended.add((arm.name, seed))
-        diverged = record.status == Status.DIVERGED
-        if record.status != Status.FINISHED and not diverged:
-            missing.append(f"{arm.name}, seed {seed}: {record.error or record.status}")
+        value = result_of(record, ablation.metric)
+        if value is None:
+            missing.append(f"{arm.group}, seed {seed}: {record.error or record.status}")
             continue
-        value = math.nan if diverged else record.last(ablation.metric)
-        value = reportable(ablation.metric, value, diverged=diverged)
         arms[arm.name].append(Replicate(seed=seed, value=value, record=record))
     return arms, ended, missing
 
@@ -272,7 +256,10 @@ def _effects(
         for index, own in zip(indices, values, strict=True)
     }
     contrasts = factorial_contrasts(cells)
-    differences = [paired(c.values, confidence=1 - level) for c in contrasts]
+    smallest_p = smallest_p_of(level, len(contrasts))
+    differences = [
+        paired(c.values, confidence=1 - level, smallest_p=smallest_p) for c in contrasts
+    ]
     corrected = holm([found.p for found in differences])
     factors = list(ablation.factors)
     return [

@@ -1,25 +1,34 @@
 """What an ablation would run, in words; nothing is started but timed epochs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orthotune.ablation.design import Ablation
+from orthotune.ablation.power import detectable_effect
 from orthotune.ablation.stand import Values, difference, level_of
-from orthotune.ablation.statistics import detectable_effect
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import reportable
 from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status
+from orthotune.tuning.opening import record_to_read
 from orthotune.tuning.plan import at_once, timed_epoch
-from orthotune.tuning.study import study_folder
+from orthotune.tuning.reuse import Earlier
+
+Others = Callable[[Collection[str]], Mapping[str, Earlier]]
+"""The results that other studies have for some keys."""
 
 
 def plan_text(
-    ablation: Ablation, fingerprints: Fingerprints, storage: str, num_cpus: int
+    ablation: Ablation,
+    fingerprints: Fingerprints,
+    storage: str,
+    num_cpus: int,
+    others: Others = lambda _keys: {},
 ) -> str:
     """The plan of an ablation.
 
@@ -28,16 +37,21 @@ def plan_text(
         fingerprints: Of the data sets it names.
         storage: Where its study is, or would be.
         num_cpus: CPU cores cells can use, for the estimate of the time.
+        others: What would not be run because other studies have.
     """
     study = ablation.study()
     cells: dict[str, Mapping[str, Any]] = {}
     for _, _, fields in ablation.cells():
         cells.setdefault(trial_key(fields, fingerprints), fields)
-    record = study_folder(study, storage) / "record.jsonl"
-    results = _results(record, ablation.metric)
+    with record_to_read(ablation.name, storage) as record:
+        results = _results(record, ablation.metric)
+    num_done = len(cells.keys() & results.keys())
+    taken = others(cells.keys() - results.keys())
+    results |= {key: _value(one, ablation.metric) for key, one in taken.items()}
     left = [fields for key, fields in cells.items() if key not in results]
     slots = at_once(study, num_cpus)
-    networks, epoch_s = _timed(ablation, left)
+    tuning = _Tuning.of(ablation, cells, results, fingerprints)
+    networks, epoch_s = _timed(ablation, [*left, *tuning.left])
     total_s = epoch_s * ablation.num_epochs / max(1, slots)
     num_listed = len(ablation.arms) * len(ablation.seeds)
     lines = [
@@ -47,7 +61,9 @@ def plan_text(
         f"cells      {num_listed}: {len(ablation.arms)} arms x "
         f"{len(ablation.seeds)} seeds{_looks(ablation)}",
         *_same_lines(num_listed - len(cells)),
-        f"done       {len(cells) - len(left)} of them",
+        f"done       {num_done} of them",
+        *([f"taken      {len(taken)} from other studies of MLflow"] if taken else []),
+        *tuning.lines(ablation),
         f"time       about {duration(total_s)}, {slots} at once here{networks}",
         *_detectable_lines(ablation, _values(ablation, results, fingerprints)),
         "arms",
@@ -56,6 +72,54 @@ def plan_text(
         *(f"  {claim}" for claim in ablation.claims),
     ]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tuning:
+    """What is to run to tune the arms, and after it.
+
+    Args:
+        num_trials: Trials that tune.
+        num_done: Those that have a result.
+        num_again: Cells of the re-tuned arms that have a result.
+        left: The fields of what is left; of the re-tuned arms about, those at the
+            shared setting.
+    """
+
+    num_trials: int
+    num_done: int
+    num_again: int
+    left: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(
+        cls,
+        ablation: Ablation,
+        cells: Mapping[str, Mapping[str, Any]],
+        results: Mapping[str, float],
+        fingerprints: Fingerprints,
+    ) -> "_Tuning":
+        trials = {trial_key(f, fingerprints): f for _, _, f in ablation.tuning()}
+        left = [fields for key, fields in trials.items() if key not in results]
+        # What else a record holds are cells of arms as they were tuned.
+        num_again = len(results.keys() - cells.keys() - trials.keys())
+        again = list(cells.values())[num_again:] if trials else []
+        return cls(
+            num_trials=len(trials),
+            num_done=len(trials) - len(left),
+            num_again=num_again,
+            left=[*left, *again],
+        )
+
+    def lines(self, ablation: Ablation) -> list[str]:
+        """What stands in the plan; nothing for arms that are not tuned anew."""
+        if ablation.retune is None:
+            return []
+        return [
+            f"re-tuned   {self.num_trials} trials ({ablation.retune.num_trials} an "
+            f"arm), {self.num_done} of them done; then as many cells as above at most, "
+            f"{self.num_again} of them done"
+        ]
 
 
 def _looks(ablation: Ablation) -> str:
@@ -77,7 +141,7 @@ def _results(path: Path, metric: str) -> dict[str, float]:
     keys: dict[int, str] = {}
     last: dict[int, float] = {}
     results: dict[str, float] = {}
-    for event in read_events(path)[0]:
+    for _, event in read_events(path):
         match event:
             case {"event": "suggested", "number": number}:
                 keys[number] = event["key"]
@@ -90,6 +154,12 @@ def _results(path: Path, metric: str) -> dict[str, float]:
             case {"event": "reopened", "number": number}:
                 results.pop(keys[number], None)
     return results
+
+
+def _value(earlier: Earlier, metric: str) -> float:
+    diverged = earlier.status == Status.DIVERGED
+    value = math.nan if diverged else earlier.history[max(earlier.history)][metric]
+    return reportable(metric, value, diverged=diverged)
 
 
 def _values(

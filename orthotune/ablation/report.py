@@ -1,26 +1,28 @@
 """What an ablation leaves for people: a report, the same as a page, cells, figures."""
 
-import csv
-import io
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
+from orthotune.ablation.numbers import interval_text, p_text, signed
+from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
 from orthotune.ablation.stand import ALPHA, is_small
-from orthotune.ablation.statistics import Interval, Verdict
+from orthotune.ablation.statistics import Verdict
+from orthotune.ablation.tables import tables
 from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.progress import duration
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.page import write_page
+from orthotune.tuning.provenance import versions
 from orthotune.tuning.report import write_trials
 from orthotune.tuning.settings import Study
+from orthotune.tuning.table import counted, markdown_table
 from orthotune.tuning.tracking import Group
 
 METHOD = (
@@ -60,23 +62,33 @@ class AblationReport:
     @property
     def metrics(self) -> dict[str, float]:
         """Verdicts, counted."""
-        verdicts = [judged.verdict for judged in self.findings.claims]
-        return {
-            f"claims_{verdict}": float(verdicts.count(verdict)) for verdict in Verdict
-        }
+        found, again = self.findings, self.findings.again
+        metrics = _counted("claims", found)
+        return metrics | (_counted("retuned_claims", again) if again else {})
 
     @property
     def tags(self) -> dict[str, str]:
         """The verdicts in words, for MLflow's columns."""
-        return {
-            f"claim {number}": f"{judged.verdict}: {judged.claim}"
-            for number, judged in enumerate(self.findings.claims, 1)
-        }
+        found, again = self.findings, self.findings.again
+        tags = _told("claim", found)
+        return tags | (_told("re-tuned claim", again) if again else {})
 
     @property
     def groups(self) -> list[Group]:
         """Every arm that has a result."""
         return arm_runs(self.findings)
+
+
+def _counted(name: str, findings: Findings) -> dict[str, float]:
+    verdicts = [judged.verdict for judged in findings.claims]
+    return {f"{name}_{verdict}": float(verdicts.count(verdict)) for verdict in Verdict}
+
+
+def _told(name: str, findings: Findings) -> dict[str, str]:
+    return {
+        f"{name} {number}": f"{judged.verdict}: {judged.claim}"
+        for number, judged in enumerate(findings.claims, 1)
+    }
 
 
 def report_writer(
@@ -92,17 +104,17 @@ def report_writer(
     ) -> AblationReport:
         remove_partials(folder)
         findings = find(ablation, records, fingerprints)
-        names = ("report.md", "cells.csv", "trials.jsonl")
-        text, cells, trials = (folder / name for name in names)
         figures = draw_all(folder, findings)
         whole = markdown(findings, commit, figures)
-        for path, content in ((text, whole), (cells, cells_csv(findings))):
-            with atomic_write(path) as file:
+        texts = {"report.md": whole, **tables(findings)}
+        for name, content in texts.items():
+            with atomic_write(folder / name) as file:
                 file.write(content.encode())
-        page = folder / "report.html"
+        page, trials = folder / "report.html", folder / "trials.jsonl"
         write_page(page, whole)
         write_trials(trials, records)
-        paths = [page, text, *figures, cells, trials]
+        text, *others = (folder / name for name in texts)
+        paths = [page, text, *figures, *others, trials]
         return AblationReport(findings=findings, note=short_note(findings), paths=paths)
 
     return write
@@ -123,7 +135,7 @@ def markdown(
         f"# {ablation.question}",
         verdict_text(findings),
         "## Claims",
-        _table(CLAIM_HEADER, [_claim_row(judged) for judged in findings.claims]),
+        markdown_table([CLAIM_HEADER, *map(_claim_row, findings.claims)]),
         f"A claim is judged at a corrected p of {findings.level:g}; intervals have a "
         f"confidence of {1 - findings.level:.3g}. *Further seeds* would probably "
         "(80 %) decide it if effect and spread are those seen.",
@@ -134,12 +146,14 @@ def markdown(
         f"of seeds in which {ablation.reference.name} was better, ties half.",
         *(f"![{what}]({path.name})\n\n*{what}*" for path, what in figures.items()),
         *_effect_part(findings.effects),
+        *retuned_part(findings),
         *_remarks(findings),
         "## How it was run",
         METHOD,
         f"Design {ablation.design}, {len(ablation.arms)} arms, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
-        f"{_trained(findings)} of training; {_versions()}, code at commit "
+        f"{_trained(findings)} of training{_reused(findings)}; "
+        f"{versions('orthotune', 'torch', 'ray')}, code at commit "
         f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
         f"`python -m orthotune.ablate {ablation.path}`",
@@ -173,32 +187,53 @@ def _seeds(ablation: Ablation) -> str:
 
 
 def _trained(findings: Findings) -> str:
-    """How long the cells trained, together; cells that two arms share count once."""
-    records = {
-        item.record.number: item.record
-        for replicates in findings.arms.values()
-        for item in replicates
-    }
+    """How long all trained, together; what two arms share counts once."""
     return duration(
         sum(
             metrics["epoch_time_s"]
-            for record in records.values()
+            for record in _records(findings)
             for metrics in record.history.values()
+            if record.reused is None
         )
     )
 
 
-def _versions() -> str:
-    names = ("orthotune", "torch", "ray")
-    found = [f"{name} {version(name)}" for name in names]
-    return ", ".join([f"Python {platform.python_version()}", *found])
+def _reused(findings: Findings) -> str:
+    """What other studies have trained."""
+    sources = [r.reused.rpartition(", run ")[0] for r in _records(findings) if r.reused]
+    if not sources:
+        return ""
+    names = ", ".join(f"{name} ({n})" for name, n in Counter(sources).most_common())
+    return (
+        f"; {counted(len(sources), 'result')} taken from other studies of the same "
+        f"MLflow store, which had trained the same with the same code: {names}. "
+        "`trials.jsonl` says which, and their networks were not looked at again"
+    )
+
+
+def _records(findings: Findings) -> list[TrialRecord]:
+    """Every trial that the report speaks of, once."""
+    return list({r.number: r for r in _all_records(findings)}.values())
+
+
+def _all_records(findings: Findings) -> Iterator[TrialRecord]:
+    """Every trial that the report speaks of, maybe more than once."""
+    for replicates in findings.arms.values():
+        yield from (item.record for item in replicates)
+    if findings.tuned is not None:
+        for trials in findings.tuned.arms.values():
+            yield from (tried.record for tried in trials)
+    if findings.again is not None:
+        yield from _all_records(findings.again)
 
 
 def verdict_text(findings: Findings) -> str:
     """The verdict on every claim, a line each."""
-    return "\n".join(
-        f"- **{judged.verdict}**: {judged.claim}" for judged in findings.claims
-    )
+    lines = [f"- **{judged.verdict}**: {judged.claim}" for judged in findings.claims]
+    if findings.again is not None:
+        again = [judged.verdict for judged in findings.again.claims]
+        lines = [f"{a}; re-tuned: **{b}**" for a, b in zip(lines, again, strict=True)]
+    return "\n".join(lines)
 
 
 CLAIM_HEADER = (
@@ -221,9 +256,9 @@ def _claim_row(judged: Judged) -> list[str]:
     return [
         str(judged.claim),
         judged.verdict,
-        _signed(found.mean),
-        _interval(found.interval),
-        _p(judged.corrected_p),
+        signed(found.mean),
+        interval_text(found.interval),
+        p_text(judged.corrected_p),
         str(found.n),
         found.test,
         more if judged.more_seeds is None else str(judged.more_seeds),
@@ -254,13 +289,13 @@ def arm_table(findings: Findings) -> str:
                 name,
                 f"{summary.mean:.4f}",
                 "-" if summary.sd is None else f"{summary.sd:.4f}",
-                _interval(summary.interval, signed=False),
+                interval_text(summary.interval, signed=False),
                 str(summary.n),
                 f"{summary.num_diverged} [{rate.low:.0%}, {rate.high:.0%}]",
             ]
         judged = differences.get(name)
         rows.append([*row, *_difference_cells(judged)])
-    return _table(header, rows)
+    return markdown_table([header, *rows])
 
 
 def _difference_cells(judged: Judged | None) -> list[str]:
@@ -268,9 +303,9 @@ def _difference_cells(judged: Judged | None) -> list[str]:
         return ["-"] * 4
     found = judged.difference
     return [
-        _signed(found.mean),
-        _interval(found.interval),
-        _p(judged.corrected_p),
+        signed(found.mean),
+        interval_text(found.interval),
+        p_text(judged.corrected_p),
         f"{found.superiority:.2f}",
     ]
 
@@ -282,16 +317,16 @@ def _effect_part(effects: Sequence[Effect]) -> list[str]:
     rows = [
         [
             effect.name,
-            _signed(effect.difference.mean),
-            _interval(effect.difference.interval),
-            _p(effect.corrected_p),
+            signed(effect.difference.mean),
+            interval_text(effect.difference.interval),
+            p_text(effect.corrected_p),
             str(effect.difference.n),
         ]
         for effect in effects
     ]
     return [
         "## Effects",
-        _table(header, rows),
+        markdown_table([header, *rows]),
         "A main effect is what a level adds to the metric over the factor's first one, "
         "averaged over all other factors; an interaction (x) is how much that differs "
         "between the levels of another factor.",
@@ -325,6 +360,7 @@ def _remarks(findings: Findings) -> list[str]:
             f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
             "interval is."
         )
+    remarks += retuned_remarks(findings)
     if findings.num_needed:
         remarks.append(
             f"{findings.num_needed} cells are still to run before the next verdict; "
@@ -348,55 +384,3 @@ def _is_small(judged: Judged, findings: Findings) -> bool:
     if judged.difference is None or judged.same:
         return False
     return is_small(judged.difference, findings.ablation.smallest_effect)
-
-
-def cells_csv(findings: Findings) -> str:
-    """Every cell that has a result, a line each."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    metric = findings.ablation.metric
-    writer.writerow(["arm", "seed", metric, "diverged", "epochs", "trial", "key"])
-    for name, replicates in findings.arms.items():
-        for item in replicates:
-            record = item.record
-            writer.writerow(
-                [
-                    name,
-                    item.seed,
-                    repr(item.value),
-                    int(item.diverged),
-                    record.epoch,
-                    record.number,
-                    record.key,
-                ]
-            )
-    return buffer.getvalue()
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that it reads as text too."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    shown = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([shown[0], rule, *shown[1:]])
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}"
-
-
-def _interval(interval: Interval | None, *, signed: bool = True) -> str:
-    if interval is None:
-        return "-"
-    sign = "+" if signed else ""
-    return f"[{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -120,6 +120,22 @@ def is_small(found: PairedDifference, smallest: float) -> bool:
     return -smallest < found.interval.low and found.interval.high < smallest
 
 
+def smallest_p_of(level: float, family: int) -> float:
+    """The p that a sign-flip test must be able to reach to be used.
+
+    One that cannot reach the level after the correction would be no look at all.
+
+    Args:
+        level: At which the corrected p-value is judged.
+        family: How many tests it is corrected for.
+
+    Example:
+        >>> smallest_p_of(0.05, 4), smallest_p_of(0.0125, 25)
+        (0.001, 0.0005)
+    """
+    return min(SMALLEST_P, level / family)
+
+
 def difference(
     claim: Claim, values: Values, seeds: Sequence[int], level: float, family: int
 ) -> PairedDifference | None:
@@ -138,8 +154,7 @@ def difference(
     ]
     if not pairs:
         return None
-    # A test that cannot reach the level after the correction would be no look at all.
-    smallest_p = min(SMALLEST_P, level / family)
+    smallest_p = smallest_p_of(level, family)
     return paired(pairs, against=claim.by, confidence=1 - level, smallest_p=smallest_p)
 
 

@@ -6,31 +6,19 @@ arms are compared by their differences, in which what the seed does to both drop
 A diverged replicate is a result: it comes with the worst value of the metric.
 """
 
-import bisect
-import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-Array = NDArray[np.float64]
-Cell = tuple[int, ...]
-"""The level index of every factor, counted from 0."""
-
-ROUNDING = 1e-12
-"""Numbers closer than this (relative, from 1 on) are equal: metrics are of order one
-in double precision, and 0.31 - 0.30 is not 0.11 - 0.10 to the last bit."""
+from orthotune.ablation.checks import ROUNDING, Array, check_fraction, finite
 
 MOST_ENUMERATED = 40
 """The largest n of the exact test: 2**40 sums, as 2**20 against 2**20 others."""
-
-QUADRATURE_POINTS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +96,6 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A main effect or a two-way interaction of a factorial design.
-
-    Args:
-        steps: One (factor, level) for a main effect, two for an interaction: the index
-            of the factor, and the level that is compared with its level 0.
-        values: One number a seed, for `paired`.
-    """
-
-    steps: tuple[tuple[int, int], ...]
-    values: tuple[float, ...]
-
-
 def summarize(
     values: Sequence[float] | Array,
     diverged: Sequence[bool],
@@ -163,8 +137,8 @@ def summarize(
         Clopper and Pearson, "The use of confidence or fiducial limits illustrated in
         the case of the binomial", Biometrika 26, 1934.
     """
-    array = _finite("values", values)
-    _check_fraction("confidence", confidence)
+    array = finite("values", values)
+    check_fraction("confidence", confidence)
     if len(diverged) != array.size:
         raise ValueError(
             f"`diverged` must hold one flag a value, {array.size}, but got "
@@ -240,10 +214,10 @@ def paired(
         >>> paired([0.02, 0.01, 0.03, 0.02], smallest_p=0.2).p
         0.125
     """
-    array = _finite("differences", differences)
-    _finite("against", [against])
-    _check_fraction("confidence", confidence)
-    _check_fraction("smallest_p", smallest_p)
+    array = finite("differences", differences)
+    finite("against", [against])
+    check_fraction("confidence", confidence)
+    check_fraction("smallest_p", smallest_p)
     mean, sd, interval = _mean_and_spread(array, confidence)
     p, test = _test(array, against, smallest_p)
     # Not relative to the largest: beside a diverged pair all others would be ties.
@@ -317,7 +291,7 @@ def judge(
         >>> judge(found, 0.2).value
         'undecided'
     """
-    _check_fraction("alpha", alpha)
+    check_fraction("alpha", alpha)
     if corrected_p is None or corrected_p > alpha:
         return Verdict.UNDECIDED
     if difference.mean > difference.against:
@@ -325,174 +299,6 @@ def judge(
     if difference.mean < difference.against:
         return Verdict.CONTRADICTED
     return Verdict.UNDECIDED
-
-
-def seeds_needed(
-    difference: PairedDifference,
-    *,
-    alpha: float = 0.05,
-    power: float = 0.8,
-    most: int = 1000,
-) -> int | None:
-    """Pairs in all after which a paired t test would find an effect like this one.
-
-    It takes the observed mean and spread for the true ones. After few seeds they are
-    not, and an effect that caught the eye is likely smaller than it looks: read the
-    number as a lower bound of the cost.
-
-    Args:
-        difference: What was measured.
-        alpha: Two-sided level of the test.
-        power: Probability with which it must reject, to the side of the effect.
-        most: Larger numbers are not given.
-
-    Returns:
-        The smallest such n, pairs measured so far included; for equal differences, the
-        n from which `paired` rejects. None where it cannot be told: after one pair,
-        for a mean equal to `against`, or above `most`.
-
-    Raises:
-        ValueError: If not 0 < `alpha` < `power` < 1.
-
-    Example:
-        >>> seeds_needed(paired([0.02, -0.01, 0.03, 0.0]))
-        29
-        >>> seeds_needed(paired([0.02, -0.02])) is None
-        True
-    """
-    _check_power(alpha, power)
-    gap = abs(difference.mean - difference.against)
-    scale = max(1.0, abs(difference.mean), abs(difference.against))
-    if difference.sd is None or gap <= ROUNDING * scale:
-        return None
-    if difference.sd == 0:
-        n = math.ceil(1 - math.log2(alpha))
-        return n if n <= most else None
-    effect = gap / difference.sd
-    candidates = range(2, most + 1)
-    index = bisect.bisect_left(
-        candidates, power, key=lambda n: _power(effect, _thresholds(n, alpha), n)
-    )
-    return candidates[index] if index < len(candidates) else None
-
-
-def detectable_effect(
-    sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8
-) -> float | None:
-    """The smallest true mean difference that a paired t test of n pairs detects.
-
-    Args:
-        sd: Standard deviation of the differences.
-        n: Number of pairs.
-        alpha: Two-sided level of the test.
-        power: Probability with which it must reject, to the side of the effect.
-
-    Returns:
-        The difference, in the unit of `sd`; None for n < 2, and for `sd` = 0: a spread
-        that was not seen tells nothing of what would be found.
-
-    Raises:
-        ValueError: If `sd` is negative or not finite, or not 0 < `alpha` < `power` < 1.
-
-    Example:
-        >>> round(detectable_effect(1.0, 10), 2)
-        1.0
-    """
-    _check_power(alpha, power)
-    if not 0 <= sd < math.inf:
-        raise ValueError(
-            f"`sd` must be a finite number >= 0, but got {sd!r}. Give the standard "
-            "deviation of the differences."
-        )
-    if n < 2 or sd == 0:
-        return None
-    thresholds = _thresholds(n, alpha)
-    # Ten standard errors above the highest threshold nothing is missed.
-    enough = (thresholds.max() + 10) / math.sqrt(n)
-    found = optimize.root_scalar(
-        lambda effect: _power(effect, thresholds, n) - power, bracket=(0, enough)
-    )
-    return sd * float(found.root)
-
-
-def factorial_contrasts(
-    cells: Mapping[Cell, Sequence[float] | Array],
-) -> tuple[Contrast, ...]:
-    """Main effects and two-way interactions of a full factorial, seed by seed.
-
-    With the mean over the levels of all other factors written as a bar, a main effect
-    of level `a` of a factor and its interaction with level `b` of another are
-
-        y(a) - y(0)   and   (y(a, b) - y(0, b)) - (y(a, 0) - y(0, 0)).
-
-    The interaction is the whole difference of the differences, not its half as where
-    levels are coded -1 and 1. Each is one number a seed, so that what the seed does to
-    all cells drops out, and `paired` tests it.
-
-    Args:
-        cells: The metric of every combination of levels: the key holds the level index
-            of each factor from 0 on, the value one number a seed, in the same order.
-
-    Returns:
-        All main effects, then all interactions, in the order of factors and levels.
-
-    Raises:
-        ValueError: If a combination is missing, a factor has one level, a key is not of
-            the others' length, or cells differ in their number of seeds.
-
-    Example:
-        >>> cells = {(0, 0): [1.0, 2.0], (0, 1): [2.0, 3.0],
-        ...          (1, 0): [4.0, 5.0], (1, 1): [9.0, 9.0]}
-        >>> for contrast in factorial_contrasts(cells):
-        ...     print(contrast.steps, contrast.values)
-        ((0, 1),) (5.0, 4.5)
-        ((1, 1),) (3.0, 2.5)
-        ((0, 1), (1, 1)) (4.0, 3.0)
-    """
-    array = _stack(cells)
-    steps = [
-        (factor, level)
-        for factor, num_levels in enumerate(array.shape[:-1])
-        for level in range(1, num_levels)
-    ]
-    pairs = [(a, b) for a, b in itertools.combinations(steps, 2) if a[0] != b[0]]
-    return tuple(
-        Contrast(steps=chosen, values=_contrast(array, chosen))
-        for chosen in [*((step,) for step in steps), *pairs]
-    )
-
-
-def _finite(name: str, values: Sequence[float] | Array) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not array.size:
-        raise ValueError(
-            f"`{name}` must be a row of one number or more, but got shape "
-            f"{array.shape}. Give one number a seed."
-        )
-    if not np.isfinite(array).all():
-        index = int(np.argmin(np.isfinite(array)))
-        raise ValueError(
-            f"`{name}` must be finite, but got {array[index]} at index {index}. Give a "
-            "diverged replicate the worst value of the metric."
-        )
-    return array
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(
-            f"`{name}` must lie between 0 and 1, but got {value!r}. Write 5 % as 0.05."
-        )
-
-
-def _check_power(alpha: float, power: float) -> None:
-    _check_fraction("alpha", alpha)
-    _check_fraction("power", power)
-    if power <= alpha:
-        raise ValueError(
-            f"`power` must be above `alpha`, {alpha!r}, but got {power!r}. A test "
-            "rejects that often where there is nothing to find."
-        )
 
 
 def _tolerance(array: Array) -> float:
@@ -552,63 +358,3 @@ def _signed_sums(array: Array) -> Array:
     for number in array:
         sums = np.concatenate([sums + number, sums - number])
     return sums  # (2 ** n,)
-
-
-def _thresholds(n: int, alpha: float) -> Array:
-    """What mean / (sd of one / sqrt(n)) must exceed to be found, over the spreads seen.
-
-    Equally likely values: t rejects above its quantile times the observed standard
-    deviation, which is a chi variable. Averaging over it in place of asking scipy for
-    a noncentral t, which is NaN or stops with an error far from 0.
-    """
-    quantiles = (np.arange(QUADRATURE_POINTS) + 0.5) / QUADRATURE_POINTS
-    spreads = np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
-    return stats.t.isf(alpha / 2, n - 1) * spreads
-
-
-def _power(effect: float, thresholds: Array, n: int) -> float:
-    """Probability to find a mean of `effect` standard deviations, to its side."""
-    return float(special.ndtr(effect * math.sqrt(n) - thresholds).mean())
-
-
-def _stack(cells: Mapping[Cell, Sequence[float] | Array]) -> Array:
-    """All cells as one array of shape (levels of factor 0, ..., seeds)."""
-    shape = _num_levels(list(cells))
-    rows = {}
-    for cell in itertools.product(*map(range, shape)):
-        if cell not in cells:
-            raise ValueError(
-                f"`cells` must hold every combination of levels, but got no {cell}. "
-                "Train that arm, or leave a level out."
-            )
-        rows[cell] = _finite(f"cells[{cell}]", cells[cell])
-    num_seeds = next(iter(rows.values())).size
-    for cell, row in rows.items():
-        if row.size != num_seeds:
-            raise ValueError(
-                f"`cells` must hold equally many seeds, {num_seeds} as the first, but "
-                f"got {row.size} in {cell}. Train the missing ones."
-            )
-    return np.stack(list(rows.values())).reshape(*shape, num_seeds)
-
-
-def _num_levels(keys: list[Cell]) -> tuple[int, ...]:
-    lengths = {len(key) for key in keys}
-    if len(lengths) != 1 or 0 in lengths or min(map(min, keys)) < 0:
-        raise ValueError(
-            "`cells` must have keys with one level index >= 0 for each factor, but got "
-            f"{keys}. Write (0, 1) for level 0 of the first factor, 1 of the second."
-        )
-    shape = tuple(1 + max(levels) for levels in zip(*keys, strict=True))
-    if 1 in shape:
-        raise ValueError(
-            "`cells` must hold two levels or more of each factor, but got one of "
-            f"factor {shape.index(1)}. Leave that factor out."
-        )
-    return shape
-
-
-def _contrast(array: Array, steps: Sequence[tuple[int, int]]) -> tuple[float, ...]:
-    for factor, level in steps:
-        array = array.take([level], axis=factor) - array.take([0], axis=factor)
-    return tuple(array.mean(axis=tuple(range(array.ndim - 1))).tolist())

@@ -79,6 +79,11 @@ class Trial:
         self._update = Update(config, self.model, self.device)
 
     @property
+    def dataset(self) -> Dataset:
+        """The data it is trained and validated with; never write to them."""
+        return self._dataset
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to train: full budget, or diverged."""
         return self.diverged or self.epoch >= self.config.training.num_epochs

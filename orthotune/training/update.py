@@ -25,6 +25,7 @@ from orthotune.nn.orthonormality import (
     parametric_weights,
 )
 from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.training.course import scheduled_settings
 from orthotune.training.data import Split
 
 MAX_SHAPES = 256  # compiled in one process
@@ -89,18 +90,11 @@ class Update:
             threshold and strength in the middle of each update, their schedules
             included.
         """
-        config = self._config
-        base = [config.value(name, epoch) for name in CHANGEABLE]
+        total = self._config.training.num_epochs
         rows = []
         for index in range(updates):
-            progress = (epoch + (index + 0.5) / updates) / config.training.num_epochs
-            factors = (
-                config.optimizer.schedule.factor(progress),
-                config.regularizer.schedule.factor(progress),
-                1.0,
-                config.modulation.schedule.factor(progress),
-            )
-            rows.append([a * b for a, b in zip(base, factors, strict=True)])
+            progress = (epoch + (index + 0.5) / updates) / total
+            rows.append(scheduled_settings(self._config, epoch, progress))
         return torch.tensor(rows, dtype=self._now.dtype)
 
     def __call__(

@@ -20,9 +20,13 @@ from orthotune.tuning.worker import (
 )
 
 WORKER_DEATHS = 3
-"""Deaths of its worker or its node that a trial survives in one session."""
+"""Deaths of its worker or its node that a trial survives without a new epoch between:
+nodes that are taken away again and again are no failure, what kills its worker is."""
 
-DEATHS = f"its worker died more than {WORKER_DEATHS} times (see the node's logs)"
+DEATHS = (
+    f"its worker died more than {WORKER_DEATHS} times without finishing an epoch (see "
+    "the node's logs)"
+)
 
 
 class JournalCallback(Callback):
@@ -41,6 +45,7 @@ class JournalCallback(Callback):
         self._journal = journal
         self._stopper = stopper
         self._waiting = waiting
+        self._deaths: dict[int, tuple[int, int]] = {}  # at which epoch, how many
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray writes its callbacks to disk, the journal is there already."""
@@ -91,26 +96,41 @@ class JournalCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """A trial's worker, or its node, has died; Ray starts it again."""
-        with contextlib.suppress(OSError):
-            sys.stderr.write(
-                f"orthotune: the worker of trial {number_of(trial)} died; the "
-                "trial goes on from its last checkpoint.\n"
-            )
+        self._count_death(number_of(trial))
+        _say_it_goes_on(trial)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """Ray has given up a trial: too many deaths, or one in an idle worker."""
-        if trial.run_metadata.num_failures <= WORKER_DEATHS:
-            # Ray counts a death between two trials twice, and ends the next trial.
+        # Ray counts deaths whatever was done between them, and one between two trials
+        # twice, which ends the next trial.
+        in_a_row = self._count_death(number_of(trial))
+        if in_a_row <= WORKER_DEATHS:
             self._stopper.again = True
-            self.on_trial_recover(iteration, trials, trial)
+            _say_it_goes_on(trial)
             return
         with self._stopper.failing():
             self._fail(number_of(trial), DEATHS)
+
+    def _count_death(self, number: int) -> int:
+        """Deaths of a trial's workers since its last new epoch, with this one."""
+        before, count = self._deaths.get(number, (-1, 0))
+        epoch = self._journal[number].epoch
+        count = count + 1 if epoch == before else 1
+        self._deaths[number] = epoch, count
+        return count
 
     def _fail(self, number: int, trace: str) -> None:
         lines = trace.strip().splitlines() or ["unknown error"]
         self._journal.end(number, Status.FAILED, lines[-1].strip())
         self._stopper.on_failed(self._journal, trace)
         self._stopper.again |= self._waiting
+
+
+def _say_it_goes_on(trial: Trial) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(
+            f"orthotune: the worker of trial {number_of(trial)} died; the trial goes "
+            "on from its last checkpoint.\n"
+        )

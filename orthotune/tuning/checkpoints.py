@@ -4,97 +4,28 @@ A live trial has its latest state there; when it ends, only those of the best st
 """
 
 import contextlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pyarrow.fs as pafs
-
-from orthotune.training.atomic import atomic_write
 from orthotune.training.checkpoint import parse_checkpoint
 from orthotune.tuning.journal import Journal, TrialRecord
+from orthotune.tuning.storage import StorageFolder
 
 
-@dataclass(frozen=True)
-class CheckpointFolder:
-    """The folder, on every node the same.
-
-    Args:
-        uri: An absolute path, or a URI that pyarrow can open.
-
-    Raises:
-        OSError: From every method, if the folder cannot be read or written.
-
-    Example:
-        >>> import tempfile
-        >>> folder = CheckpointFolder(tempfile.mkdtemp() + "/checkpoints")
-        >>> folder.write("trial-0000.pt", b"state")
-        >>> folder.names(), folder.read("trial-0000.pt")
-        (['trial-0000.pt'], b'state')
-        >>> folder.delete("trial-0000.pt")
-        >>> folder.read("trial-0000.pt") is None
-        True
-    """
-
-    uri: str
-
-    def read(self, name: str) -> bytes | None:
-        """The content of a checkpoint; None if there is none."""
-        files, path = self._open(name)
-        try:
-            with files.open_input_stream(path) as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+class CheckpointFolder(StorageFolder):
+    """The folder of a study's checkpoints."""
 
     def load(self, name: str) -> dict[str, Any] | None:
         """The state in a checkpoint; None if there is none.
 
         Raises:
             CheckpointError: If it is damaged.
+            OSError: If it cannot be read.
         """
         content = self.read(name)
         if content is None:
             return None
-        return parse_checkpoint(content, f"{self.uri}/{name}")
-
-    def write(self, name: str, content: bytes) -> None:
-        """Replace a checkpoint; it is whole or as it was, whatever dies."""
-        files, path = self._open(name)
-        if isinstance(files, pafs.LocalFileSystem):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(Path(path)) as file:
-                file.write(content)
-            return
-        # An object store shows an object once it is whole.
-        with files.open_output_stream(path) as file:
-            file.write(content)
-
-    def delete(self, name: str) -> None:
-        """Remove a checkpoint; one that is not there is no error."""
-        files, path = self._open(name)
-        try:
-            files.delete_file(path)
-        except FileNotFoundError:
-            return
-
-    def names(self) -> list[str]:
-        """Every file in the folder, also those a dead process left unfinished."""
-        files, path = self._open()
-        selector = pafs.FileSelector(path, allow_not_found=True)
-        return sorted(Path(info.path).name for info in files.get_file_info(selector))
-
-    def clear(self) -> None:
-        """Remove the folder with all that is in it, if it is there."""
-        files, path = self._open()
-        with contextlib.suppress(FileNotFoundError):
-            files.delete_dir(path)
-
-    def _open(self, name: str = "") -> tuple[pafs.FileSystem, str]:
-        if "://" not in self.uri:
-            return pafs.LocalFileSystem(), str(Path(self.uri, name))
-        files, path = pafs.FileSystem.from_uri(self.uri)
-        return files, f"{path.rstrip('/')}/{name}".rstrip("/")
+        return parse_checkpoint(content, self.place(name))
 
 
 def checkpoint_name(trial: str) -> str:
@@ -115,14 +46,25 @@ class CheckpointKeeper:
         journal: Its trials.
         metric: What it minimizes.
         keep: Ended trials whose checkpoints stay, the best.
+        of_groups: Whether the best of every group of trials stays, too.
+        when_safe: Runs what deletes, once whoever continues the study knows why.
     """
 
     def __init__(
-        self, folder: CheckpointFolder, journal: Journal, metric: str, keep: int
+        self,
+        folder: CheckpointFolder,
+        journal: Journal,
+        metric: str,
+        keep: int,
+        *,
+        of_groups: bool = False,
+        when_safe: Callable[[Callable[[], None]], None] = lambda action: action(),
     ) -> None:
+        self._when_safe = when_safe
         self._folder = folder
         self._journal = journal
         self._keep = keep
+        self._of_groups = of_groups
         self._standings = journal.standings(metric)
         self._kept = self._best()
 
@@ -138,7 +80,8 @@ class CheckpointKeeper:
             before = self._kept | {checkpoint_name(record.name)}
             self._standings.add(record)
             self._kept = self._best()
-            self._delete(before - self._kept)
+            superfluous = before - self._kept
+            self._when_safe(lambda: self._delete(superfluous))
 
     def sweep(self) -> None:
         """Delete every file that is of no live trial and none of the best."""
@@ -147,7 +90,12 @@ class CheckpointKeeper:
             self._delete(set(self._folder.names()) - live - self._kept)
 
     def _best(self) -> set[str]:
-        best = self._standings.best[: self._keep]
+        best = list(self._standings.best[: self._keep])
+        if self._of_groups:
+            firsts: dict[str | None, TrialRecord] = {}
+            for record in self._standings.best:
+                firsts.setdefault(record.group, record)
+            best += firsts.values()
         return {checkpoint_name(record.name) for record in best}
 
     def _delete(self, names: set[str]) -> None:

@@ -8,11 +8,16 @@ line anywhere else is damage from outside, and is refused rather than guessed at
 import contextlib
 import json
 import os
+import weakref
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from orthotune.errors import StudyError, StudyStoppedError, out_of_room
+
+LINE_BYTES = 1024
+"""What most lines fit into: so much is read at once."""
 
 Event = dict[str, Any]
 
@@ -22,16 +27,43 @@ def _encode(event: Event) -> bytes:
     return b"%s\t%08x\n" % (text, zlib.crc32(text))
 
 
-def _decode(line: bytes) -> Event | None:
-    """The event of a line; None if it is not whole."""
+def _text(line: bytes) -> bytes | None:
+    """The JSON of a line; None if the line is not whole."""
     text, _, crc = line.rpartition(b"\t")
-    if not text or crc != b"%08x" % zlib.crc32(text):
-        return None
-    return json.loads(text)
+    return text if text and crc == b"%08x\n" % zlib.crc32(text) else None
 
 
-def read_events(path: Path) -> tuple[list[Event], int]:
-    """The events of a file, and the number of bytes they take.
+def _read_texts(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The byte after each line of a file, and its JSON."""
+    end = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = _text(line)
+                if text is None and not file.read(1):
+                    return
+                if text is None:
+                    raise StudyError(
+                        f"{path}:{number}: the study's record must be as it was "
+                        "written, but this line is damaged. Put back a copy of the "
+                        "file, or start anew with another --name."
+                    )
+                end += len(line)
+                yield end, text
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise _unreadable(path, err) from err
+
+
+def _unreadable(path: Path, err: OSError) -> StudyError:
+    return StudyError(
+        f"{path} must be readable, but: {err.strerror}. It is the study's record."
+    )
+
+
+def read_events(path: Path) -> Iterator[tuple[int, Event]]:
+    """The events of a file, one after the other, each with the byte it begins at.
 
     Args:
         path: The file; one that does not exist holds no events.
@@ -39,29 +71,16 @@ def read_events(path: Path) -> tuple[list[Event], int]:
     Raises:
         StudyError: If the file cannot be read, or a line before the last is broken.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return [], 0
-    except OSError as err:
-        raise StudyError(
-            f"{path} must be readable, but: {err.strerror}. It is the study's record."
-        ) from err
-    events, whole = [], 0
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last \n is torn
-        event = _decode(line)
-        if event is None and number == len(lines) - 1 and not lines[-1]:
-            break
-        if event is None:
-            raise StudyError(
-                f"{path}:{number}: the study's record must be as it was written, but "
-                "this line is damaged. Put back a copy of the file, or start anew with "
-                "another --name."
-            )
-        events.append(event)
-        whole += len(line) + 1
-    return events, whole
+    place = 0
+    for end, text in _read_texts(path):
+        yield place, json.loads(text)
+        place = end
+
+
+def first_event(content: bytes) -> Event | None:
+    """The first event of a file's content; None if there is no whole one."""
+    text = _text(content[: content.find(b"\n") + 1])
+    return None if text is None else json.loads(text)
 
 
 class EventLog:
@@ -75,7 +94,7 @@ class EventLog:
         path: The file; its folder must exist. A torn last line is cut off.
 
     Attributes:
-        events: What the file held when it was opened, until they are forgotten.
+        header: The first event, if the file held one when it was opened.
 
     Raises:
         StudyError: If the file cannot be read or written, or is damaged.
@@ -84,38 +103,79 @@ class EventLog:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp(), "record.jsonl")
         >>> log = EventLog(path)
-        >>> log.append({"event": "started", "number": 0})
+        >>> place = log.append({"event": "started", "number": 0})
         >>> log.close()
-        >>> EventLog(path).events
-        [{'event': 'started', 'number': 0}]
+        >>> log.read(place)
+        {'event': 'started', 'number': 0}
+        >>> list(EventLog(path).events())
+        [(0, {'event': 'started', 'number': 0})]
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._error: StudyStoppedError | None = None
-        self.events, self._size = read_events(path)
+        self.header: Event | None = None
+        self._size = 0
+        for self._size, text in _read_texts(path):
+            self.header = self.header or json.loads(text)
         try:
             self._file: BinaryIO | None = path.open("ab", buffering=0)
             self._file.truncate(self._size)
+            # Apart, and as long as this object: records are read after the end, too.
+            self._readable: int | None = os.open(path, os.O_RDONLY)
         except OSError as err:
             raise StudyError(
                 f"{path} must be writable, but: {err.strerror}. Free it, or choose "
                 "another --storage."
             ) from err
+        weakref.finalize(self, os.close, self._readable)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file: Ray writes what refers to the log to disk."""
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_readable": None}
 
-    def forget(self) -> None:
-        """Keep of the events only the first, the header, once all are known elsewhere.
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """All events so far, each with its place; as `read_events`."""
+        return read_events(self.path)
 
-        They take more memory than what is made of them, for the rest of a session.
+    def read(self, place: int) -> Event:
+        """The event at a place, from any thread, also after the log was closed.
+
+        Args:
+            place: What `append` or `events` gave.
+
+        Raises:
+            StudyError: If it cannot be read, or is not there any more.
         """
-        del self.events[1:]
+        text = _text(self._line(place))
+        if text is None:
+            raise StudyError(
+                f"{self.path}: the study's record must be as it was written, but "
+                f"something has changed it (at byte {place}). Put back a copy of the "
+                "file, and type the same command again."
+            )
+        return json.loads(text)
 
-    def append(self, event: Event, *, durable: bool = False) -> None:
+    def _line(self, place: int) -> bytes:
+        """What there is from a place to the end of its line; empty if that has none."""
+        if self._readable is None:
+            raise RuntimeError("An event log must be open to be read.")
+        size = LINE_BYTES
+        while True:
+            try:
+                found = os.pread(self._readable, size, place)
+            except OSError as err:
+                raise _unreadable(self.path, err) from err
+            end = found.find(b"\n") + 1
+            if end or len(found) < size:
+                return found[:end]
+            size *= 2
+
+    def append(self, event: Event, *, durable: bool = False) -> int:
         """Add an event.
+
+        Returns:
+            Its place, the byte at which its line begins.
 
         Raises:
             StudyStoppedError: If it cannot be written, as on a full disk; the file
@@ -140,10 +200,11 @@ class EventLog:
                 f"{self.path} must be writable, but: {err.strerror}"
             )
             raise self._error from err
-        self._size += len(line)
+        place, self._size = self._size, self._size + len(line)
+        return place
 
     def close(self) -> None:
-        """Close the file; what was appended stays."""
+        """Append no more; what was appended stays, and can be read."""
         if self._file is not None:
             self._file.close()
             self._file = None

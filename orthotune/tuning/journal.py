@@ -1,6 +1,6 @@
 """What happened in a study, trial by trial; every change goes to the event log first.
 
-The searcher, the scheduler, the table, the figure, the progress line and MLflow are all
+The searcher, the scheduler, the table, the report, the progress line and MLflow are all
 made from these records, at the start of a session as well as during it.
 """
 
@@ -8,22 +8,19 @@ import bisect
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
-from orthotune.tuning.history import History
+from orthotune.tuning.history import PROFILES, History, Profile, Profiles, Times
 
-Profile = Mapping[str, Sequence[float]]
-"""What is known of each layer of a network, in the order of the layers."""
-
-PROFILES = "profiles"
-"""Key of a result that holds profiles, by epoch."""
+if TYPE_CHECKING:  # which knows how trials end from here
+    from orthotune.tuning.reuse import Earlier
 
 SETTING = "hp/"
 """How the metrics begin that say what a setting was which may change in training."""
@@ -74,14 +71,16 @@ class TrialRecord:
         validates: The number of the trial whose configuration it trains from scratch
             with another seed, if it does.
         group: What it is a replicate of, if it was listed as one.
+        label: What it is called among those of its group.
+        reused: The study and MLflow run its result was taken from, if it was.
         profiles: Its networks layer by layer, by epoch, if they were looked at.
     """
 
     number: int
     key: str = ""
     fields: dict[str, Any]
-    history: MutableMapping[int, dict[str, float]] = field(default_factory=History)
-    reported_ms: dict[int, int] = field(default_factory=dict)
+    history: Mapping[int, dict[str, float]] = field(default_factory=dict)
+    reported_ms: Mapping[int, int] = field(default_factory=dict)
     status: Status = Status.WAITING
     error: str | None = None
     started_ms: int = 0
@@ -90,7 +89,9 @@ class TrialRecord:
     lived: dict[str, Any] = field(default_factory=dict)
     validates: int | None = None
     group: str | None = None
-    profiles: dict[int, Profile] = field(default_factory=dict)
+    label: str | None = None
+    reused: str | None = None
+    profiles: Mapping[int, Profile] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -140,7 +141,7 @@ class Journal:
     Attributes:
         observers: Told of every change.
         tally: How many trials stand how.
-        reports: `(number, epoch)` of every epoch, in the order they were reported.
+        num_reports: Epochs that were reported.
         exhausted: Whether the searcher has nothing new to suggest.
 
     Raises:
@@ -156,10 +157,10 @@ class Journal:
         self.exhausted = False
         self.tally: Counter[Status] = Counter()
         self.observers: Sequence[Observer] = ()
-        self.reports: list[tuple[int, int]] = []
-        for event in log.events:
-            self._apply(event)
-        log.forget()
+        self.num_reports = 0
+        self._histories: dict[int, History] = {}
+        for place, event in log.events():
+            self._apply(event, place)
         for record in self.records:
             if record.status == Status.RUNNING:
                 self._stands(record, Status.INTERRUPTED)
@@ -176,6 +177,16 @@ class Journal:
     def open(self) -> list[TrialRecord]:
         """The records of the trials that have not ended."""
         return [record for record in self.records if not record.status.ended]
+
+    @property
+    def reports(self) -> list[tuple[int, int]]:
+        """`(number, epoch)` of every epoch, in the order they were reported."""
+        found = sorted(
+            (place, number, epoch)
+            for number, history in self._histories.items()
+            for place, epoch in history.places()
+        )
+        return [(number, epoch) for _, number, epoch in found]
 
     @property
     def spent_s(self) -> float:
@@ -211,11 +222,12 @@ class Journal:
         fields: Mapping[str, Any],
         validates: int | None = None,
         group: str | None = None,
+        label: str | None = None,
     ) -> TrialRecord:
         """Add a trial that is going to run."""
         number = len(self._records)
         event: Event = {"event": "suggested", "number": number, "key": key}
-        what = {"validates": validates, "group": group}
+        what = {"validates": validates, "group": group, "label": label}
         event |= {name: value for name, value in what.items() if value is not None}
         self._add({**event, "fields": dict(fields)}, durable=True)
         return self._records[number]
@@ -241,6 +253,15 @@ class Journal:
             event[PROFILES] = metrics[PROFILES]
         self._add(event)
         self._tell(lambda observer: observer.on_epoch(record, epoch))
+
+    def reuse(self, number: int, earlier: "Earlier") -> None:
+        """A trial ends with the result that another study has of it."""
+        source = f"{earlier.study}, run {earlier.run_id}"
+        self._add({"event": "reused", "number": number, "source": source})
+        self.start(number)
+        for epoch, metrics in earlier.history.items():
+            self.report(number, epoch, metrics)
+        self.end(number, earlier.status)
 
     def live(self, number: int, lived: Mapping[str, Any]) -> None:
         """A trial goes on with a configuration; one known is not told again."""
@@ -293,11 +314,10 @@ class Journal:
         event["time"] = now_ms()
         if self._session_ms is None:
             event["between"] = True
-        self._log.append(event, durable=durable)
-        self._apply(event)
+        self._apply(event, self._log.append(event, durable=durable))
 
-    def _apply(self, event: Event) -> None:
-        """Change the records as an event says.
+    def _apply(self, event: Event, place: int) -> None:
+        """Change the records as an event says, which has its place in the log.
 
         What a reader in another thread goes by comes last: the status, the history.
         """
@@ -321,12 +341,14 @@ class Journal:
                     fields=event["fields"],
                     validates=event.get("validates"),
                     group=event.get("group"),
+                    label=event.get("label"),
                 )
+                self._without_history(self._records[number])
                 self.tally[Status.WAITING] += 1
             case {"event": kind, "number": number}:
-                self._change(self._records[number], kind, event)
+                self._change(self._records[number], kind, event, place)
 
-    def _change(self, record: TrialRecord, kind: str, event: Event) -> None:
+    def _change(self, record: TrialRecord, kind: str, event: Event, place: int) -> None:
         """Change a trial's record as an event of it says."""
         at = event["time"]
         match kind:
@@ -334,12 +356,10 @@ class Journal:
                 record.started_ms = record.started_ms or at
                 self._stands(record, Status.RUNNING)
             case "epoch":
-                epoch = event["epoch"]
-                record.reported_ms[epoch] = at
-                for at_epoch, profile in event.get(PROFILES, {}).items():
-                    record.profiles[int(at_epoch)] = profile
-                record.history[epoch] = event["metrics"]
-                self.reports.append((record.number, epoch))
+                self._histories[record.number].add(event, place)
+                self.num_reports += 1
+            case "reused":
+                record.reused = event["source"]
             case "lived":
                 record.lived = event["fields"]
             case "ended":
@@ -349,12 +369,16 @@ class Journal:
                 # What is mended may change every epoch: nothing of before counts.
                 record.error = None
                 record.attempt += 1
-                record.history, record.reported_ms, record.lived = History(), {}, {}
-                record.profiles = {}
-                self.reports = [
-                    item for item in self.reports if item[0] != record.number
-                ]
+                record.lived = {}
+                self.num_reports -= len(record.history)
+                self._without_history(record)
                 self._stands(record, Status.INTERRUPTED)
+                self.exhausted = False  # its result may make others necessary
+
+    def _without_history(self, record: TrialRecord) -> None:
+        history = self._histories[record.number] = History(self._log)
+        record.history, record.reported_ms = history, Times(history)
+        record.profiles = Profiles(history)
 
     def _stands(self, record: TrialRecord, status: Status) -> None:
         self.tally[record.status] -= 1
@@ -382,9 +406,8 @@ class Standings:
     Example:
         >>> standings = Standings("val_error")
         >>> for number, error in enumerate([0.5, 0.25]):
-        ...     record = TrialRecord(number=number, fields={})
-        ...     record.history[1] = {"val_error": error}
-        ...     standings.add(record)
+        ...     history = {1: {"val_error": error}}
+        ...     standings.add(TrialRecord(number=number, fields={}, history=history))
         >>> [record.number for record in standings.best]
         [1, 0]
     """

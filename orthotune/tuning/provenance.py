@@ -1,14 +1,23 @@
-"""Where a number comes from: commit, versions, host."""
+"""Where a number comes from: commit, local changes, versions, host."""
 
 import getpass
+import json
 import platform
 import socket
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import orthotune
+from orthotune.tuning.secrets import without_secrets
+
+PACKED = "provenance.json"
+"""Beside the code of a package that `orthotune.pack` has copied: where it is from."""
+
+ORIGIN_FILES = ("packages.txt", "packages-packed.txt", "uncommitted.diff")
+"""What `origin_texts` may give."""
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
@@ -16,8 +25,8 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "scikit-
 def provenance() -> dict[str, str]:
     """Tags that say what ran, on what; MLflow's own names where it has them.
 
-    The commit is that of the checkout orthotune runs from; an installed copy outside a
-    checkout has none.
+    The commit is that of the checkout orthotune runs from, or was packed from; another
+    copy outside a checkout has none.
 
     Example:
         >>> tags = provenance()
@@ -27,7 +36,7 @@ def provenance() -> dict[str, str]:
     tags = {
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": " ".join(["python -m orthotune.search", *sys.argv[1:]]),
+        "mlflow.source.name": _command(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "version.python": platform.python_version(),
@@ -35,7 +44,65 @@ def provenance() -> dict[str, str]:
     }
     for package in PACKAGES:
         tags[f"version.{package}"] = metadata.version(package)
-    return tags | _git()
+    return tags | (_git() or _packed().get("tags", {}))
+
+
+def origin_texts() -> dict[str, str]:
+    """What a tag is too short for, by the name of a file.
+
+    All installed packages; changes to the code that no commit has, if there are any;
+    and the packages of the machine the code was packed on, if it was.
+
+    Example:
+        >>> "torch==" in origin_texts()["packages.txt"]
+        True
+    """
+    packed = {} if _git() else _packed()
+    texts = {
+        "packages.txt": _all_packages(),
+        "packages-packed.txt": packed.get("packages", ""),
+        "uncommitted.diff": packed.get("diff")
+        or _git_output("diff", "HEAD", "--", "."),
+    }
+    return {name: f"{text}\n" for name, text in texts.items() if text}
+
+
+def packed_text() -> str:
+    """What a packed copy of the code shall say of where it is from, as JSON."""
+    git = _git()
+    origin = {
+        "tags": git,
+        "diff": _git_output("diff", "HEAD", "--", "."),
+        "packages": _all_packages(),
+    }
+    return json.dumps(origin if git else _packed() or origin, indent=1)
+
+
+def _packed() -> dict[str, Any]:
+    """What `packed_text` gave, in a packed copy."""
+    path = Path(orthotune.__file__).with_name(PACKED)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _all_packages() -> str:
+    found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    return "\n".join(f"{name}=={found[name]}" for name in sorted(found, key=str.lower))
+
+
+def versions(*packages: str) -> str:
+    """Python's version and those of packages, in words.
+
+    Example:
+        >>> versions("orthotune").startswith("Python 3.")
+        True
+    """
+    found = [f"{package} {metadata.version(package)}" for package in packages]
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def _command() -> str:
+    words = ["python -m orthotune.search", *sys.argv[1:]]
+    return without_secrets(" ".join(words))
 
 
 def _user() -> str:

@@ -1,27 +1,28 @@
-"""What a study leaves for people: the table, best.yaml, every trial's history."""
+"""What a study leaves for people: a report, best.yaml, every trial's history."""
 
 import json
 import shlex
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.figure import draw_study
-from orthotune.tuning.journal import Status, TrialRecord, equal_budget
-from orthotune.tuning.population import (
-    Validated,
-    population,
-    settings_at,
-    validated,
+from orthotune.tuning.findings import SearchFindings, find
+from orthotune.tuning.journal import TrialRecord, equal_budget
+from orthotune.tuning.page import write_page
+from orthotune.tuning.parallel import Line, draw_parallel
+from orthotune.tuning.population import population
+from orthotune.tuning.ranking import values_of
+from orthotune.tuning.search_figures import (
+    draw_budget,
+    draw_importances,
+    draw_schedules,
 )
-from orthotune.tuning.search_space import Parameter
+from orthotune.tuning.search_text import markdown, short_note
 from orthotune.tuning.settings import Study
+from orthotune.tuning.table import aligned
 from orthotune.tuning.tracking import Group
-
-BEST_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +30,33 @@ class Report:
     """What a study leaves for people.
 
     Args:
-        best: The equal-budget trials, best first; of a population those whose schedules
-            were validated from scratch.
-        metric: What the study minimizes.
-        value: That of the best, of a population the mean of its validations.
-        table: The best of them as text.
+        findings: What its trials say.
+        page: The report as a page.
         best_file: Path of the best configuration; None if no trial can be compared.
-        figure: Path of the figure.
-        trials: Path of the trials' histories.
+        others: Text and figures of the report, and the trials' histories.
         schedules: Paths of what the members of a population lived through.
     """
 
-    best: list[TrialRecord]
-    metric: str
-    value: float | None
-    table: str
+    findings: SearchFindings
+    page: Path
     best_file: Path | None
-    figure: Path
-    trials: Path
+    others: Sequence[Path]
     schedules: Sequence[Path]
+
+    @property
+    def best(self) -> list[TrialRecord]:
+        """The trials that can be compared, best first."""
+        return self.findings.ranking.best
+
+    @property
+    def value(self) -> float | None:
+        """The metric of the best, of a population the mean of its validations."""
+        return self.findings.ranking.value
+
+    @property
+    def table(self) -> str:
+        """The best of them as text."""
+        return aligned(self.findings.ranking.rows)
 
     @property
     def worked(self) -> bool:
@@ -57,7 +66,8 @@ class Report:
     @property
     def metrics(self) -> dict[str, float]:
         """What the parent run shows: the metric of the best."""
-        return {} if self.value is None else {self.metric: self.value}
+        metric = self.findings.study.settings.metric
+        return {} if self.value is None else {metric: self.value}
 
     @property
     def tags(self) -> dict[str, str]:
@@ -72,17 +82,21 @@ class Report:
     @property
     def note(self) -> str:
         """The description of the parent run, in Markdown."""
-        return f"```\n{self.table}\n```"
+        return short_note(self.findings)
 
     @property
     def paths(self) -> list[Path]:
-        """Every file."""
+        """Every file, the report first."""
         best = [self.best_file] if self.best_file else []
-        return [self.figure, self.trials, *best, *self.schedules]
+        return [self.page, *best, *self.others, *self.schedules]
 
 
 def write_report(
-    study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
+    study: Study,
+    folder: Path,
+    records: Sequence[TrialRecord],
+    commit: str | None,
+    command: str = "",
 ) -> Report:
     """Write the files of a study.
 
@@ -91,75 +105,62 @@ def write_report(
         folder: Where they go; it must exist.
         records: Its trials.
         commit: Commit of the code, if known.
+        command: What runs it; the study's file alone where none is given.
     """
     remove_partials(folder)
-    metric, parameters = study.settings.metric, study.space.parameters
-    ranking = _ranked(study, records)
+    findings = find(study, records)
+    ranking = findings.ranking
+    trials, text = folder / "trials.jsonl", folder / "report.md"
+    write_trials(trials, records)
+    schedules = _write_schedules(study, folder / "schedules", records, commit)
     best_file = folder / "best.yaml" if ranking.best else None
-    report = Report(
-        best=ranking.best,
-        metric=metric,
-        value=ranking.value,
-        table=ranking.table,
-        best_file=best_file,
-        figure=folder / "study.png",
-        trials=folder / "trials.jsonl",
-        schedules=_write_schedules(study, folder / "schedules", records, commit),
-    )
-    write_trials(report.trials, records)
-    draw_study(
-        report.figure,
-        name=study.settings.name,
-        metric=metric,
-        parameters=parameters,
-        records=population(records),
-    )
     if best_file is not None:
         why = f"The best of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commit=commit)
-    return report
+    figures = _draw(folder, findings)
+    whole = markdown(findings, figures, commit, command)
+    with atomic_write(text) as file:
+        file.write(whole.encode())
+    page = folder / "report.html"
+    write_page(page, whole)
+    return Report(
+        findings=findings,
+        page=page,
+        best_file=best_file,
+        others=[text, *figures.values(), trials],
+        schedules=schedules,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Ranking:
-    """Which trials are best, what the best came to, and why it is the best."""
+def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
+    """Draw what there is to draw; the files by what they show."""
+    study, members = findings.study, findings.members
+    metric, compared = study.settings.metric, findings.compared
+    numbers = {record.number for record in compared}
+    others = [r for r in members if r.history and r.number not in numbers]
+    names = ("budget", "parallel", "importance", "schedules")
+    paths = {name: folder / f"{name}.svg" for name in names}
+    for path in paths.values():  # of an earlier session
+        path.unlink(missing_ok=True)
+    draw_budget(paths["budget"], metric, members, compared)
+    draw_parallel(
+        paths["parallel"],
+        metric,
+        study.space.parameters,
+        compared=[_line(study, record) for record in compared],
+        others=[_line(study, record) for record in others],
+    )
+    with_numbers = [one for one in findings.importances if one.fanova]
+    if with_numbers:
+        draw_importances(paths["importance"], with_numbers)
+    if findings.previewed:
+        draw_schedules(paths["schedules"], findings.previewed)
+    return {name: path for name, path in paths.items() if path.exists()}
 
-    best: list[TrialRecord]
-    value: float | None
-    why: str
-    table: str
 
-
-def _ranked(study: Study, records: Sequence[TrialRecord]) -> _Ranking:
-    metric, parameters = study.settings.metric, study.space.parameters
-    if study.settings.search.is_population:
-        return _validated(study, records)
-    best = equal_budget(records, metric)
-    value, why = None, ""
-    if best:
-        value, epochs = best[0].last(metric), best[0].epoch
-        why = f"trial {best[0].number}, {metric} {value:.4f} after {epochs} epochs."
-    table = best_table(best, metric, parameters)
-    return _Ranking(best=best, value=value, why=why, table=table)
-
-
-def _validated(study: Study, records: Sequence[TrialRecord]) -> _Ranking:
-    """A population, whose best is the one whose schedule is best from scratch."""
-    metric = study.settings.metric
-    items = validated(study, records)
-    table = population_table(items, metric, study.space.parameters)
-    complete = [item for item in items if item.complete]
-    value, why = None, ""
-    if complete:
-        first, value = complete[0], complete[0].mean
-        shown = ", ".join(f"{single:.4f}" for single in first.values)
-        why = (
-            f"what trial {first.record.number} lived through, {metric} {value:.4f} "
-            f"from scratch (mean of {shown}; {first.record.last(metric):.4f} in the "
-            "population)."
-        )
-    best = [item.record for item in complete]
-    return _Ranking(best=best, value=value, why=why, table=table)
+def _line(study: Study, record: TrialRecord) -> Line:
+    metric = record.last(study.settings.metric)
+    return Line(values=values_of(study, record), metric=metric)
 
 
 def _write_schedules(
@@ -181,101 +182,6 @@ def _write_schedules(
         write_config(path, record, why=why, commit=commit)
         paths.append(path)
     return paths
-
-
-def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
-    """How many trials ended how, those that did."""
-    statuses = [record.status for record in records]
-    return {status: statuses.count(status) for status in Status if status in statuses}
-
-
-def divergence_rate(records: Sequence[TrialRecord]) -> float:
-    """The fraction of the trials that have ended which diverged; 0 before any has."""
-    ended = [record for record in records if record.status.ended]
-    diverged = [record for record in ended if record.status == Status.DIVERGED]
-    return len(diverged) / len(ended) if ended else 0.0
-
-
-def best_table(
-    best: Sequence[TrialRecord], metric: str, parameters: Sequence[Parameter]
-) -> str:
-    """The best equal-budget trials as text, one a line.
-
-    Args:
-        best: The trials, best first.
-        metric: What the study minimizes.
-        parameters: What it varies.
-    """
-    header = ["rank", "trial", metric, "epochs", *(_short(p.name) for p in parameters)]
-    rows = [
-        [
-            str(rank),
-            str(record.number),
-            f"{record.last(metric):.4f}",
-            str(record.epoch),
-            *(_cell(record.fields.get(p.name)) for p in parameters),
-        ]
-        for rank, record in enumerate(best[:BEST_SHOWN], 1)
-    ]
-    return _aligned([header, *rows])
-
-
-def population_table(
-    items: Sequence[Validated], metric: str, parameters: Sequence[Parameter]
-) -> str:
-    """The members of a population as text, one a line.
-
-    Args:
-        items: The members, best first.
-        metric: What the study minimizes.
-        parameters: What it varies; their first and last values are shown.
-    """
-    header = ["rank", "trial", f"mean {metric}", "sd", "seeds", "in population"]
-    header += [_short(parameter.name) for parameter in parameters]
-    rows = [
-        [
-            str(rank) if item.complete else "-",
-            str(item.record.number),
-            f"{item.mean:.4f}" if item.values else "-",
-            f"{statistics.stdev(item.values):.4f}" if len(item.values) > 1 else "-",
-            str(len(item.values)),
-            f"{item.record.last(metric):.4f}",
-            *_ways(item.record, parameters),
-        ]
-        for rank, item in enumerate(items[:BEST_SHOWN], 1)
-    ]
-    return _aligned([header, *rows])
-
-
-def _ways(record: TrialRecord, parameters: Sequence[Parameter]) -> list[str]:
-    """From where to where each setting went."""
-    config = TrialConfig.from_dict(record.trained)
-    start, end = (settings_at(config, parameters, e) for e in (0, record.epoch))
-    return [
-        _cell(start[name])
-        if start[name] == end[name]
-        else f"{_cell(start[name])} to {_cell(end[name])}"
-        for name in start
-    ]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines, each column as wide as it must be."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-
-
-def _short(name: str) -> str:
-    return name.replace("regularizer", "reg").replace("modulation", "mod")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def write_config(
@@ -313,6 +219,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "fields": record.fields,
                 "lived": record.lived,
                 "validates": record.validates,
+                "reused": record.reused,
                 "history": dict(record.history),
             }
             file.write(json.dumps(entry).encode() + b"\n")

@@ -6,7 +6,7 @@ parameters are conditional. Here every trial ends in Optuna as what it was:
 
 ============== ================================================================
 full budget    COMPLETE with its last value
-early-stopped  PRUNED with its intermediate values
+early-stopped  PRUNED with its last value
 diverged       COMPLETE with the worst value, so that the sampler learns from it
 out of memory  the same
 error          FAIL
@@ -163,8 +163,8 @@ class OptunaSearcher(Searcher):
         record = self._journal[number]
         status = ended_as(self._journal, number, result or {})
         status = Status.FAILED if error else status
-        for epoch in sorted(record.history):
-            trial.report(record.history[epoch][self._metric_name], epoch)
+        for epoch, value in self._last(record).items():
+            trial.report(value, epoch)
         state = _STATES[status]
         value = self._value(record, status) if state == TrialState.COMPLETE else None
         self._optuna.tell(trial, values=value, state=state)
@@ -215,18 +215,19 @@ class OptunaSearcher(Searcher):
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
         state = _STATES[record.status]
         active = [p for p in self._study.space.parameters if p.name in record.fields]
-        values = {
-            epoch: metrics[self._metric_name]
-            for epoch, metrics in record.history.items()
-        }
         complete = state == TrialState.COMPLETE
         return create_trial(
             state=state,
             value=self._value(record, record.status) if complete else None,
             params={p.name: _internal(p, record.fields[p.name]) for p in active},
             distributions={p.name: _distribution(p) for p in active},
-            intermediate_values=values if record.status.ended else {},
+            intermediate_values=self._last(record) if record.status.ended else {},
         )
+
+    def _last(self, record: TrialRecord) -> dict[int, float]:
+        """The last epoch's value, by the epoch: samplers read no other."""
+        known = record.history
+        return {record.epoch: record.last(self._metric_name)} if known else {}
 
     def _value(self, record: TrialRecord, status: Status) -> float:
         """Never NaN, which Optuna does not take."""

@@ -174,10 +174,12 @@ class Listed:
     Args:
         fields: Its fields.
         group: What it is a replicate of.
+        label: What it is called among those of its group.
     """
 
     fields: Mapping[str, Any]
     group: str
+    label: str
 
 
 More = Callable[[Sequence["TrialRecord"]], Sequence[Listed]]
@@ -194,6 +196,8 @@ class Study:
         space: What varies and what is fixed.
         listed: Every trial, where they are listed and not searched for.
         more: Which are to follow once those have ended; asked until there is none.
+        keep_best_of_groups: Whether the checkpoint of the best of each group stays.
+        reuse: Whether what other studies have run of them is taken from MLflow.
         question: What such a study asks, as plain values by dotted name.
     """
 
@@ -202,6 +206,8 @@ class Study:
     space: SearchSpace
     listed: tuple[Listed, ...] = ()
     more: More | None = None
+    reuse: bool = False
+    keep_best_of_groups: bool = False
     question: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -78,7 +78,7 @@ class StatusLine:
         """Epochs that were reported; where trials are stopped early, trials ended."""
         if self._budget == 1:
             return self._journal.num_ended
-        return len(self._journal.reports)
+        return self._journal.num_reports
 
     def _left(self) -> str:
         done = self._done()

@@ -57,6 +57,10 @@ class StudyStopper(tune.Stopper):
         except StudyError as err:
             self.error = self.error or err
 
+    def lose(self, err: StudyError) -> None:
+        """End the study for a reason that another thread has found."""
+        self.error = self.error or err
+
     def on_failed(self, journal: Journal, trace: str) -> None:
         """End the study if the first trials all fail in the same way."""
         if all_failed_alike(journal):

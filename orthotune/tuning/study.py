@@ -5,6 +5,7 @@ The folder of a study:
 ================ ===============================================================
 `record.jsonl`   the event log, from which everything else follows
 `lock`           held by the one driver
+`driver.json`    likewise, and `record/`: a copy of the log, in a remote storage
 `checkpoints/`   the live trials' latest, and the best, under the study's id
 `best.yaml`, ... what is left for people (`report.py`)
 ================ ===============================================================
@@ -16,17 +17,16 @@ scheduler, table and MLflow are brought to where the record says they stood.
 """
 
 import contextlib
-import os
 import shutil
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import pyarrow.fs
 from ray import tune
 
 from orthotune.errors import StudyError, StudyStoppedError, out_of_room
@@ -38,31 +38,38 @@ from orthotune.tuning.checkpoints import (
     checkpoint_name,
 )
 from orthotune.tuning.environment import prepare
-from orthotune.tuning.event_log import EventLog, read_events
+from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.identity import (
-    Definition,
     Fingerprints,
     definition,
-    differences,
     trial_key,
 )
-from orthotune.tuning.journal import Journal, Status, TrialRecord, now_ms
-from orthotune.tuning.lock import study_lock
+from orthotune.tuning.journal import Journal, Status, TrialRecord
+from orthotune.tuning.mirror import RecordMirror
+from orthotune.tuning.opening import Opening, check_storage
 from orthotune.tuning.population import (
     missing_validations,
     population,
     population_scheduler,
     settings_at,
 )
-from orthotune.tuning.provenance import provenance
-from orthotune.tuning.report import counts, divergence_rate
+from orthotune.tuning.preflight import preflight, refuse, table
+from orthotune.tuning.provenance import ORIGIN_FILES, origin_texts, provenance
+from orthotune.tuning.reuse import Earlier, EarlierTrials
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
-from orthotune.tuning.settings import COPIES_KEPT, SMALLEST_POPULATION, Study
+from orthotune.tuning.settings import (
+    COPIES_KEPT,
+    SMALLEST_POPULATION,
+    Listed,
+    Study,
+)
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper, all_failed_alike
+from orthotune.tuning.storage import StorageFolder, absolute, is_remote, joined
 from orthotune.tuning.store_draft import store_draft
+from orthotune.tuning.tally import counts, divergence_rate
 from orthotune.tuning.tracking import (
     Group,
     Summary,
@@ -72,7 +79,6 @@ from orthotune.tuning.tracking import (
 )
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 
-FORMAT = 1
 PROBE_BYTES = 65536
 MAX_FITS = 20
 
@@ -156,6 +162,8 @@ class Outcome(Generic[R]):
         ui_command: The command that starts MLflow's UI; None if a server runs.
         ui_address: The address of this study's runs.
         tracking_error: Why MLflow misses something, if it does.
+        study_id: Tells this study from an earlier one of the same name.
+        checkpoints: Those that were kept.
     """
 
     records: list[TrialRecord]
@@ -167,6 +175,8 @@ class Outcome(Generic[R]):
     ui_command: str | None
     ui_address: str
     tracking_error: str | None
+    study_id: str
+    checkpoints: CheckpointFolder
 
 
 def run_study(
@@ -186,21 +196,21 @@ def run_study(
             changed then.
         StudyStoppedError: If it cannot go on, as on a full disk; what is done is kept.
     """
-    folder = study_folder(study, places.storage)
-    _check_storage(folder, places.storage)
-    asked = definition(study, fingerprints)
     stopper = StudyStopper()
     prepare()
     with contextlib.ExitStack() as stack:
-        log = _continued(study, folder, asked, stack)
+        opening = Opening(study, places.storage, definition(study, fingerprints), stack)
+        check_storage(opening.folder, places.storage)
+        log = opening.continued()
         # A server that a running study has lost is waited for; not so a new one.
         if log is None or not places.tracking_uri.startswith("http"):
             check_store(places.tracking_uri)
         journal = None if log is None else _journal(study, log)
         finished = journal is not None and _finished(study, journal)
         tags = provenance()
-        study_id = log.events[0]["id"] if log is not None else uuid.uuid4().hex[:12]
-        tracker = _tracker(study, places, study_id, tags)
+        header = log.header if log is not None else None
+        study_id = header["id"] if header is not None else uuid.uuid4().hex[:12]
+        tracker = _tracker(study, places, study_id, tags, opening.mirror)
         # A new store is made while Ray starts.
         draft = store_draft(places.tracking_uri, wanted=log is None)
         use_draft = stack.enter_context(draft)
@@ -208,109 +218,39 @@ def run_study(
         if not finished:
             slots = stack.enter_context(ray_runtime(study, places.address))
             check_shared(places.tracking_uri)
+            if slots is None:
+                _check_nodes(study, places, fingerprints)
         stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         if log is None:
-            log = _begun(folder, study_id, asked, stack)
+            log = opening.begun(study_id)
             use_draft()
-            _connect(tracker, folder, log)
+            try:
+                tracker.connect()
+            except StudyError:
+                opening.undo()
+                raise
+        if opening.mirror is not None:
+            opening.mirror.start(stopper.lose)
         return _Session(
             study=study,
             places=places,
             fingerprints=fingerprints,
-            folder=folder,
+            folder=opening.folder,
+            mirror=opening.mirror,
             journal=_journal(study, log) if journal is None else journal,
             tracker=tracker,
             stopper=stopper,
             slots=slots,
+            earlier=EarlierTrials(places.tracking_uri, study_id, tags),
             write=write,
         ).run(tags, finished=finished)
 
 
-def study_folder(study: Study, storage: str) -> Path:
-    """The folder of a study: local, also for remote storage."""
-    root = Path("studies") if "://" in storage else Path(storage)
-    return root.resolve() / study.settings.name
-
-
-def _check_storage(folder: Path, storage: str) -> None:
-    """Refuse a storage that cannot be written to before anything is started."""
-    if "://" in storage:
-        try:
-            pyarrow.fs.FileSystem.from_uri(storage)
-        except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
-            raise StudyError(
-                "--storage must be a folder or a URI that can be opened, but got "
-                f"{storage!r} ({str(err).splitlines()[0]})."
-            ) from err
-    around = [folder, *folder.parents]
-    existing = next(path for path in around if os.path.exists(path))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise StudyError(
-            f"--storage must be a folder that can be written to, but {existing} is "
-            "not. Choose another one."
-        )
-
-
-def _continued(
-    study: Study, folder: Path, asked: Definition, stack: contextlib.ExitStack
-) -> EventLog | None:
-    """The locked log of a study that has begun; None for a new one."""
-    record = folder / "record.jsonl"
-    events, _ = read_events(record)
-    if not events:
-        return None
-    stack.enter_context(study_lock(folder / "lock"))
-    if events[0].get("format") != FORMAT:
-        raise StudyError(
-            f"{record} must be a record of format {FORMAT}, but is not: another "
-            "version of orthotune wrote it. Start a new study with --name."
-        )
-    changed = differences(asked, events[0]["definition"])
-    if changed:
-        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-        raise StudyError(
-            f"{study.path}: the study {study.settings.name} must go on as it began, "
-            f"but {changed[0]}{more}. Put it back, or start a new study with --name."
-        )
-    log = EventLog(record)
-    stack.callback(log.close)
-    return log
-
-
-def _begun(
-    folder: Path, study_id: str, asked: Definition, stack: contextlib.ExitStack
-) -> EventLog:
-    """The locked log of a new study."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise StudyError(
-            f"--storage must be writable, but {folder}: {err.strerror}."
-        ) from err
-    stack.enter_context(study_lock(folder / "lock"))
-    log = EventLog(folder / "record.jsonl")
-    stack.callback(log.close)
-    if log.events:
-        raise StudyError(
-            f"Only one process may begin a study, but another has begun the one in "
-            f"{folder} meanwhile. The same command continues it."
-        )
-    header = {"event": "study", "format": FORMAT, "id": study_id, "definition": asked}
-    log.append({**header, "time": now_ms()}, durable=True)
-    return log
-
-
-def _connect(tracker: Tracker, folder: Path, log: EventLog) -> None:
-    """Open the store of a new study, or leave nothing of the study."""
-    try:
-        tracker.connect()
-    except StudyError:
-        log.path.unlink()
-        (folder / "lock").unlink()
-        with contextlib.suppress(OSError):  # there is something of the user's in it
-            folder.rmdir()
-            folder.parent.rmdir()
-        raise
+def _check_nodes(study: Study, places: Places, fingerprints: Fingerprints) -> None:
+    """Refuse a cluster on which the study would fail later; say what was looked at."""
+    checks = preflight(study, absolute(places.storage), fingerprints)
+    sys.stderr.write(f"{table(checks)}\n")
+    refuse(checks)
 
 
 def _journal(study: Study, log: EventLog) -> Journal:
@@ -318,7 +258,11 @@ def _journal(study: Study, log: EventLog) -> Journal:
 
 
 def _tracker(
-    study: Study, places: Places, study_id: str, tags: dict[str, str]
+    study: Study,
+    places: Places,
+    study_id: str,
+    tags: dict[str, str],
+    mirror: RecordMirror | None,
 ) -> Tracker:
     return Tracker(
         uri=places.tracking_uri,
@@ -327,6 +271,8 @@ def _tracker(
         metric=study.settings.metric,
         params=_study_params(study),
         tags={**tags, "seed": str(study.settings.search.seed)},
+        ranked=not study.listed,  # the best of replicates says nothing
+        **({} if mirror is None else {"settle": mirror.settle}),
     )
 
 
@@ -386,7 +332,9 @@ class _Session(Generic[R]):
     journal: Journal
     tracker: Tracker
     stopper: StudyStopper
+    mirror: RecordMirror | None
     slots: int | None
+    earlier: EarlierTrials
     write: Writer[R]
 
     def run(self, tags: dict[str, str], *, finished: bool) -> Outcome[R]:
@@ -399,12 +347,20 @@ class _Session(Generic[R]):
             if self.study.listed and not self.journal.exhausted:
                 self._draw_listed()
             finished = _finished(self.study, self.journal)
-        keeper = CheckpointKeeper(self._checkpoints(), self.journal, metric, keep)
+        keeper = CheckpointKeeper(
+            self._checkpoints(),
+            self.journal,
+            metric,
+            keep,
+            of_groups=self.study.keep_best_of_groups,
+            **({} if self.mirror is None else {"when_safe": self.mirror.later}),
+        )
         progress = StatusLine(self.study, self.journal, time.monotonic())
         self.tracker.start(self.journal.records)
         self.journal.observers = [self.tracker, keeper, progress]
         try:
             if not finished:
+                self._note_origin()
                 notes = {"commit": tags.get("mlflow.source.git.commit", "unknown")}
                 self.journal.begin_session(**notes, host=tags["host"])
                 self._fit_all()
@@ -413,7 +369,7 @@ class _Session(Generic[R]):
             self.journal.suspend()
             with contextlib.suppress(OSError):  # it is cleared before it is used, too
                 self._shared().clear()
-            keeper.sweep()
+            self._sweep(keeper)
             finished = _finished(self.study, self.journal)
             report = self._conclude(tags, finished)
         if self.stopper.error is not None:
@@ -428,7 +384,28 @@ class _Session(Generic[R]):
             ui_command=self.tracker.ui_command(),
             ui_address=self.tracker.ui_address(),
             tracking_error=None if self.tracker.complete else self.tracker.first_error,
+            study_id=self.tracker.study_id,
+            checkpoints=self._checkpoints(),
         )
+
+    def _note_origin(self) -> None:
+        """Keep what says where this session's results come from."""
+        with contextlib.suppress(OSError):  # a full disk is said by those who need it
+            for name in ORIGIN_FILES:
+                (self.folder / name).unlink(missing_ok=True)
+            for name, text in origin_texts().items():
+                (self.folder / name).write_text(text)
+
+    def _origin(self) -> list[Path]:
+        paths = [self.folder / name for name in ORIGIN_FILES]
+        return [path for path in paths if path.exists()]
+
+    def _sweep(self, keeper: CheckpointKeeper) -> None:
+        """Delete the checkpoints of ended trials, if their ends are safe."""
+        with contextlib.suppress(OSError):
+            if self.mirror is not None:
+                self.mirror.settle()
+            keeper.sweep()
 
     def _fit_listed(self) -> None:
         """Run the listed trials, and then whichever they make necessary."""
@@ -443,18 +420,43 @@ class _Session(Generic[R]):
                 return
 
     def _draw_listed(self) -> None:
-        """Add the trials of the list that are due; of two with one result the first."""
+        """Add the trials of the list that are due, until one is to run, or none is."""
+        while self._add_listed() and not self.journal.open:
+            pass  # others had run them all, which may make more necessary
+        if not self.journal.open:
+            self.journal.exhaust()
+
+    def _add_listed(self) -> bool:
+        """Add what is due, of two with one result the first; whether that is any."""
         known = {record.key for record in self.journal.records}
         listed, more = list(self.study.listed), self.study.more
         if more is not None and not self.journal.open:
             listed += more(self.journal.records)
+        due: dict[str, Listed] = {}
         for one in listed:
-            key = trial_key(one.fields, self.fingerprints)
-            if key not in known:  # a session may have died between two
-                self.journal.suggest(key, one.fields, group=one.group)
-                known.add(key)
-        if not self.journal.open:
-            self.journal.exhaust()
+            due.setdefault(trial_key(one.fields, self.fingerprints), one)
+        due = {key: one for key, one in due.items() if key not in known}
+        earlier = self._earlier(due)
+        for key, one in due.items():
+            record = self.journal.suggest(
+                key, one.fields, group=one.group, label=one.label
+            )
+            if key in earlier:
+                self.journal.reuse(record.number, earlier[key])
+        return bool(due)
+
+    def _earlier(self, keys: Collection[str]) -> Mapping[str, Earlier]:
+        """What other studies have run of these, if that is wanted."""
+        if not self.study.reuse or not keys:
+            return {}
+        try:
+            return self.earlier.find(keys)
+        except Exception as err:  # MLflow's, without a common base
+            sys.stderr.write(
+                "orthotune: warning: MLflow does not say what other studies have run "
+                f"({_last_line(err)}); all is run.\n"
+            )
+            return {}
 
     def _settle(self) -> None:
         """Write the ends that a session died before it could write."""
@@ -479,7 +481,7 @@ class _Session(Generic[R]):
                 folder.load(name)
             except OSError as err:
                 raise StudyError(
-                    f"{folder.uri}/{name} must be readable, but: "
+                    f"{folder.place(name)} must be readable, but: "
                     f"{err.strerror or err}. Free it, or delete it to train from the "
                     "start."
                 ) from err
@@ -693,16 +695,16 @@ class _Session(Generic[R]):
 
     def _shared(self) -> CheckpointFolder:
         """By which copies of members go from node to node."""
-        return CheckpointFolder(f"{self._root()}/ray")
+        return CheckpointFolder(self._under("ray"))
 
-    def _root(self) -> str:
-        """The study's folder as all nodes see it."""
-        root = _absolute(self.places.storage).rstrip("/")
-        return f"{root}/{self.study.settings.name}"
+    def _under(self, *names: str) -> str:
+        """What is in the study's folder, as all nodes see it."""
+        root = absolute(self.places.storage)
+        return joined(root, self.study.settings.name, *names)
 
     def _checkpoints(self) -> CheckpointFolder:
         # By id: a study begun anew must not find the checkpoints of an earlier one.
-        return CheckpointFolder(f"{self._root()}/checkpoints/{self.tracker.study_id}")
+        return CheckpointFolder(self._under("checkpoints", self.tracker.study_id))
 
     def _conclude(self, tags: dict[str, str], finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""
@@ -714,11 +716,27 @@ class _Session(Generic[R]):
                 self.journal.records,
                 tags.get("mlflow.source.git.commit"),
             )
+            self._copy_files(report)
             return report
         except OSError as err:
             raise self.stopper.error or _unwritable(self.folder, err) from err
         finally:
             self.tracker.finish(self._summary(report, finished))
+
+    def _copy_files(self, report: R) -> None:
+        """Put what was written for people into a remote storage, too."""
+        if not is_remote(self.places.storage):
+            return
+        try:
+            for path in [*report.paths, *self._origin()]:
+                names = path.relative_to(self.folder).parts
+                folder = StorageFolder(self._under(*names[:-1]))
+                folder.write(names[-1], path.read_bytes())
+        except OSError as err:
+            sys.stderr.write(
+                f"orthotune: warning: the study's files are only in {self.folder}: "
+                f"--storage fails ({_last_line(err)}).\n"
+            )
 
     def _summary(self, report: R | None, finished: bool) -> Summary:
         tally = counts(self.journal.records)
@@ -733,7 +751,11 @@ class _Session(Generic[R]):
             status=status if finished else "KILLED",
             metrics=metrics,
             tags={"mlflow.note.content": report.note, **report.tags} if report else {},
-            artifacts=[Path(self.study.path), *(report.paths if report else [])],
+            artifacts=[
+                Path(self.study.path),
+                *(report.paths if report else []),
+                *self._origin(),
+            ],
             groups=report.groups if report else (),
         )
 
@@ -748,10 +770,6 @@ def _stand(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialCon
         return record.epoch, TrialConfig.from_dict(record.trained)
     epoch = max(record.epoch, state["history"][-1]["epoch"])
     return epoch, TrialConfig.from_dict(state["trial"]["config"])
-
-
-def _absolute(storage: str) -> str:
-    return storage if "://" in storage else str(Path(storage).resolve())
 
 
 def _unwritable(folder: Path, err: OSError) -> StudyStoppedError:

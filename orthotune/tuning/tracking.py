@@ -22,7 +22,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Alembic's as well
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
+from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
 
@@ -93,12 +94,17 @@ def resolve_tracking_uri(uri: str) -> str:
     )
 
 
+OLDEST_SERVER = 3
+"""The major version of MLflow whose servers this program was tried with."""
+
+
 def check_store(uri: str) -> None:
     """Refuse a store that cannot be there, before anything is started.
 
     Raises:
-        StudyError: If `uri` is a server's and it does not answer within 5 seconds, or a
-            file's in a folder that does not exist.
+        StudyError: If `uri` is a server's and it does not answer within 5 seconds or is
+            of an MLflow before `OLDEST_SERVER`, or a file's in a folder that does not
+            exist.
     """
     if uri.startswith("sqlite:///"):
         folder = Path(uri.removeprefix("sqlite:///")).parent
@@ -111,13 +117,21 @@ def check_store(uri: str) -> None:
         return
     try:
         with urllib.request.urlopen(f"{uri}/health", timeout=5):
-            return
+            pass
+        with urllib.request.urlopen(f"{uri}/version", timeout=5) as answer:
+            theirs = answer.read(64).decode(errors="replace").strip()
     except (urllib.error.URLError, TimeoutError, ValueError) as err:
         reason = getattr(err, "reason", err)
         raise StudyError(
             f"--tracking-uri must be an MLflow server that answers, but {uri} does not "
             f"({reason}). Start it with: mlflow server --host 127.0.0.1 --port 5000"
         ) from err
+    major = theirs.partition(".")[0]
+    if not major.isdigit() or int(major) < OLDEST_SERVER:
+        raise StudyError(
+            f"--tracking-uri must be an MLflow server of version {OLDEST_SERVER} or "
+            f"later, but {uri} is of {theirs or 'no'} version. Upgrade it."
+        )
 
 
 @dataclass(kw_only=True)
@@ -200,6 +214,9 @@ class Tracker:
         metric: What the study minimizes; the parent run shows the best so far.
         params: The study's settings.
         tags: Where it comes from; a few are copied to every trial's run.
+        ranked: Whether the parent run shows the best trial so far.
+        settle: Called before anything is written: raises an OSError if whoever
+            continues the study would not know of it.
     """
 
     def __init__(
@@ -211,7 +228,11 @@ class Tracker:
         metric: str,
         params: Mapping[str, object],
         tags: Mapping[str, str],
+        ranked: bool = True,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
+        self._ranked = ranked
+        self._settle = settle
         self.uri = uri
         self.first_error: str | None = None
         self.experiment_id: str | None = None
@@ -258,7 +279,7 @@ class Tracker:
         except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
             raise StudyError(
                 "--tracking-uri must be a store that can be written to, but "
-                f"{_without_password(self.uri)} says: {_first_line(err)}."
+                f"{without_secrets(self.uri)} says: {_first_line(err)}."
             ) from err
 
     def start(self, records: Sequence[TrialRecord]) -> None:
@@ -310,7 +331,7 @@ class Tracker:
         if self.uri.startswith("http"):
             return None
         words = [sys.executable, "-m", "mlflow", "ui", "--port", "5000"]
-        return shlex.join([*words, "--backend-store-uri", _without_password(self.uri)])
+        return shlex.join([*words, "--backend-store-uri", without_secrets(self.uri)])
 
     def ui_address(self) -> str:
         """The address of the study's table of runs.
@@ -338,6 +359,7 @@ class Tracker:
         while not self._given_up.is_set():
             numbers, closing = self._next()
             try:
+                self._settle()
                 parent = self._connect()
                 if self._active and parent.status != "RUNNING":
                     self._client.update_run(parent.run_id, status="RUNNING")
@@ -502,7 +524,8 @@ class Tracker:
         config = TrialConfig.from_dict(record.fields)
         name, above = f"trial-{record.number:04d}", parent
         if record.group is not None:
-            name = f"{record.group}, seed {config.seed}"
+            label = record.label or f"seed {config.seed}"  # older records have none
+            name = f"{record.group}, {label}"
             above = self._groups[record.group]
         tags = {
             **self._origin(),
@@ -516,6 +539,8 @@ class Tracker:
         }
         if record.group is not None:
             tags["orthotune.group"] = record.group
+        if record.reused is not None:
+            tags["orthotune.reused"] = record.reused
         if record.validates is not None:
             tags["orthotune.validates"] = str(record.validates)
         created = self._client.create_run(
@@ -538,8 +563,9 @@ class Tracker:
             history = self._client.get_metric_history(run.run_id, SEEN)
             run.epochs = {metric.step for metric in history}
         new = sorted(set(record.history) - run.epochs)
+        reported = {epoch: record.history[epoch] for epoch in new}  # read only once
         # A population's epochs hold its settings, too.
-        size = MAX_BATCH // max((len(record.history[e]) for e in new), default=1)
+        size = MAX_BATCH // max(map(len, reported.values()), default=1)
         params = []
         if not run.has_params:
             params = _params(TrialConfig.from_dict(record.fields).to_dict())
@@ -548,9 +574,9 @@ class Tracker:
         for start in range(0, len(new), size):
             epochs = new[start : start + size]
             metrics = [
-                _metric(name, value, record.reported_ms[epoch], epoch)
-                for epoch in epochs
-                for name, value in record.history[epoch].items()
+                _metric(name, value, at_ms, epoch)
+                for epoch, at_ms in ((e, record.reported_ms[e]) for e in epochs)
+                for name, value in reported[epoch].items()
             ]
             first = start == 0  # one call for all that is small
             self._client.log_batch(
@@ -618,7 +644,7 @@ class Tracker:
         name = f"best_{self._metric}"
         with self._changed:
             new = self._finished[self._num_ranked :]
-        if not new:
+        if not new or not self._ranked:
             return
         if parent.epochs is None:
             history = self._client.get_metric_history(parent.run_id, name)
@@ -678,7 +704,7 @@ class Tracker:
         self.first_error = _first_line(err)
         with contextlib.suppress(OSError):
             sys.stderr.write(
-                f"orthotune: warning: MLflow at {_without_password(self.uri)} fails "
+                f"orthotune: warning: MLflow at {without_secrets(self.uri)} fails "
                 f"({self.first_error}); training goes on, and what it misses is "
                 "written when it answers.\n"
             )
@@ -716,10 +742,6 @@ _COPIED_TAGS = (
     "mlflow.source.git.dirty",
     "host",
 )
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:PASSWORD@", uri)
 
 
 def _status_tags(record: TrialRecord, status: Status) -> dict[str, str]:

@@ -29,14 +29,8 @@ from orthotune.training.checkpoint import (
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.journal import (
-    PROFILES,
-    SETTING,
-    Journal,
-    Profile,
-    Status,
-    TrialRecord,
-)
+from orthotune.tuning.history import PROFILES, Profile
+from orthotune.tuning.journal import SETTING, Journal, Status, TrialRecord
 from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"

@@ -15,17 +15,26 @@ def tiny(tmp_path, text=TINY):
     return read_ablation(str(path))
 
 
-def trained(ablation, values):
-    """Records of cells that have ended.
+def trained(ablation, values, tuning=None):
+    """Records of trials that have ended.
 
     Args:
         ablation: The ablation.
         values: By name of the arm, a value a seed: a number, a status, or None for a
             cell that has not run.
+        tuning: The same of the trials that tune the arms, a value a draw.
     """
+    given = [
+        (values[arm.name][ablation.seeds.index(seed)], fields)
+        for arm, seed, fields in ablation.cells()
+    ]
+    if tuning is not None:
+        given += [
+            (tuning[arm.name][number], fields)
+            for arm, number, fields in ablation.tuning()
+        ]
     records = {}
-    for arm, seed, fields in ablation.cells():
-        value = values[arm.name][ablation.seeds.index(seed)]
+    for value, fields in given:
         key = trial_key(fields, DATA)
         if value is None or key in records:
             continue

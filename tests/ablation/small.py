@@ -18,3 +18,12 @@ factors:
     "off": {modulation.enabled: false}
 seeds: [1, 2, 3]
 """
+
+RETUNE = """\
+retune:
+  num_trials: 3
+  space:
+    optimizer.lr: {type: float, low: 1e-3, high: 0.1, log: true}
+    modulation.threshold:
+      {type: float, low: 0.1, high: 0.5, when: {modulation.enabled: true}}
+"""

@@ -7,7 +7,7 @@ import pytest
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Claim
 from orthotune.errors import AblationError
-from tests.ablation.small import TINY
+from tests.ablation.small import RETUNE, TINY
 
 
 def read(tmp_path, text, **overrides):
@@ -276,6 +276,72 @@ WRONG = {
     "values that do not go together": (
         changed("{modulation.enabled: false}", "{model.family: residual}"),
         "It happens in the arm modulation=off.",
+    ),
+    "re-tuning of another type": (
+        TINY + "retune: 3\n",
+        ":17: `retune` must be a mapping of keys, but got 3.",
+    ),
+    "re-tuning with an unknown key": (
+        TINY + RETUNE.replace("num_trials", "trials"),
+        ":18: `retune.trials` is not a key here. Did you mean `num_trials`?",
+    ),
+    "re-tuning by one trial": (
+        TINY + RETUNE.replace("num_trials: 3", "num_trials: 1"),
+        ":18: `retune.num_trials` must be an integer in [2, 1000], but got 1.",
+    ),
+    "re-tuning without a budget": (
+        TINY + RETUNE.replace("  num_trials: 3\n", ""),
+        ":17: `retune.num_trials` must be an integer in [2, 1000], but got None.",
+    ),
+    "re-tuning with a seed of the ablation": (
+        TINY + RETUNE + "  seed: 2\n",
+        ":23: `retune.seed` must be none of `seeds`, but is 2",
+    ),
+    "re-tuning of nothing": (
+        TINY + "retune: {num_trials: 3}\n",
+        ":17: `retune.space` must hold at least one parameter, but is empty.",
+    ),
+    "re-tuning of an unknown field": (
+        TINY + RETUNE.replace("optimizer.lr", "optimizer.rate"),
+        ":20: `retune.space.optimizer.rate` is not a config field.",
+    ),
+    "re-tuning of the seed": (
+        TINY + RETUNE.replace("optimizer.lr", "seed"),
+        ":20: `retune.space.seed` is set by `seeds` and `retune.seed`. Delete it.",
+    ),
+    "re-tuning of the budget": (
+        TINY + RETUNE.replace("optimizer.lr", "training.num_epochs"),
+        ":20: `retune.space.training.num_epochs` must be the same in all arms",
+    ),
+    "re-tuning with wrong bounds": (
+        TINY + RETUNE.replace("high: 0.1,", "high: 1e-4,"),
+        ":20: `retune.space.optimizer.lr.high` must be greater than `low` = 0.001",
+    ),
+    "re-tuning under a condition on nothing": (
+        TINY + RETUNE.replace("modulation.enabled: true}", "modulation.on: true}"),
+        ":22: `retune.space.modulation.threshold.when` names `modulation.on`, which is "
+        "not a config field. Did you mean `modulation.enabled`?",
+    ),
+    "re-tuning what tells arms apart": (
+        TINY
+        + "retune:\n  num_trials: 3\n  space:\n    modulation.enabled: "
+        + "{type: categorical, choices: [true, false]}\n",
+        ":19: `retune.space` must leave the arms apart, but makes full and "
+        "modulation=off one configuration.",
+    ),
+    "re-tuning to what does not go together": (
+        TINY
+        + "retune:\n  num_trials: 3\n  space:\n    model.family: "
+        + "{type: categorical, choices: [residual, residual_x]}\n",
+        ":20: `retune.space.model.family.choices` must be one of",
+    ),
+    "a model's name with a slash": (
+        TINY + "register: a/b\n",
+        ":17: `register` must be 1 to 200 letters, digits, spaces, dots, dashes, plus",
+    ),
+    "a model's name of another type": (
+        TINY + "register: 3\n",
+        ":17: `register` must be a string or null, but got 3.",
     ),
     "a name that is no folder": (
         TINY + "name: a/b\n",

@@ -7,11 +7,12 @@ import pytest
 
 from orthotune.ablation import plan
 from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.statistics import detectable_effect
+from orthotune.ablation.power import detectable_effect
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.identity import trial_key
 from orthotune.tuning.journal import Journal, Status
+from orthotune.tuning.reuse import Earlier
 from tests.ablation.cells import DATA, tiny
 from tests.ablation.small import TINY
 from tests.tuning.records import metrics
@@ -155,3 +156,36 @@ def test_a_spread_that_was_not_seen_says_nothing(tmp_path, timed):
         train(journal, ablation, "full", seed, 0.25)
         train(journal, ablation, "penalty=l2", seed, 0.75)
     assert not in_val_error(text_of(ablation, tmp_path))
+
+
+def test_what_other_studies_have_run_is_neither_timed_nor_unknown(tmp_path, timed):
+    ablation = tiny(tmp_path)
+    journal = journal_of(ablation, tmp_path)
+    train(journal, ablation, "full", 1, 0.2)
+    asked = []
+
+    def others(keys):
+        asked.append(set(keys))
+        found = {}
+        for arm, seed, fields in ablation.cells():
+            if arm.name == "modulation=off" and seed in (1, 2):
+                history = {1: metrics(0.9), 2: metrics(0.3)}
+                found[trial_key(fields, DATA)] = Earlier(
+                    study="other", run_id="1", status=Status.FINISHED, history=history
+                )
+            if (arm.name, seed) == ("full", 2):
+                found[trial_key(fields, DATA)] = Earlier(
+                    study="other",
+                    run_id="2",
+                    status=Status.DIVERGED,
+                    history={1: metrics(0.9, 1.0)},
+                )
+        return found
+
+    text = plan.plan_text(ablation, DATA, str(tmp_path), 2, others)
+    assert len(asked[0]) == 8
+    assert "done       1 of them" in text
+    assert "taken      3 from other studies of MLflow" in text
+    (claim,) = in_val_error(text)
+    assert claim == "full is better than modulation=off"
+    assert in_val_error(text)[claim][1] == 2

@@ -9,17 +9,16 @@ import statsmodels.formula.api as formula
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from orthotune.ablation.factorial import factorial_contrasts
+from orthotune.ablation.power import detectable_effect, seeds_needed
 from orthotune.ablation.replication import level_per_look, looks
 from orthotune.ablation.statistics import (
     PairedDifference,
     PairedTest,
     Verdict,
-    detectable_effect,
-    factorial_contrasts,
     holm,
     judge,
     paired,
-    seeds_needed,
     summarize,
 )
 from tests.ablation.simulate import (

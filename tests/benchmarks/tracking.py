@@ -6,16 +6,22 @@ Ray would have its callback log a dozen counters of its own too: it is spared th
 """
 
 import contextlib
+import gc
 import json
 import sqlite3
 import statistics
 import tempfile
 import time
+import tracemalloc
 import urllib.request
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from orthotune.training.metrics import METRICS
 from orthotune.tuning import tracking
+from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.journal import Journal
 from tests.benchmarks.apart import apart, resident_kb
 from tests.benchmarks.rows import ratio_row, row, say
 from tests.benchmarks.trackers import NUM_EPOCHS, Ours, Rays, play
@@ -23,6 +29,10 @@ from tests.crashes import Server
 
 PAUSE_S = 0.001  # between reports: Ray's loop handles about a thousand a second
 PER_TRIAL = NUM_EPOCHS * len(METRICS)
+
+
+SMALLEST_KB = 0.1
+"""What memory that did not grow counts as, in a ratio."""
 
 
 def count(file, name):
@@ -85,43 +95,115 @@ def waiting(where, folder, stores, trials, rays_trials):
     )
 
 
+def median_ms(seconds):
+    return statistics.median(seconds) * 1e3
+
+
 def p99_ms(seconds):
     return statistics.quantiles(seconds, n=100)[-1] * 1e3
 
 
 def grow(folder, trials, tracked):
-    """In a process of its own: kB a trial, and seconds from the last report on."""
+    """In a process of its own: kB a trial, seconds of every report and of the close."""
     tracking.CLOSING_WAIT_S = 3600.0
     uri = f"sqlite:///{folder}/server.db"
-    side = Ours(folder, uri, f"many-{tracked}", tracked=tracked)
+    side = Ours(folder, uri, f"many-{tracked}", tracked=tracked, timed=False)
     first = trials // 4
-    play(side, 0, first)
+    reports_s = play(side, 0, first)
     before_kb = resident_kb()
     play(side, first, trials)
     start = time.perf_counter()
     side.close()
     closing_s = time.perf_counter() - start
-    return (resident_kb() - before_kb) / (trials - first), closing_s
+    return (resident_kb() - before_kb) / (trials - first), reports_s, closing_s
 
 
-def growth(folder, trials):
+def hold(folder, trials, tracked):
+    """In a process of its own: bytes that Python holds after trials, all written."""
+    tracking.CLOSING_WAIT_S = 3600.0
+    name = f"held-{tracked}-{trials}"
+    tracemalloc.start()
+    uri = f"sqlite:///{folder}/{name}.db"
+    side = Ours(folder, uri, name, tracked=tracked, timed=False)
+    play(side, 0, trials)
+    side.close()
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def held(folder, trials, tracked):
+    """Bytes that Python holds for a trial that has ended and is written."""
+    sizes = (trials // 4, trials)
+    few, many = (apart(hold, folder, size, tracked) for size in sizes)
+    return round((many - few) / (sizes[1] - sizes[0]))
+
+
+def growth(folder, trials, traced_trials):
     """The driver's memory, with the tracker and without it."""
     found = {}
     for tracked in (False, True):
         say(f"  {trials} trials, {'with' if tracked else 'without'} the tracker")
         found[tracked] = apart(grow, folder, trials, tracked)
-    held = count(folder / "server.db", "many-True")
-    assert held == trials * PER_TRIAL, f"{held} metrics of {trials} trials"
-    (theirs_kb, _), (ours_kb, closing_s) = found[False], found[True]
+    in_store = count(folder / "server.db", "many-True")
+    assert in_store == trials * PER_TRIAL, f"{in_store} metrics of {trials} trials"
+    (theirs_kb, reports_s, _), (ours_kb, _, closing_s) = found[False], found[True]
     return row(
         f"driver's memory a trial of {NUM_EPOCHS} epochs, {trials} trials: "
         "with the tracker over the record alone",
         ours_kb,
         theirs_kb,
-        ours_kb / theirs_kb,
+        ours_kb / max(theirs_kb, SMALLEST_KB),
         1,
         unit="kB",
         closing_s=round(closing_s, 1),
+        python_bytes=[
+            held(folder, traced_trials, tracked) for tracked in (True, False)
+        ],
+        report_ms=[round(ms, 4) for ms in (median_ms(reports_s), p99_ms(reports_s))],
+    )
+
+
+def reopen(path, traced):
+    """In a process of its own: a rebuilt journal's seconds, bytes held and at most."""
+    if traced:
+        tracemalloc.start()
+    start = time.perf_counter()
+    journal = Journal(EventLog(path), NUM_EPOCHS)
+    seconds = time.perf_counter() - start
+    gc.collect()
+    return seconds, len(journal), tracemalloc.get_traced_memory()
+
+
+def reread(journal):
+    """Seconds to read every epoch of every trial."""
+    start = time.perf_counter()
+    for record in journal.records:
+        dict(record.history)
+    return time.perf_counter() - start
+
+
+def rebuilding(folder, trials, turns):
+    """What the next session needs to know all trials again, over reading JSON."""
+    path = folder / "many-False.jsonl"
+    parsed_s, opened_s, read_s = [], [], []
+    for _ in range(turns):
+        start = time.perf_counter()
+        for line in path.read_bytes().splitlines():
+            json.loads(line[: line.rindex(b"\t")])
+        parsed_s.append(time.perf_counter() - start)
+        opened_s.append(apart(reopen, path, False)[0])
+        read_s.append(reread(Journal(EventLog(path), NUM_EPOCHS)))
+    _, found, (size, peak) = apart(reopen, path, True)
+    assert found == trials
+    return ratio_row(
+        f"a journal of {trials} trials x {NUM_EPOCHS} epochs rebuilt: "
+        "over parsing its JSON",
+        opened_s,
+        parsed_s,
+        ours="above",
+        python_bytes=round(size / trials),
+        peak_bytes=round(peak / trials),
+        read_all_s=round(statistics.median(read_s), 3),
     )
 
 
@@ -141,7 +223,7 @@ def asked(uri, **query):
 
 def pages(uri, name, trials):
     """What the UI asks for a study: the table's first page, the parent's children."""
-    experiments = tracking.MlflowClient(uri).search_experiments()
+    experiments = MlflowClient(uri).search_experiments()
     (experiment,) = [e.experiment_id for e in experiments if e.name == name]
     of_study = {"experiment_ids": [experiment]}
     _, (parent,) = asked(uri, filter="tags.`orthotune.kind` = 'study'", **of_study)
@@ -180,6 +262,7 @@ def loading(folder, trials, few, turns):
 def measures(*, quick=False):
     """Every row of this module."""
     trials, rays, turns, many = (16, 1, 1, 40) if quick else (100, 2, 5, 2000)
+    traced = 40 if quick else 400  # tracing makes MLflow three times slower
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [(f"sqlite:///{folder}/{k}.db", folder / f"{k}.db") for k in "ab"]
@@ -197,6 +280,7 @@ def measures(*, quick=False):
         finally:
             server.kill()
     with tempfile.TemporaryDirectory() as name:
-        rows.append(growth(Path(name), many))
+        rows.append(growth(Path(name), many, traced))
+        rows.append(rebuilding(Path(name), many, turns))
         rows += loading(Path(name), many, 20, turns)
     return rows

@@ -30,9 +30,6 @@ class RayTrial:
     trial_id: str
     config: dict = field(default_factory=dict)
     last_result: dict | None = None
-    run_metadata: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(num_failures=0)
-    )
 
     def __str__(self):
         return name_of(self)
@@ -129,8 +126,9 @@ class Session:
         self.fail(trial, "torch.OutOfMemoryError: CUDA out of memory", OUT_OF_MEMORY)
 
     def die(self, trial, deaths=WORKER_DEATHS + 1):
-        """Ray gives up the trial, whose worker has died so often."""
-        trial.run_metadata.num_failures = deaths
+        """Ray gives up the trial, whose worker has died so often at this epoch."""
+        for _ in range(deaths - 1):
+            self.callback.on_trial_recover(1, [], trial)
         self.scheduler.on_trial_error(None, trial)
         self.searcher.on_trial_complete(trial.trial_id, error=True)
         self.callback.on_trial_error(1, [], trial)

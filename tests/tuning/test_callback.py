@@ -3,6 +3,7 @@ import pickle
 import pytest
 
 from orthotune.errors import StudyStoppedError
+from orthotune.tuning.callback import WORKER_DEATHS
 from orthotune.tuning.journal import Status
 from orthotune.tuning.stopper import SAME_ERRORS, all_failed_alike
 from orthotune.tuning.worker import UNSAVED
@@ -103,6 +104,25 @@ def test_a_trial_that_ray_gives_up_for_the_death_of_an_idle_worker_goes_on(
     assert session.stopper.again
     assert session.stopper.error is None
     assert "the worker of trial 0 died" in capsys.readouterr().err
+
+
+def test_a_trial_whose_nodes_are_taken_away_between_epochs_goes_on(session):
+    trial = session.start()
+    session.epoch(trial, 1, 0.5)
+    for _ in range(WORKER_DEATHS):
+        session.callback.on_trial_recover(1, [], trial)
+    session.epoch(trial, 2, 0.4)
+    session.die(trial, deaths=1)  # one too many for Ray
+    assert session.journal[0].status == Status.RUNNING
+    assert session.stopper.again
+
+
+def test_a_trial_that_dies_in_one_epoch_again_and_again_is_failed(session):
+    trial = session.start()
+    session.epoch(trial, 1, 0.5)
+    session.die(trial)
+    assert session.journal[0].status == Status.FAILED
+    assert "without finishing an epoch" in session.journal[0].error
 
 
 def test_code_that_kills_every_worker_ends_the_study(session):

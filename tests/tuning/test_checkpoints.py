@@ -83,22 +83,24 @@ def test_the_name_holds_number_and_key_so_that_nothing_is_taken_for_another():
 class Kept:
     """A study whose trials write a checkpoint an epoch."""
 
-    def __init__(self, tmp_path, keep):
+    def __init__(self, tmp_path, keep, *, of_groups=False):
         self.folder = CheckpointFolder(str(tmp_path / "checkpoints"))
         self.journal = Journal(EventLog(tmp_path / "record.jsonl"), 3)
-        self.keeper = CheckpointKeeper(self.folder, self.journal, "val_error", keep)
+        self.keeper = CheckpointKeeper(
+            self.folder, self.journal, "val_error", keep, of_groups=of_groups
+        )
         self.journal.observers = [self.keeper]
 
-    def begin(self, *errors):
-        number = self.journal.suggest("key", {}).number
+    def begin(self, *errors, group=None):
+        number = self.journal.suggest("key", {}, group=group).number
         self.journal.start(number)
         for epoch, error in enumerate(errors, 1):
             self.folder.write(f"trial-{number:04d}-key.pt", b"state")
             self.journal.report(number, epoch, metrics(error))
         return number
 
-    def end(self, *errors, status=Status.FINISHED):
-        self.journal.end(self.begin(*errors), status)
+    def end(self, *errors, status=Status.FINISHED, group=None):
+        self.journal.end(self.begin(*errors, group=group), status)
 
     @property
     def numbers(self):
@@ -110,6 +112,15 @@ def test_the_checkpoints_of_the_best_stay(tmp_path):
     for last in (0.5, 0.7, 0.3, 0.6, 0.4):
         study.end(0.9, 0.9, last)
     assert study.numbers == [2, 4]
+
+
+def test_the_checkpoint_of_the_best_of_each_group_stays(tmp_path):
+    study = Kept(tmp_path, keep=0, of_groups=True)
+    study.end(0.9, 0.9, 0.9, group="a", status=Status.DIVERGED)
+    assert study.numbers == []
+    for last, group in ((0.5, "a"), (0.7, "b"), (0.3, "a"), (0.8, "b"), (0.4, "a")):
+        study.end(0.9, 0.9, last, group=group)
+    assert study.numbers == [2, 3]
 
 
 def test_none_stays_where_none_shall(tmp_path):

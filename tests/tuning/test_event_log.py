@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.tuning.event_log import EventLog, read_events
+from orthotune.tuning.event_log import LINE_BYTES, EventLog, read_events
 from tests.tuning.full_disk import full_disk
 
 EVENTS = [
@@ -23,8 +23,18 @@ def write(path, events=EVENTS):
     log.close()
 
 
+def held(path):
+    """The events of a file."""
+    return [event for _, event in read_events(path)]
+
+
+def reopened(path):
+    """The events of a file that can be written to."""
+    return [event for _, event in EventLog(path).events()]
+
+
 def test_a_file_that_does_not_exist_holds_no_events(path):
-    assert read_events(path) == ([], 0)
+    assert held(path) == []
     assert not path.exists()
 
 
@@ -34,18 +44,64 @@ def test_events_come_back_as_they_were_in_their_order(path, durable):
         log = EventLog(path)
         log.append(event, durable=durable)
         log.close()
-    assert EventLog(path).events == EVENTS
-    assert read_events(path) == (EVENTS, path.stat().st_size)
+    assert reopened(path) == EVENTS
+    assert held(path) == EVENTS
 
 
-def test_a_log_that_forgets_keeps_its_header_and_its_file(path):
+def test_a_log_knows_its_header(path):
+    assert EventLog(path).header is None
     write(path)
+    assert EventLog(path).header == EVENTS[0]
+
+
+def test_every_event_is_read_back_from_its_place(path):
     log = EventLog(path)
-    log.forget()
-    assert log.events == EVENTS[:1]
-    log.append({"event": "next"})
+    long = {"event": "long", "text": "é" * 3 * LINE_BYTES}
+    places = [log.append(event) for event in (*EVENTS, long)]
+    assert [place for place, _ in log.events()] == places
+    for reader in (log, EventLog(path)):
+        for place, event in zip(places, (*EVENTS, long), strict=True):
+            assert reader.read(place) == event
     log.close()
-    assert read_events(path)[0] == [*EVENTS, {"event": "next"}]
+    path.unlink()  # the system keeps it for those who have it open
+    assert [log.read(place) for place in places] == [*EVENTS, long]
+
+
+@pytest.mark.parametrize("place", [1, 10**6])
+def test_a_place_that_holds_no_event_is_refused(path, place):
+    write(path)
+    message = rf"record\.jsonl: .* something has changed it \(at byte {place}\)"
+    with pytest.raises(StudyError, match=message):
+        EventLog(path).read(place)
+
+
+def test_a_log_that_was_changed_is_not_believed(path):
+    log = EventLog(path)
+    place = log.append(EVENTS[0])
+    path.write_bytes(path.read_bytes().replace(b'"time":1', b'"time":2'))
+    with pytest.raises(StudyError, match="Put back a copy"):
+        log.read(place)
+
+
+def test_a_log_that_cannot_be_read_back_says_why(path, monkeypatch):
+    log = EventLog(path)
+    place = log.append(EVENTS[0])
+
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(StudyError, match="must be readable, but: Input/output error"):
+        log.read(place)
+
+
+def test_a_full_disk_can_be_read(path):
+    log = EventLog(path)
+    place = log.append(EVENTS[0])
+    with full_disk(path), pytest.raises(StudyStoppedError):
+        log.append(EVENTS[1])
+    with full_disk(path):
+        assert log.read(place) == EVENTS[0]
 
 
 def test_a_line_is_readable_without_this_program(path):
@@ -60,7 +116,7 @@ def test_a_line_is_readable_without_this_program(path):
 def test_an_event_is_with_the_system_before_the_file_is_closed(path):
     log = EventLog(path)
     log.append(EVENTS[0])
-    assert read_events(path)[0] == EVENTS[:1]
+    assert held(path) == EVENTS[:1]
 
 
 def test_a_durable_event_is_on_disk(path, monkeypatch):
@@ -79,12 +135,12 @@ def test_a_line_cut_short_at_any_byte_is_dropped_and_the_file_goes_on(path):
     start = whole.rindex(b"\n", 0, -1) + 1
     for end in range(start, len(whole)):
         path.write_bytes(whole[:end])
-        assert read_events(path) == (EVENTS[:2], start)
+        assert held(path) == EVENTS[:2]
         log = EventLog(path)
-        assert log.events == EVENTS[:2]
+        assert path.stat().st_size == start
         log.append({"event": "next"})
         log.close()
-        assert EventLog(path).events == [*EVENTS[:2], {"event": "next"}]
+        assert reopened(path) == [*EVENTS[:2], {"event": "next"}]
 
 
 def test_the_first_line_may_be_cut_short_too(path):
@@ -93,7 +149,7 @@ def test_the_first_line_may_be_cut_short_too(path):
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         write(path, EVENTS[1:])
-        assert EventLog(path).events == EVENTS[1:]
+        assert reopened(path) == EVENTS[1:]
 
 
 def test_zeros_after_the_last_line_are_dropped(path):
@@ -101,7 +157,7 @@ def test_zeros_after_the_last_line_are_dropped(path):
     write(path)
     with path.open("ab") as file:
         file.write(bytes(100))
-    assert EventLog(path).events == EVENTS
+    assert reopened(path) == EVENTS
 
 
 def test_a_last_line_with_a_hole_is_dropped(path):
@@ -109,7 +165,7 @@ def test_a_last_line_with_a_hole_is_dropped(path):
     write(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-50] + bytes(20) + whole[-30:])
-    assert EventLog(path).events == EVENTS[:2]
+    assert reopened(path) == EVENTS[:2]
 
 
 def test_a_change_of_any_byte_before_the_last_line_is_refused(path):
@@ -132,7 +188,7 @@ def test_a_line_that_is_no_event_is_refused_with_its_place(path, line):
     first, *rest = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([first, line, *rest, b""]))
     with pytest.raises(StudyError, match=r"record\.jsonl:2: .* damaged\. Put back"):
-        read_events(path)
+        held(path)
 
 
 def test_a_file_that_cannot_be_read_is_named(path):
@@ -168,7 +224,7 @@ def test_a_full_disk_leaves_the_file_as_it_was_whatever_fits(path):
         log.close()
         assert path.read_bytes() == before
         write(path, EVENTS[2:])
-        assert EventLog(path).events == EVENTS
+        assert reopened(path) == EVENTS
 
 
 def test_after_a_failed_write_nothing_more_is_written(path):
@@ -179,7 +235,7 @@ def test_after_a_failed_write_nothing_more_is_written(path):
         log.append({"event": "long", "text": "x" * 100})
     with pytest.raises(StudyStoppedError, match="continues once there is room"):
         log.append({"event": "short"})
-    assert EventLog(path).events == [{"event": "short"}]
+    assert reopened(path) == [{"event": "short"}]
 
 
 def test_a_failing_disk_leaves_the_file_as_it_was(path, monkeypatch):
@@ -211,7 +267,7 @@ def test_a_system_that_writes_a_byte_at_a_time_writes_whole_lines(path):
     for event in EVENTS:
         log.append(event)
     log.close()
-    assert EventLog(path).events == EVENTS
+    assert reopened(path) == EVENTS
 
 
 def test_a_pickled_log_has_no_file(path):
@@ -220,8 +276,10 @@ def test_a_pickled_log_has_no_file(path):
     copy = pickle.loads(pickle.dumps(log))
     with pytest.raises(RuntimeError, match="must be open"):
         copy.append(EVENTS[1])
+    with pytest.raises(RuntimeError, match="must be open"):
+        copy.read(0)
     log.append(EVENTS[1])  # and the log itself goes on
-    assert EventLog(path).events == EVENTS[:2]
+    assert reopened(path) == EVENTS[:2]
 
 
 def test_a_closed_log_refuses_and_can_be_closed_again(path):

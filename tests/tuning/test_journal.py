@@ -1,11 +1,14 @@
 import copy
+import gc
 import random
+import tracemalloc
 
 import pytest
 
 from orthotune.errors import StudyStoppedError
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.history import PROFILES
 from orthotune.tuning.journal import Journal, Status, equal_budget
 from tests.tuning.full_disk import full_disk
 from tests.tuning.records import DAY_MS, metrics, record
@@ -71,7 +74,14 @@ def same(ours, theirs):
 
 def settled(record):
     """As the next session sees it; when it was interrupted is not in the log."""
-    values = copy.deepcopy(vars(record))
+    values = copy.deepcopy(
+        vars(record)
+        | {
+            "history": dict(record.history),
+            "reported_ms": dict(record.reported_ms),
+            "profiles": dict(record.profiles),
+        }
+    )
     if record.status == Status.RUNNING:
         values["status"] = Status.INTERRUPTED
     if values["status"] == Status.INTERRUPTED:
@@ -178,6 +188,120 @@ def test_a_reopened_trial_runs_again_from_nothing(path):
         assert now[0].history == {}
         assert now[0].attempt == 1
         assert now.reports == []
+
+
+def test_what_a_reopened_trial_makes_necessary_is_asked_once_more(path):
+    journal = begun(path)
+    journal.end(0, Status.FAILED, "ValueError: broken")
+    journal.exhaust()
+    journal.reopen(0)
+    for now in (journal, opened(path)):
+        assert not now.exhausted
+
+
+def test_of_a_reopened_trial_only_the_new_epochs_are_seen(path, clock):
+    journal = begun(path, trials=2)
+    for epoch in (1, 2):
+        journal.report(0, epoch, metrics(0.5 + epoch))
+        journal.report(1, epoch, metrics(0.3))
+    journal.end(0, Status.FAILED, "ValueError: broken")
+    journal.suspend()
+    journal.reopen(0)
+    journal.begin_session()
+    journal.start(0)
+    assert journal.reports == [(1, 1), (1, 2)]
+    clock.sleep(9)
+    journal.report(0, 1, metrics(0.25))
+    for now in (journal, opened(path)):
+        assert now[0].history == {1: metrics(0.25)}
+        assert now[0].reported_ms == {1: DAY_MS + 9000}
+        assert now[0].last("val_error") == 0.25
+        assert now[1].history == {1: metrics(0.3), 2: metrics(0.3)}
+        assert now.reports == [(1, 1), (1, 2), (0, 1)]
+        assert now.num_reports == 3
+
+
+def test_of_a_reopened_trial_only_the_new_profiles_are_seen(path):
+    def profiled(epoch, value):
+        profile = {"gram_deviation": [value, 2 * value]}
+        return metrics(0.5) | {PROFILES: {str(epoch): profile}}
+
+    journal = begun(path)
+    journal.report(0, 1, profiled(0, 0.1))
+    journal.report(0, 2, profiled(2, 0.2))
+    for now in (journal, opened(path)):
+        assert now[0].profiles == {
+            0: {"gram_deviation": [0.1, 0.2]},
+            2: {"gram_deviation": [0.2, 0.4]},
+        }
+        assert now[0].history == {1: metrics(0.5), 2: metrics(0.5)}
+    journal.end(0, Status.FAILED, "ValueError: broken")
+    journal.reopen(0)
+    assert journal[0].profiles == opened(path)[0].profiles == {}
+    journal.report(0, 1, profiled(0, 0.3))
+    for now in (journal, opened(path)):
+        assert now[0].profiles == {0: {"gram_deviation": [0.3, 0.6]}}
+
+
+def test_what_is_read_back_is_what_was_reported(path):
+    rng = random.Random(0)
+    journal = begun(path, trials=3)
+    told = {number: {} for number in range(3)}
+    for epoch in range(1, 30):
+        for number in rng.sample(range(3), 3):
+            values = {name: rng.lognormvariate(0, 100) for name in METRICS}
+            journal.report(number, epoch, values)
+            told[number][epoch] = values
+    for number in range(3):
+        journal.end(number, Status.FINISHED)
+    for now in (journal, opened(path)):
+        assert {record.number: record.history for record in now.records} == told
+
+
+def held_by(make):
+    """Bytes that Python holds for what a function gives."""
+    tracemalloc.start()
+    try:
+        found = make()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0], found
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("epochs", [20, 100])
+def test_a_trial_that_has_ended_takes_little_memory_however_it_is_known(path, epochs):
+    def played():
+        journal = begun(path, trials=50)
+        for number in range(50):
+            for epoch in range(1, epochs + 1):
+                profile = {"singular_value": [epoch / (k + 3) for k in range(99)]}
+                journal.report(
+                    number,
+                    epoch,
+                    metrics(epoch / (number + 1))
+                    | ({PROFILES: {str(epoch): profile}} if epoch == epochs else {}),
+                )
+            journal.end(number, Status.FINISHED)
+        return journal
+
+    for make in (played, lambda: opened(path)):
+        size, journal = held_by(make)
+        assert len(journal) == 50
+        # With its fields and its key; 16 for an epoch, and what arrays reserve.
+        assert size / 50 < 2200 + 20 * epochs, make
+
+
+def test_rebuilding_takes_no_more_memory_than_what_is_kept(path):
+    journal = begun(path)
+    for epoch in range(1, 2000):
+        journal.report(0, epoch, metrics(1 / epoch))
+    tracemalloc.start()
+    try:
+        opened(path)
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_when_things_happened_is_kept(path, clock):
@@ -317,16 +441,20 @@ def test_a_journal_is_rebuilt_from_its_log_as_it_stood_after_every_event(
             journal = random_break(journal, path, rng)
         else:
             random_change(journal, rng)
-        stood[path.stat().st_size] = copy.deepcopy(
-            (journal.records, journal.reports, journal.spent_s, journal.exhausted)
+        stood[path.stat().st_size] = (
+            [*map(settled, journal.records)],
+            journal.reports,
+            journal.spent_s,
+            journal.exhausted,
         )
     whole = path.read_bytes()
     part = tmp_path / "part.jsonl"
     for size, (records, reports, spent_s, exhausted) in stood.items():
         part.write_bytes(whole[:size])
         again = opened(part)
-        assert [*map(settled, again.records)] == [*map(settled, records)]
+        assert [*map(settled, again.records)] == records
         assert again.reports == reports
+        assert again.num_reports == len(reports)
         assert again.spent_s == spent_s
         assert again.exhausted == exhausted
     assert len(stood) > 20

@@ -1,23 +1,18 @@
 import json
+import subprocess
+import sys
+from html.parser import HTMLParser
 
 from orthotune.train import read_config
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.figure import draw_study
 from orthotune.tuning.journal import Status
 from orthotune.tuning.report import (
-    best_table,
-    counts,
-    divergence_rate,
     write_config,
     write_report,
     write_trials,
 )
-from orthotune.tuning.search_space import CategoricalParameter, FloatParameter
 from tests.tuning.records import record
 
-LR = FloatParameter(name="optimizer.lr", low=1e-3, high=1, log=True)
-DEPTH = CategoricalParameter(name="model.depth", choices=(8, 14))
-WIDTHS = CategoricalParameter(name="model.widths", choices=([4, 4, 4], [4, 8, 8]))
 RECORDS = [
     record(0, [0.5, 0.25], **{"model.depth": 8, "model.widths": [4, 4, 4]}),
     record(1, [0.9], Status.STOPPED, **{"model.widths": [4, 8, 8]}),
@@ -28,36 +23,38 @@ RECORDS = [
 ]
 
 
-def test_the_table_shows_rank_trial_value_and_what_was_varied():
-    table = best_table([RECORDS[0]], "val_error", [LR, DEPTH])
-    header, row = table.splitlines()
-    assert header.split() == [
-        "rank",
-        "trial",
-        "val_error",
-        "epochs",
-        "optimizer.lr",
-        "model.depth",
-    ]
-    assert row.split() == ["1", "0", "0.2500", "2", "0.01", "8"]
+class Nesting(HTMLParser):
+    """Which elements of a page are open; each must end where it should."""
+
+    VOID = ("meta", "br", "hr", "img")
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    @classmethod
+    def of(cls, page):
+        nesting = cls()
+        nesting.feed(page)
+        return nesting
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
 
 
-def test_the_table_holds_the_five_best_and_a_dash_for_what_a_trial_has_not():
-    table = best_table([record(n, [0.1]) for n in range(9)], "val_error", [DEPTH])
-    assert len(table.splitlines()) == 6
-    assert table.splitlines()[-1].split() == ["5", "4", "0.1000", "1", "-"]
-
-
-def test_counts_name_only_what_happened():
-    assert counts(RECORDS) == {
-        Status.FINISHED: 1,
-        Status.STOPPED: 1,
-        Status.DIVERGED: 1,
-        Status.FAILED: 1,
-        Status.OOM: 1,
-        Status.INTERRUPTED: 1,
-    }
-    assert counts([]) == {}
+FILES = [
+    "report.html",
+    "best.yaml",
+    "report.md",
+    "budget.svg",
+    "parallel.svg",
+    "schedules.svg",
+    "trials.jsonl",
+]
 
 
 def test_best_yaml_is_the_whole_configuration_and_train_reads_it(tmp_path):
@@ -115,44 +112,48 @@ def test_a_report_is_every_file_with_the_best_first(tiny_study, tmp_path):
     report = write_report(tiny_study, tmp_path, records, "abc")
     assert [entry.number for entry in report.best] == [6, 0]
     assert report.table.splitlines()[1].split()[:3] == ["1", "6", "0.1250"]
-    assert sorted(report.paths) == sorted(
-        tmp_path / name for name in ("best.yaml", "study.png", "trials.jsonl")
-    )
+    assert [path.relative_to(tmp_path).as_posix() for path in report.paths] == FILES
     best = (tmp_path / "best.yaml").read_text()
     assert best.startswith("# The best of study tiny: trial 6, val_error 0.1250 after")
     assert "# Code: commit abc." in best
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == len(records)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "best.yaml",
-        "study.png",
-        "tiny.yaml",
-        "trials.jsonl",
-    ]
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "tiny.yaml"}
 
 
 def test_a_report_without_a_result_names_no_best(tiny_study, tmp_path):
     report = write_report(tiny_study, tmp_path, RECORDS[3:4], None)
     assert report.best == []
     assert report.best_file is None
-    assert sorted(path.name for path in report.paths) == ["study.png", "trials.jsonl"]
-    assert not (tmp_path / "best.yaml").exists()
+    left = [n for n in FILES if n not in ("best.yaml", "schedules.svg")]
+    assert [path.name for path in report.paths] == left
+    assert {path.name for path in tmp_path.iterdir()} == {*left, "tiny.yaml"}
 
 
-def test_the_figure_is_drawn_for_any_mix_of_trials(tmp_path):
-    for name, records in (("mixed", RECORDS), ("none", []), ("failed", RECORDS[3:])):
-        path = tmp_path / f"{name}.png"
-        draw_study(
-            path,
-            name=name,
-            metric="val_error",
-            parameters=[LR, DEPTH, WIDTHS],
-            records=records,
-        )
-        assert path.read_bytes().startswith(b"\x89PNG")
+def test_what_is_drawn_no_more_does_not_stay(tiny_study, tmp_path):
+    (tmp_path / "importance.svg").write_text("of an earlier session")
+    write_report(tiny_study, tmp_path, RECORDS, None)
+    assert not (tmp_path / "importance.svg").exists()
 
 
-def test_the_divergence_rate_counts_what_has_ended():
-    assert divergence_rate(RECORDS[:4]) == 1 / 4
-    running = record(4, [0.5], Status.RUNNING)
-    assert divergence_rate([*RECORDS[:4], running]) == 1 / 4
-    assert divergence_rate([running]) == 0
+def test_the_page_holds_every_figure_and_repeats_itself(tiny_study, tmp_path):
+    report = write_report(tiny_study, tmp_path, RECORDS, "abc", "python -m x")
+    first = {path: path.read_bytes() for path in report.paths}
+    again = write_report(tiny_study, tmp_path, list(RECORDS), "abc", "python -m x")
+    assert {path: path.read_bytes() for path in again.paths} == first
+    page = report.page.read_text()
+    assert page.count("<svg role") == 3
+    assert Nesting.of(page).open == []
+    assert "report.html" in report.note
+
+
+def test_nothing_that_only_a_report_needs_is_imported_before_it():
+    code = (
+        "import sys\n"
+        "import orthotune.tuning.report, orthotune.tuning.study\n"
+        "late = {'matplotlib', 'sklearn', 'scipy', 'optuna.importance'}\n"
+        "print(sorted(late & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

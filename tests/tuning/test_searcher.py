@@ -123,13 +123,13 @@ def test_every_end_is_told_as_what_it_was(tiny_study, path):
     last = session.journal[0].last("val_error")
     assert full.state == TrialState.COMPLETE
     assert full.value == last
-    assert full.intermediate_values == {1: 1.0, 2: 1.0, 3: last}
+    assert full.intermediate_values == {3: last}
     last = session.journal[1].last("val_error")
     assert stopped.state == TrialState.PRUNED
-    assert stopped.intermediate_values == {1: last, 2: last}
+    assert stopped.intermediate_values == {2: last}
     assert diverged.state == TrialState.COMPLETE
     assert diverged.value == 1.0
-    assert diverged.intermediate_values[2] == 1.0
+    assert diverged.intermediate_values == {2: 1.0}
     assert unfit.state == TrialState.COMPLETE
     assert unfit.value == 1.0
     assert unfit.intermediate_values == {}
@@ -349,7 +349,7 @@ def test_trials_a_session_left_open_come_first_and_go_on(tiny_study, path):
     again.run(trials[1], [0.9], stop=True)
     _, first, second, _ = optuna_trials(again)
     assert first.state == TrialState.COMPLETE
-    assert first.intermediate_values == {1: 0.7, 2: 0.6, 3: 0.2}
+    assert first.intermediate_values == {3: 0.2}
     assert second.state == TrialState.PRUNED
     assert [record.status for record in again.journal.records] == [
         Status.FINISHED,

@@ -90,7 +90,13 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     assert Counter(r.data.tags["orthotune.status"] for r in runs) == expected
     assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert artifacts == {"tiny.yaml", "best.yaml", "study.png", "trials.jsonl"}
+    assert f"Report              {folder / 'report.html'}" in out
+    text = (folder / "report.md").read_text()
+    assert text.endswith("`python -m orthotune.search tiny.yaml --name again`\n")
+    drawn = {"budget.svg", "parallel.svg", "schedules.svg"}
+    told = {"tiny.yaml", "best.yaml", "report.html", "report.md", "trials.jsonl"}
+    assert artifacts - {"uncommitted.diff"} == told | drawn | {"packages.txt"}
+    assert "| rank | trial | val_error |" in parent.data.tags["mlflow.note.content"]
     for run in runs:
         history = client.get_metric_history(run.info.run_id, "val_error")
         steps = [metric.step for metric in history]

@@ -38,13 +38,21 @@ TAGS = {"host": "here", "seed": "3", "mlflow.source.git.commit": "abc"}
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlflow")
-    return resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    uri = resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    MlflowClient(tracking_uri=uri).search_experiments()  # makes it, and says so
+    return uri
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(tracking, "GATHER_S", 0)
     monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01,))
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 60.0)  # busy machines are slow
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """For a store that never answers."""
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 0.3)
 
 
@@ -505,7 +513,7 @@ def test_any_one_call_may_fail_or_lose_its_answer(uri, tmp_path, kind, capsys):
 
 
 def test_a_store_that_fails_costs_one_warning_and_never_the_study(
-    uri, tmp_path, capsys
+    uri, tmp_path, capsys, impatient
 ):
     session = Session(tmp_path, uri, "failing")
     session.tracker.connect()
@@ -556,7 +564,6 @@ def test_the_end_of_a_session_does_not_wait_for_the_next_attempt(
     uri, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(tracking, "RETRY_WAITS_S", (60.0,))
-    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 20.0)
     session = Session(tmp_path, uri, "waiting")
     store = Store(session.tracker)
     store.down = True
@@ -584,18 +591,15 @@ def held(tracker):
     return sum(items(v) for name, v in vars(tracker).items() if name != "_records")
 
 
-def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path):
+def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path, impatient):
     session = Session(tmp_path, uri, "memory")
     Store(session.tracker).down = True
     session.start()
     numbers = [session.play([0.5], Status.RUNNING) for _ in range(3)]
     before = held(session.tracker)
-    records = [session.journal[number] for number in numbers]
-    for epoch in range(2, 2002):
-        for record in records:
-            record.reported_ms[epoch] = record.reported_ms[1]
-            record.history[epoch] = record.history[1]
-            session.tracker.on_epoch(record, epoch)
+    for _ in range(2000):
+        for number in numbers:
+            session.report(number, 0.5)
     assert held(session.tracker) == before
     wait_for(lambda: list(session.tracker._dirty) == numbers)
     assert session.tracker._records.keys() == set(numbers)
@@ -650,7 +654,7 @@ def test_a_later_session_opens_an_interrupted_run_again(uri, tmp_path):
     ],
 )
 def test_what_a_session_without_a_store_did_is_seen_by_the_next(
-    uri, tmp_path, before, after
+    uri, tmp_path, before, after, impatient
 ):
     name = f"unseen-{before}-{after}"
     first = Session(tmp_path, uri, name).start()
@@ -678,7 +682,9 @@ def test_what_a_session_without_a_store_did_is_seen_by_the_next(
         assert run.data.tags["error"] == "ValueError: other"
 
 
-def test_a_study_that_was_made_longer_without_a_store_is_closed_anew(uri, tmp_path):
+def test_a_study_that_was_made_longer_without_a_store_is_closed_anew(
+    uri, tmp_path, impatient
+):
     first = Session(tmp_path, uri, "longer").start()
     first.play([0.5, 0.4, 0.375])
     first.finish(metrics={"num_finished": 1.0})
@@ -752,10 +758,7 @@ def server(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_killed_in_the_middle_misses_nothing(
-    server, tmp_path, monkeypatch, capfd
-):
-    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 10.0)
+def test_a_server_killed_in_the_middle_misses_nothing(server, tmp_path, capfd):
     session = Session(tmp_path / "study", server.uri, "server")
     session.tracker.connect()
     session.start()
@@ -812,11 +815,16 @@ def test_a_sqlite_file_in_no_folder_is_refused(tmp_path):
         check_store(f"sqlite:///{tmp_path}/nowhere/mlflow.db")
 
 
-def test_a_server_that_answers_passes():
+@contextlib.contextmanager
+def answering(version):
+    """The URI of a server that is well, and says which MLflow it is."""
+
     class Health(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200 if self.path == "/health" else 404)
+            body = {"/health": b"OK", "/version": version.encode()}.get(self.path)
+            self.send_response(404 if body is None else 200)
             self.end_headers()
+            self.wfile.write(body or b"")
 
         def log_message(self, *args):
             pass
@@ -825,11 +833,25 @@ def test_a_server_that_answers_passes():
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        check_store(f"http://127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_a_server_that_answers_passes():
+    with answering("3.17.2") as uri:
+        check_store(uri)
+
+
+@pytest.mark.parametrize("version", ["2.22.1", "", "<html>"])
+def test_a_server_that_is_too_old_is_refused(version):
+    with (
+        answering(version) as uri,
+        pytest.raises(StudyError, match=r"of version 3 or later, but http.*Upgrade it"),
+    ):
+        check_store(uri)
 
 
 def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
@@ -848,8 +870,8 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
 
 
 def test_a_password_is_not_printed():
-    shown = tracking._without_password("postgresql://me:secret@host/db")
-    assert shown == "postgresql://me:PASSWORD@host/db"
+    shown = tracking.without_secrets("postgresql://me:secret@host/db")
+    assert shown == "postgresql://me:HIDDEN@host/db"
 
 
 # Groups: runs between the parent's and the trials'

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# A study on the nodes of a Slurm allocation: sbatch cluster/slurm.sh FILE [OPTIONS]
+#
+# Change: the #SBATCH lines; STORAGE, a folder all nodes see; MLFLOW, the server.
+# When the time is up Slurm sends SIGTERM a minute before: the study stops in order. The
+# same command continues it.
+#SBATCH --job-name=orthotune
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+#SBATCH --gpus-per-task=1
+#SBATCH --time=08:00:00
+#SBATCH --signal=TERM@60
+#SBATCH --requeue
+set -euo pipefail
+
+FILE=${1:?"usage: sbatch cluster/slurm.sh FILE [OPTIONS]"}
+shift
+STORAGE=${STORAGE:-$HOME/studies}
+MLFLOW=${MLFLOW_TRACKING_URI:?"must be the address of an MLflow server, as http://host:5000"}
+
+# Others share these machines: whoever has no token is refused.
+export RAY_AUTH_MODE=token
+ray get-auth-token --generate >/dev/null # into ~/.ray, which all nodes see
+
+HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+PORT=$((20000 + SLURM_JOB_ID % 20000)) # two studies on one node have two clusters
+
+srun --kill-on-bad-exit=1 ray symmetric-run \
+  --address "$HEAD:$PORT" --min-nodes "$SLURM_NNODES" \
+  --num-cpus "$SLURM_CPUS_PER_TASK" --num-gpus 1 -- \
+  python -m orthotune.search "$FILE" --address auto \
+  --storage "$STORAGE" --tracking-uri "$MLFLOW" "$@"

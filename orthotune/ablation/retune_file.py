@@ -1,0 +1,125 @@
+"""The section `retune` of an ablation file."""
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from orthotune.ablation.design import DATA_PLACES, Arm
+from orthotune.ablation.retune import Retune
+from orthotune.errors import AblationError, ConfigError
+from orthotune.training.config import FIELD_RULES, TrialConfig
+from orthotune.training.rules import Rule, nearest
+from orthotune.tuning.search_space import Parameter
+from orthotune.tuning.space_reader import SpaceReader
+
+RETUNE_RULES = {
+    "num_trials": Rule(kind=int, low=2, high=1000),
+    "seed": FIELD_RULES["seed"],
+}
+SHARED = (
+    "data.name",
+    "data.num_train",
+    *DATA_PLACES,
+    "training.num_epochs",
+    "training.evaluate_test",
+)
+"""Fields that no space may vary: arms are compared on the same data, after equal
+training."""
+
+
+class RetuneReader(SpaceReader):
+    """Reads how arms are tuned anew."""
+
+    error = AblationError
+    space_at = ("retune", "space")
+
+    def read(self, arms: Sequence[Arm], seeds: Collection[int]) -> Retune | None:
+        """The section, checked; None if there is none.
+
+        Args:
+            arms: The arms.
+            seeds: Those they are compared with.
+
+        Raises:
+            AblationError: If anything in it is not allowed.
+        """
+        if "retune" not in self._file.data:
+            return None
+        section = self._section("retune")
+        self._check_keys(("retune",), section, (*RETUNE_RULES, "space"))
+        retune = Retune(
+            num_trials=self._number("num_trials", section.get("num_trials")),
+            seed=self._number("seed", section.get("seed", 0)),
+            parameters=self._space(section),
+        )
+        if retune.seed in seeds:
+            raise self._error(
+                ("retune", "seed"),
+                f"must be none of `seeds`, but is {retune.seed}: what is chosen by a "
+                "seed looks good with it. Give another.",
+            )
+        self._check_arms(retune, arms)
+        return retune
+
+    def _number(self, name: str, given: Any) -> int:  # noqa: ANN401 - as the file has it
+        value = self._overrides.get(f"retune.{name}", given)
+        self._check_rule(RETUNE_RULES[name], name, ("retune", name), value)
+        return value
+
+    def _space(self, section: Mapping[str, Any]) -> tuple[Parameter, ...]:
+        entries = section.get("space")
+        entries = {} if entries is None else self._mapping(self.space_at, entries)
+        if not entries:
+            raise self._error(
+                self.space_at, "must hold at least one parameter, but is empty."
+            )
+        parameters = [self._parameter(name, entry) for name, entry in entries.items()]
+        for parameter in parameters:
+            for name in parameter.when:
+                self._check_field_of_condition(parameter, name)
+        others = {name: None for name in FIELD_RULES if name not in entries}
+        return self._in_order(parameters, others)
+
+    def _check_settable(self, keys: tuple[str, ...], name: str) -> None:
+        if name == "seed":
+            raise self._error(keys, "is set by `seeds` and `retune.seed`. Delete it.")
+        if name in SHARED:
+            raise self._error(
+                keys,
+                "must be the same in all arms, which are compared on the same data, "
+                "after equal training. Set it in the reference.",
+            )
+
+    def _check_field_of_condition(self, parameter: Parameter, name: str) -> None:
+        if name not in FIELD_RULES:
+            raise self._error(
+                (*self.space_at, parameter.name, "when"),
+                f"names `{name}`, which is not a config field. "
+                f"{nearest(name, list(FIELD_RULES))}",
+            )
+
+    def _check_arms(self, retune: Retune, arms: Sequence[Arm]) -> None:
+        """Refuse draws that are not allowed, or under which two arms are one."""
+        shared = [TrialConfig.from_dict(arm.fields).canonical() for arm in arms]
+        for draw in retune.draws():
+            tuned = [self._tuned(retune, arm, draw) for arm in arms]
+            for i, j in itertools.combinations(range(len(arms)), 2):
+                if tuned[i] == tuned[j] and shared[i] != shared[j]:
+                    raise self._error(
+                        self.space_at,
+                        f"must leave the arms apart, but makes {arms[i].name} and "
+                        f"{arms[j].name} one configuration. Do not tune what tells "
+                        "them apart.",
+                    )
+
+    def _tuned(self, retune: Retune, arm: Arm, draw: Mapping[str, Any]) -> object:
+        """What an arm is with a draw: equal for two that are one."""
+        applied = retune.applied(draw, arm.fields)
+        try:
+            return TrialConfig.from_dict({**arm.fields, **applied}).canonical()
+        except ConfigError as err:
+            shown = ", ".join(f"{name}={value}" for name, value in applied.items())
+            raise self._error(
+                (*self.space_at, err.field),
+                f"{err.problem} It happens in the arm {arm.name} for {shown}.",
+            ) from err

@@ -1,0 +1,82 @@
+"""python -m orthotune.pack: gather what a job on a cluster needs.
+
+A cluster has no checkout: the folder that is written holds the package, the study's
+file, and where both come from (commit, local changes, versions of all packages), which
+every run in MLflow then says. Prints the `ray job submit` that sends it. Exit codes: 0;
+2 for bad input.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import orthotune
+from orthotune.ablation.ablation_file import read_ablation
+from orthotune.command import EXIT_OK, overrides_of, run
+from orthotune.errors import FileError
+from orthotune.training.yaml_file import read_mapping
+from orthotune.tuning.provenance import PACKED, packed_text
+from orthotune.tuning.study_file import read_study
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, write the folder, print; the exit code."""
+    options = _parser().parse_args(arguments)
+    return run(lambda: _pack(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orthotune.pack",
+        description="Gather what a job on a cluster needs: package, study, provenance.",
+    )
+    parser.add_argument("file", metavar="FILE", help="what is to run (YAML)")
+    parser.add_argument(
+        "--to",
+        default="packed",
+        metavar="DIR",
+        help="folder to write, new or written by this command (default: packed)",
+    )
+    parser.set_defaults(set=[], name=None)
+    return parser
+
+
+def _pack(options: argparse.Namespace) -> int:
+    module = _module(options)
+    folder, package = Path(options.to), Path(orthotune.__file__).parent
+    if folder.exists() and not (folder / "orthotune" / PACKED).exists():
+        raise FileError(
+            f"--to must be a new folder, or one that this command wrote, but {folder} "
+            "is another. Choose a new one."
+        )
+    text = packed_text()
+    shutil.rmtree(folder, ignore_errors=True)
+    ignored = shutil.ignore_patterns("__pycache__", PACKED)
+    shutil.copytree(package, folder / "orthotune", ignore=ignored)
+    (folder / "orthotune" / PACKED).write_text(text)
+    shutil.copy(options.file, folder)
+    name = Path(options.file).name
+    submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265"]
+    submit += ["--working-dir", str(folder), "--", "python", "-m", module, name]
+    print(f"Packed              {folder}")
+    print(
+        f"Submit it           {shlex.join(submit)} --address auto "
+        "--storage s3://BUCKET/studies --tracking-uri http://MLFLOW:5000"
+    )
+    return EXIT_OK
+
+
+def _module(options: argparse.Namespace) -> str:
+    """The command that runs the file, which is read as that command would."""
+    if "question" in read_mapping(options.file).data:
+        read_ablation(options.file, overrides_of(options))
+        return "orthotune.ablate"
+    read_study(options.file, overrides_of(options))
+    return "orthotune.search"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What the trials of a search say, before it is drawn and put into words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orthotune.tuning.importance import Importance, importances
+from orthotune.tuning.journal import TrialRecord, equal_budget
+from orthotune.tuning.population import population
+from orthotune.tuning.ranking import Ranking, rank
+from orthotune.tuning.settings import Study
+
+PREVIEWED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFindings:
+    """What a search has found.
+
+    Args:
+        study: The study.
+        records: Every trial.
+        ranking: The best.
+        members: The trials that were searched: not those that validate a population.
+        compared: Those of them with an equal budget, best first.
+        importances: Of the parameters, by groups of trials; of a population none.
+    """
+
+    study: Study
+    records: Sequence[TrialRecord]
+    ranking: Ranking
+    members: Sequence[TrialRecord]
+    compared: Sequence[TrialRecord]
+    importances: Sequence[Importance]
+
+    @property
+    def previewed(self) -> Sequence[TrialRecord]:
+        """The trials whose schedules are shown."""
+        return (self.ranking.best or self.compared)[:PREVIEWED]
+
+
+def find(study: Study, records: Sequence[TrialRecord]) -> SearchFindings:
+    """What the trials of a study say.
+
+    Args:
+        study: The study.
+        records: Its trials.
+    """
+    members, metric = population(records), study.settings.metric
+    compared, search = equal_budget(members, metric), study.settings.search
+    found = []
+    if not search.is_population:
+        found = importances(study.space.parameters, compared, metric, search.seed)
+    return SearchFindings(
+        study=study,
+        records=records,
+        ranking=rank(study, records),
+        members=members,
+        compared=compared,
+        importances=found,
+    )

@@ -1,0 +1,147 @@
+"""One driver a study where nothing can be locked: a file that its holder renews.
+
+An object store has no locks. So the driver writes who it is, again and again; whoever
+wants the study and finds such a file watches it for longer than its holder would need
+to renew it. No clocks are compared, only what changes.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import uuid
+from typing import Any
+
+from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.tuning.storage import StorageFolder
+
+NAME = "driver.json"
+RENEW_S = 5.0
+SILENT_S = 20.0
+"""A holder that has not renewed its lease for so long is taken for dead."""
+
+SETTLE_S = 1.0
+"""After which two that took the lease at once both see who has it."""
+
+
+class Lease:
+    """The right to run a study, held by one process at a time.
+
+    A holder that was cut off and comes back finds another's name there, and must stop:
+    `renew` says so.
+
+    Args:
+        folder: The study's, in its storage.
+
+    Example:
+        >>> import tempfile
+        >>> lease = Lease(StorageFolder(tempfile.mkdtemp()))
+        >>> lease.acquire()
+        >>> lease.renew()
+        >>> lease.release()
+    """
+
+    def __init__(self, folder: StorageFolder) -> None:
+        self._folder = folder
+        self._beats = 0
+        self._mine = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": time.ctime(),
+            "id": uuid.uuid4().hex,
+        }
+
+    def acquire(self) -> None:
+        """Take it, from nobody or from one that is dead.
+
+        Raises:
+            StudyError: If another process holds it.
+            OSError: If the storage cannot be read or written.
+        """
+        there = self._read()
+        if there is not None and not _died_here(there):
+            self._watch(there)
+        self._write()
+        time.sleep(SETTLE_S)
+        there = self._read()
+        if there is not None and there.get("id") != self._mine["id"]:
+            raise self._held(there)
+
+    def renew(self) -> None:
+        """Say that this process lives.
+
+        Raises:
+            StudyStoppedError: If another has taken it.
+            OSError: If the storage cannot be read or written.
+        """
+        there = self._read()
+        if there is not None and there.get("id") != self._mine["id"]:
+            raise StudyStoppedError(
+                f"Only one process may run a study, but {_who(there)} has taken over "
+                f"the one in {self._folder.place('')}. This one stops; nothing is lost."
+            )
+        self._write()
+
+    def release(self) -> None:
+        """Give it back, if it is still ours."""
+        with contextlib.suppress(OSError):
+            there = self._read()
+            if there is not None and there.get("id") == self._mine["id"]:
+                self._folder.delete(NAME)
+
+    def _watch(self, there: dict[str, Any]) -> None:
+        """Wait until a holder has been silent for long enough."""
+        sys.stderr.write(
+            f"orthotune: {_who(there)} ran this study; looking for up to "
+            f"{SILENT_S:.0f} s whether it still does.\n"
+        )
+        end = time.monotonic() + SILENT_S
+        while time.monotonic() < end:
+            time.sleep(min(1.0, SILENT_S / 4))
+            now = self._read()
+            if now is None:
+                return
+            if now != there:
+                raise self._held(now)
+
+    def _held(self, there: dict[str, Any]) -> StudyError:
+        return StudyError(
+            f"Only one process may run a study, but {_who(there)} runs the one in "
+            f"{self._folder.place('')}. Wait for it, stop it, or choose another --name."
+        )
+
+    def _read(self) -> dict[str, Any] | None:
+        content = self._folder.read(NAME)
+        if content is None:
+            return None
+        try:
+            there = json.loads(content)
+        except ValueError:
+            return {}  # of somebody unknown
+        return there if isinstance(there, dict) else {}
+
+    def _write(self) -> None:
+        self._beats += 1
+        content = json.dumps({**self._mine, "beat": self._beats})
+        self._folder.write(NAME, content.encode())
+
+
+def _who(there: dict[str, Any]) -> str:
+    if not {"pid", "host", "since"} <= there.keys():
+        return "another process"
+    return f"process {there['pid']} on {there['host']}, since {there['since']},"
+
+
+def _died_here(there: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that is gone."""
+    if there.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(there["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (KeyError, TypeError, ValueError, OSError):
+        return False
+    return False

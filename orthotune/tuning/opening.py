@@ -1,0 +1,211 @@
+"""The record of a study: found, locked, and open; or begun.
+
+It is a file of this machine. In a storage that several nodes reach by URI there is a
+copy (`mirror.py`), from which a driver on any node goes on.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.fs
+
+from orthotune.errors import StudyError
+from orthotune.tuning.event_log import EventLog, read_events
+from orthotune.tuning.identity import Definition, differences
+from orthotune.tuning.journal import now_ms
+from orthotune.tuning.lock import study_lock
+from orthotune.tuning.mirror import RecordMirror
+from orthotune.tuning.secrets import without_secrets
+from orthotune.tuning.settings import Study
+from orthotune.tuning.storage import is_remote, joined
+
+FORMAT = 1
+RECORD = "record.jsonl"
+
+
+def study_folder(name: str, storage: str) -> Path:
+    """The folder of a study on this machine; also where its storage is remote."""
+    root = Path("studies") if is_remote(storage) else Path(storage)
+    return root.resolve() / name
+
+
+@contextmanager
+def record_to_read(name: str, storage: str) -> Iterator[Path]:
+    """The record of a study as a file to look into; nothing is changed.
+
+    Raises:
+        StudyError: If the storage cannot be read.
+    """
+    here = study_folder(name, storage) / RECORD
+    if not is_remote(storage):
+        yield here
+        return
+    with tempfile.TemporaryDirectory(prefix="orthotune-") as folder:
+        copy = Path(folder, RECORD)
+        try:
+            copy.write_bytes(RecordMirror(here, joined(storage, name)).content())
+        except OSError as err:
+            raise StudyError(
+                f"--storage must be readable, but {without_secrets(storage)}: "
+                f"{str(err).splitlines()[0]}. Free it, or choose another one."
+            ) from err
+        yield copy if copy.stat().st_size else here
+
+
+def check_storage(folder: Path, storage: str) -> None:
+    """Refuse a storage that cannot be written to before anything is started.
+
+    Args:
+        folder: The study's on this machine.
+        storage: As the user gave it.
+
+    Raises:
+        StudyError: If it cannot be opened, or the folder not be written to.
+    """
+    if is_remote(storage):
+        try:
+            pyarrow.fs.FileSystem.from_uri(storage)
+        except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
+            raise StudyError(
+                "--storage must be a folder or a URI that can be opened, but got "
+                f"{without_secrets(storage)!r} "
+                f"({without_secrets(str(err)).splitlines()[0]})."
+            ) from err
+    around = [folder, *folder.parents]
+    existing = next(path for path in around if os.path.exists(path))
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StudyError(
+            f"--storage must be a folder that can be written to, but {existing} is "
+            "not. Choose another one."
+        )
+
+
+class Opening:
+    """Opens the record of one study; what it opens, a stack closes.
+
+    Args:
+        study: The study.
+        storage: Where it keeps its files.
+        asked: What it asks.
+        stack: Closes what is opened.
+
+    Attributes:
+        folder: The study's on this machine.
+        mirror: The copy of its record, where its storage is remote.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        storage: str,
+        asked: Definition,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self._study = study
+        self._asked = asked
+        self._stack = stack
+        self.folder = study_folder(study.settings.name, storage)
+        self._path = self.folder / RECORD
+        self.mirror: RecordMirror | None = None
+        if is_remote(storage):
+            self.mirror = RecordMirror(self._path, joined(storage, study.settings.name))
+
+    def continued(self) -> EventLog | None:
+        """The locked log of a study that has begun; None for a new one.
+
+        Raises:
+            StudyError: If another process runs the study, it began with another
+                question, or its record cannot be read.
+        """
+        header = self.mirror.header() if self.mirror is not None else None
+        if header is None:
+            header = next((event for _, event in read_events(self._path)), None)
+        if header is None:
+            if self.mirror is not None:
+                self.mirror.probe()
+            return None
+        self._check(header)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        if self.mirror is not None:
+            self.mirror.restore()
+        log = EventLog(self._path)
+        self._stack.callback(log.close)
+        return log
+
+    def begun(self, study_id: str) -> EventLog:
+        """The locked log of a new study.
+
+        Raises:
+            StudyError: If it cannot be written, or another process begins it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise StudyError(
+                f"--storage must be writable, but {self.folder}: {err.strerror}."
+            ) from err
+        self._lock()
+        log = EventLog(self._path)
+        self._stack.callback(log.close)
+        there = self.mirror.header() if self.mirror is not None else None
+        if log.header is not None or there is not None:
+            raise StudyError(
+                "Only one process may begin a study, but another has begun the one in "
+                f"{self.folder} meanwhile. The same command continues it."
+            )
+        header = {
+            "event": "study",
+            "format": FORMAT,
+            "id": study_id,
+            "definition": self._asked,
+        }
+        log.append({**header, "time": now_ms()}, durable=True)
+        if self.mirror is not None:
+            try:
+                self.mirror.begin()
+            except StudyError:
+                self.undo()
+                raise
+        return log
+
+    def undo(self) -> None:
+        """Leave nothing of a study that could not begin."""
+        if self.mirror is not None and self._path.exists():
+            self.mirror.discard()
+        self._path.unlink(missing_ok=True)
+        (self.folder / "lock").unlink()
+        with contextlib.suppress(OSError):  # there is something of the user's in it
+            self.folder.rmdir()
+            self.folder.parent.rmdir()
+
+    def _check(self, header: dict) -> None:
+        if header.get("format") != FORMAT:
+            raise StudyError(
+                f"{self._path} must be a record of format {FORMAT}, but is not: "
+                "another version of orthotune wrote it. Start a new study with --name."
+            )
+        changed = differences(self._asked, header["definition"])
+        if changed:
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            name = self._study.settings.name
+            raise StudyError(
+                f"{self._study.path}: the study {name} must go on as it began, but "
+                f"{changed[0]}{more}. Put it back, or start a new study with --name."
+            )
+
+    def _lock(self) -> None:
+        self._stack.enter_context(study_lock(self.folder / "lock"))
+        if self.mirror is None:
+            return
+        try:
+            self.mirror.acquire()
+        except StudyError:
+            if not self._path.exists():
+                self.undo()
+            raise
+        self._stack.callback(self.mirror.close)

@@ -1,0 +1,31 @@
+"""How many trials ended how."""
+
+from collections.abc import Sequence
+
+from orthotune.tuning.journal import Status, TrialRecord
+
+
+def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
+    """How many trials ended how, those that did."""
+    statuses = [record.status for record in records]
+    return {status: statuses.count(status) for status in Status if status in statuses}
+
+
+def counts_text(records: Sequence[TrialRecord]) -> str:
+    """The same in words.
+
+    Example:
+        >>> counts_text([TrialRecord(number=n, fields={}) for n in range(2)])
+        '2 waiting'
+        >>> counts_text([])
+        'none started'
+    """
+    parts = [f"{number} {status}" for status, number in counts(records).items()]
+    return ", ".join(parts) or "none started"
+
+
+def divergence_rate(records: Sequence[TrialRecord]) -> float:
+    """The fraction of the trials that have ended which diverged; 0 before any has."""
+    ended = [record for record in records if record.status.ended]
+    diverged = [record for record in ended if record.status == Status.DIVERGED]
+    return len(diverged) / len(ended) if ended else 0.0

@@ -1,0 +1,28 @@
+"""The table of the best trials."""
+
+from orthotune.tuning.ranking import best_rows
+from orthotune.tuning.search_space import CategoricalParameter, FloatParameter
+from tests.tuning.records import record
+
+LR = FloatParameter(name="optimizer.lr", low=1e-3, high=1, log=True)
+DEPTH = CategoricalParameter(name="model.depth", choices=(8, 14))
+
+
+def test_the_table_shows_rank_trial_value_and_what_was_varied():
+    best = record(0, [0.5, 0.25], **{"model.depth": 8})
+    header, row = best_rows([best], "val_error", [LR, DEPTH])
+    assert header == [
+        "rank",
+        "trial",
+        "val_error",
+        "epochs",
+        "optimizer.lr",
+        "model.depth",
+    ]
+    assert row == ["1", "0", "0.2500", "2", "0.01", "8"]
+
+
+def test_the_table_holds_the_five_best_and_a_dash_for_what_a_trial_has_not():
+    rows = best_rows([record(n, [0.1]) for n in range(9)], "val_error", [DEPTH])
+    assert len(rows) == 6
+    assert rows[-1] == ["5", "4", "0.1000", "1", "-"]
