@@ -246,6 +246,8 @@ class Cluster:
         self._head = self._start(0, *head, "--num-cpus", "0")
         for _ in range(nodes):
             self.add_node(**env)
+        if dashboard:
+            self._wait_for_jobs()
 
     def add_node(self, **env: str) -> None:
         """Start a node, with variables in its environment."""
@@ -272,6 +274,25 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_for_jobs(self) -> None:
+        # `ray start` returns before the head's agent, which starts jobs, is there.
+        ray = str(Path(sys.executable).with_name("ray"))
+        probe = [ray, "job", "submit", "--address", self.jobs, "--", "true"]
+        for _ in range(60):
+            done = subprocess.run(
+                probe,
+                env={**os.environ, "RAY_AUTH_MODE": "token"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            if done.returncode == 0:
+                return
+            time.sleep(1)
+        raise AssertionError(done.stdout)
 
     def _start(self, number: int, *words: str, **env: str) -> subprocess.Popen:
         start = [str(Path(sys.executable).with_name("ray")), "start"]
