@@ -2,15 +2,15 @@
 # A study on the nodes of a Slurm allocation: sbatch cluster/slurm.sh FILE [OPTIONS]
 #
 # Change: the #SBATCH lines; STORAGE, a folder all nodes see; MLFLOW, the server.
-# When the time is up Slurm sends SIGTERM a minute before: the study stops in order. The
-# same command continues it.
+# When the time is up, or others need the nodes, Slurm kills the study. The same command,
+# or Slurm's own requeue, continues it from its trials' last checkpoints.
 #SBATCH --job-name=orthotune
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=8
 #SBATCH --gpus-per-task=1
 #SBATCH --time=08:00:00
-#SBATCH --signal=TERM@60
+#SBATCH --exclusive
 #SBATCH --requeue
 set -euo pipefail
 
@@ -24,7 +24,9 @@ export RAY_AUTH_MODE=token
 ray get-auth-token --generate >/dev/null # into ~/.ray, which all nodes see
 
 HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-PORT=$((20000 + SLURM_JOB_ID % 20000)) # two studies on one node have two clusters
+# Ray finds, and in the end stops, every Ray of a node: hence --exclusive. The port is one
+# that no cluster of an earlier job can still have.
+PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 srun --kill-on-bad-exit=1 ray symmetric-run \
   --address "$HEAD:$PORT" --min-nodes "$SLURM_NNODES" \

@@ -7,7 +7,6 @@ on; 2 for bad input; 130 on Ctrl-C.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,13 +21,15 @@ from orthotune.command import (
     print_next,
     print_troubles,
     run,
+    same_study,
     study_parser,
 )
+from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.tuning.study import Outcome
+    from orthotune.tuning.outcome import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,9 +58,11 @@ def _ablate(options: argparse.Namespace) -> int:
     ablation = read_ablation(options.file, overrides_of(options))
     fingerprints = _fingerprints(ablation)
     if options.plan:
+        from joblib import cpu_count
+
         from orthotune.ablation.plan import plan_text
 
-        cpus, others = os.cpu_count() or 1, _others(ablation, options)
+        cpus, others = cpu_count(), _others(ablation, options)
         print(plan_text(ablation, fingerprints, options.storage, cpus, others))
         return EXIT_OK
     return _run(ablation, options, fingerprints)
@@ -69,22 +72,23 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
     """What tells which results of other studies a run would take."""
     from orthotune.tuning.provenance import provenance
     from orthotune.tuning.reuse import EarlierTrials
-    from orthotune.tuning.tracking import check_store, resolve_tracking_uri
+    from orthotune.tuning.tracking_uri import check_store, resolve_tracking_uri
 
     if options.no_reuse or ablation.register is not None:
-        return lambda _keys: {}
+        return lambda _wanted: {}
     uri = resolve_tracking_uri(options.tracking_uri)
     check_store(uri)
     return EarlierTrials(uri, "", provenance()).find
 
 
 def _fingerprints(ablation: Ablation) -> dict[str, str]:
-    """Load every data set an arm names: what is missing is said before it starts."""
+    """Load every data set a trial names: what is missing is said before it starts."""
     from orthotune.training.config import TrialConfig
     from orthotune.training.data import data_fingerprints
 
-    configs = {TrialConfig.from_dict(arm.fields).data for arm in ablation.arms}
-    return data_fingerprints(configs)
+    fields = [arm.fields for arm in ablation.arms]
+    fields += [tuning for _, _, tuning in ablation.tuning()]
+    return data_fingerprints({TrialConfig.from_dict(one).data for one in fields})
 
 
 def _run(
@@ -96,10 +100,12 @@ def _run(
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
-    from orthotune.tuning.study import Places, run_study
+    from orthotune.tuning.outcome import Places
+    from orthotune.tuning.study import run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
-    write = report_writer(ablation, fingerprints)
+    command = same_study("orthotune.ablate", options)
+    write = report_writer(ablation, fingerprints, command)
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=not options.no_reuse)
     outcome = run_study(study, places, fingerprints, write)
@@ -117,7 +123,7 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
     try:
         done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
     except Exception as err:  # MLflow's own have no common base
-        why = (str(err).splitlines() or [repr(err)])[0].rstrip(".")
+        why = without_secrets((str(err).splitlines() or [repr(err)])[0].rstrip("."))
         print(
             f"orthotune: {name} must get a new version, but: {why}. The ablation is "
             "done; the same command tries again.",

@@ -12,7 +12,7 @@ from orthotune.training.yaml_file import parse_value
 from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
-    from orthotune.tuning.study import Outcome
+    from orthotune.tuning.outcome import Outcome
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -47,7 +47,7 @@ def run(command: Callable[[], int]) -> int:
     try:
         return command()
     except OrthotuneError as err:
-        print(f"orthotune: {err}", file=sys.stderr)
+        print(f"orthotune: {without_secrets(str(err))}", file=sys.stderr)
         stopped = isinstance(err, StudyStoppedError)
         return EXIT_FAILED if stopped else EXIT_BAD_INPUT
     except KeyboardInterrupt:
@@ -74,6 +74,7 @@ def study_parser(
     parser.add_argument(
         "--storage",
         default="studies",
+        type=os.path.expanduser,  # a shell does not, after an equals sign
         metavar="DIR_OR_URI",
         help="where the study's files go (default: studies)",
     )
@@ -101,6 +102,21 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     """What `--set` and `--name` put in place of the file's."""
     overrides = parse_settings(options.set)
     return overrides if options.name is None else {**overrides, "name": options.name}
+
+
+def same_study(module: str, options: argparse.Namespace) -> str:
+    """What to type for the same study, wherever it is kept.
+
+    Args:
+        module: The command's.
+        options: Of `study_parser`.
+    """
+    words = ["python", "-m", module, options.file]
+    for setting in options.set:
+        words += ["--set", setting]
+    if options.name is not None:
+        words += ["--name", options.name]
+    return shlex.join(words)
 
 
 def exit_code(outcome: "Outcome[Any]") -> int:

@@ -46,6 +46,10 @@ class CheckpointError(OrthotuneError):
     """A checkpoint cannot be read, or belongs to another configuration."""
 
 
+class GpuBusyError(OrthotuneError):
+    """A trial's GPU has no room for it, because of others."""
+
+
 class StudyError(OrthotuneError):
     """A study cannot start, or one of its servers cannot be reached."""
 
@@ -63,4 +67,16 @@ def out_of_room(problem: str) -> StudyStoppedError:
     return StudyStoppedError(
         f"{problem}. What is done is kept; the same command continues once there is "
         "room."
+    )
+
+
+def unfit_node(problem: str) -> StudyStoppedError:
+    """The end of a session by a node that joined and is not fit for the study.
+
+    Args:
+        problem: What must hold there, a sentence or two.
+    """
+    return StudyStoppedError(
+        f"{problem} Or take the node out of the cluster. What is done is kept; the "
+        "same command continues then."
     )

@@ -10,6 +10,7 @@ import argparse
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,19 +47,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _pack(options: argparse.Namespace) -> int:
     module = _module(options)
-    folder, package = Path(options.to), Path(orthotune.__file__).parent
-    if folder.exists() and not (folder / "orthotune" / PACKED).exists():
+    file, folder = Path(options.file), Path(options.to)
+    try:
+        _check_folder(folder, file)
+        _write(folder.resolve(), file)
+    except OSError as err:
         raise FileError(
-            f"--to must be a new folder, or one that this command wrote, but {folder} "
-            "is another. Choose a new one."
-        )
-    text = packed_text()
-    shutil.rmtree(folder, ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__", PACKED)
-    shutil.copytree(package, folder / "orthotune", ignore=ignored)
-    (folder / "orthotune" / PACKED).write_text(text)
-    shutil.copy(options.file, folder)
-    name = Path(options.file).name
+            f"--to must be a folder that can be written, but {folder}: {_reason(err)}. "
+            "Choose another one."
+        ) from err
+    name = file.name
     submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265"]
     submit += ["--working-dir", str(folder), "--", "python", "-m", module, name]
     print(f"Packed              {folder}")
@@ -67,6 +65,54 @@ def _pack(options: argparse.Namespace) -> int:
         "--storage s3://BUCKET/studies --tracking-uri http://MLFLOW:5000"
     )
     return EXIT_OK
+
+
+def _check_folder(folder: Path, file: Path) -> None:
+    """Refuse a folder whose replacement would destroy what is the user's."""
+    if folder.exists() and not (folder / "orthotune" / PACKED).exists():
+        raise FileError(
+            f"--to must be a new folder, or one that this command wrote, but {folder} "
+            "is another. Choose a new one."
+        )
+    target, package = folder.resolve(), _package()
+    # A file can be a link, into the folder or out of it.
+    for packed in (package, file.resolve(), file.parent.resolve() / file.name):
+        if packed.is_relative_to(target) or target.is_relative_to(package):
+            raise FileError(
+                "--to must be a folder apart from what is packed, but got "
+                f"{folder} for {packed}. Choose another one."
+            )
+
+
+def _write(target: Path, file: Path) -> None:
+    """Write the pack beside its place, then put it there: it is whole or as it was."""
+    around = next(path for path in target.parents if path.exists())
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=around) as beside:
+        new, old = Path(beside, "new"), Path(beside, "old")
+        ignored = shutil.ignore_patterns("__pycache__", PACKED)
+        shutil.copytree(_package(), new / "orthotune", ignore=ignored)
+        (new / "orthotune" / PACKED).write_text(packed_text())
+        shutil.copy(file, new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+
+
+def _package() -> Path:
+    return Path(orthotune.__file__).parent.resolve()
+
+
+def _reason(err: OSError) -> str:
+    """Why, in a few words; of a copy that failed, why the first file did."""
+    if isinstance(err, shutil.Error):
+        return str(err.args[0][0][-1])
+    return err.strerror or str(err)
 
 
 def _module(options: argparse.Namespace) -> str:

@@ -8,7 +8,6 @@ on; 2 for bad input; 130 on Ctrl-C.
 
 import argparse
 import functools
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,14 +21,15 @@ from orthotune.command import (
     print_next,
     print_troubles,
     run,
+    same_study,
     study_parser,
 )
 from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
 if TYPE_CHECKING:
+    from orthotune.tuning.outcome import Outcome
     from orthotune.tuning.report import Report
-    from orthotune.tuning.study import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +51,11 @@ def _search(options: argparse.Namespace) -> int:
     study = read_study(options.file, overrides_of(options))
     fingerprints = _fingerprints(study)
     if options.plan:
+        from joblib import cpu_count
+
         from orthotune.tuning.plan import plan_text
 
-        print(plan_text(study, os.cpu_count() or 1))
+        print(plan_text(study, cpu_count(), options.storage))
         return EXIT_OK
     return _run(study, options, fingerprints)
 
@@ -85,24 +87,17 @@ def _run(
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.tuning.outcome import Places
     from orthotune.tuning.report import write_report
-    from orthotune.tuning.study import Places, run_study
+    from orthotune.tuning.study import run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
-    write = functools.partial(write_report, command=_command(options))
+    write = functools.partial(
+        write_report, command=same_study("orthotune.search", options)
+    )
     outcome = run_study(study, places, fingerprints, write)
     _print_outcome(study, outcome)
     return exit_code(outcome)
-
-
-def _command(options: argparse.Namespace) -> str:
-    """What to type for the same study, wherever it is kept."""
-    words = ["python", "-m", "orthotune.search", options.file]
-    for setting in options.set:
-        words += ["--set", setting]
-    if options.name is not None:
-        words += ["--name", options.name]
-    return shlex.join(words)
 
 
 def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:

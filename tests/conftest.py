@@ -1,7 +1,22 @@
 """Fixtures every floor shares."""
 
+import os
+
 import pytest
 import torch
+from filelock import FileLock
+
+
+def pytest_configure():
+    # Ray's workers have niceness 15: beside two tests that compute they get a twentieth
+    # of a core each, and what takes 33 s takes 203.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that start a Ray first: the longest must not be the last to begin."""
+    files = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in files)
 
 
 @pytest.fixture
@@ -25,3 +40,18 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """The study that nobody disturbs; run once, for all processes that test."""
+    from tests.crashes import Workplace  # most tests here need no MLflow
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    work = Workplace(folder / "reference")
+    with FileLock(folder / "reference.lock"):
+        if not (work.folder / "studies" / "killed" / "best.yaml").exists():
+            work.finish(limit=1)
+    return work

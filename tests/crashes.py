@@ -4,18 +4,21 @@ Used by the tests (a handful of kills) and by `make soak` (many).
 """
 
 import contextlib
+import http.server
 import json
 import os
 import random
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -98,9 +101,14 @@ class Workplace:
         raise AssertionError(f"not finished after {limit} sessions: {err}")
 
     @property
+    def study(self) -> Path:
+        """The study's folder."""
+        return study_in(self.folder, "killed")
+
+    @property
     def record(self) -> Path:
         """The study's event log."""
-        return self.folder / "studies" / "killed" / "record.jsonl"
+        return self.study / "record.jsonl"
 
     def events(self, kind: str) -> int:
         """How many events of a kind the log holds so far."""
@@ -115,7 +123,13 @@ class Workplace:
 
     def trials(self) -> list[dict]:
         """Every trial as the study's files tell it, without what measures time."""
-        return read_trials(self.folder / "studies" / "killed" / "trials.jsonl")
+        return read_trials(self.study / "trials.jsonl")
+
+
+def study_in(folder: Path, name: str) -> Path:
+    """The folder of a study; of a storage by URI that of this machine."""
+    root = folder / "studies"
+    return next(root.glob(f"*/{name}"), root / name)
 
 
 def read_trials(path: Path) -> list[dict]:
@@ -211,6 +225,43 @@ class Server:
         self._process.wait()
 
 
+@contextlib.contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[str]:
+    """The URI of a server, which runs meanwhile."""
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def answering(version: str, wanted: str | None = None) -> Iterator[str]:
+    """The URI of a server that is well, and says which MLflow it is.
+
+    To everyone, or only to whom shows the wanted credentials.
+    """
+
+    class Health(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/version" and self.headers["Authorization"] != wanted:
+                self.send_error(401)
+                return
+            body = {"/health": b"OK", "/version": version.encode()}.get(self.path)
+            self.send_response(404 if body is None else 200)
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *args):
+            pass
+
+    with serving(http.server.HTTPServer(("127.0.0.1", 0), Health)) as uri:
+        yield uri
+
+
 class Cluster:
     """A head that computes nothing, and nodes that do, on this machine.
 
@@ -218,7 +269,13 @@ class Cluster:
         nodes: How many.
         dashboard: Whether the head serves jobs, at `jobs`.
         hosts: Where head and nodes are, one each; by default on one host.
+        cpus: CPU cores that each node says it has.
+        gpus: GPUs, likewise.
         env: Variables in the environment of the nodes.
+
+    Attributes:
+        address: Of the head.
+        folder: Of Ray's files on all nodes, its logs among them.
     """
 
     def __init__(
@@ -227,16 +284,18 @@ class Cluster:
         *,
         dashboard: bool = False,
         hosts: Hosts | None = None,
+        cpus: int = 1,
+        gpus: int = 0,
         **env: str,
     ) -> None:
         # Not where Ray notes the last cluster of this machine, for every later script;
         # short, as sockets' names may have 107 characters.
-        self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
         self._port = free_port()
         self._hosts = hosts
         here = hosts.address(0) if hosts else "127.0.0.1"
         self.address = f"{here}:{self._port}"
-        head = ["--head", "--port", str(self._port), "--temp-dir", self._folder]
+        head = ["--head", "--port", str(self._port), "--temp-dir", self.folder]
         head += ["--include-dashboard", str(dashboard).lower()]
         if dashboard:
             port = free_port()
@@ -245,16 +304,16 @@ class Cluster:
         self._nodes: list[subprocess.Popen] = []
         self._head = self._start(0, *head, "--num-cpus", "0")
         for _ in range(nodes):
-            self.add_node(**env)
+            self.add_node(cpus, gpus, **env)
         if dashboard:
             self._wait_for_jobs()
 
-    def add_node(self, **env: str) -> None:
+    def add_node(self, cpus: int = 1, gpus: int = 0, **env: str) -> None:
         """Start a node, with variables in its environment."""
         # Of its own, as on a machine of its own: nodes unpack the code of jobs there.
-        own = f"{self._folder}/{len(self._nodes)}"
-        words = ("--address", self.address, "--num-cpus", "1")
-        words += ("--temp-dir", own)
+        own = f"{self.folder}/{len(self._nodes)}"
+        words = ("--address", self.address, "--num-cpus", str(cpus))
+        words += ("--num-gpus", str(gpus), "--temp-dir", own)
         self._nodes.append(self._start(len(self._nodes) + 1, *words, **env))
 
     def kill_node(self, index: int = -1) -> None:
@@ -273,7 +332,7 @@ class Cluster:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait_for_jobs(self) -> None:
         # `ray start` returns before the head's agent, which starts jobs, is there.
@@ -296,6 +355,8 @@ class Cluster:
 
     def _start(self, number: int, *words: str, **env: str) -> subprocess.Popen:
         start = [str(Path(sys.executable).with_name("ray")), "start"]
+        # Ray's own default is one port; an agent that finds it taken starts no job.
+        words += ("--dashboard-agent-listen-port", str(free_port()))
         if self._hosts:
             start = [*self._hosts.on(number), *start]
             words += ("--node-ip-address", self._hosts.address(number))
@@ -315,10 +376,10 @@ class Cluster:
         raise AssertionError("".join(said))
 
 
-def kill_driver(process: subprocess.Popen) -> None:
-    """SIGKILL the command itself, as `kill -9` does."""
+def kill_driver(process: subprocess.Popen) -> str:
+    """SIGKILL the command itself, as `kill -9` does; what it had said of errors."""
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    return process.communicate(timeout=60)[1]
 
 
 def interrupt(process: subprocess.Popen) -> None:
@@ -336,16 +397,14 @@ def kill_worker(process: subprocess.Popen) -> None:
 def assert_the_same(ours: Workplace, reference: Workplace) -> None:
     """The same trials, histories and statuses, the same best, and nothing left over."""
     assert ours.trials() == reference.trials()
-    best = [
-        work.folder / "studies" / "killed" / "best.yaml" for work in (ours, reference)
-    ]
+    best = [work.study / "best.yaml" for work in (ours, reference)]
     lines = [
         [line for line in path.read_text().splitlines() if "Again:" not in line]
         for path in best
     ]
     assert lines[0] == lines[1]
     kept = [
-        sorted(path.name for path in (work.folder / "studies" / "killed").rglob("*.*"))
+        sorted(path.name for path in work.study.rglob("*.*"))
         for work in (ours, reference)
     ]
     assert kept[0] == kept[1]

@@ -50,7 +50,15 @@ def test_the_launcher_accepts_its_file():
     assert kinds[config["head_node_type"]]["resources"] == {"CPU": 0}
     assert kinds["gpu_worker"]["resources"]["GPU"] == 1
     assert kinds["gpu_worker"]["min_workers"] == 0
-    assert f"ray[default]=={RAY}.*" in " ".join(config["setup_commands"])
+    setup = " ".join(config["setup_commands"])
+    assert f"ray[default]=={RAY}.*" in setup
+    assert "boto3" in setup  # by which the head's autoscaler starts nodes
+    for image in (config["docker"]["head_image"], config["docker"]["worker_image"]):
+        tag = re.fullmatch(r"rayproject/ray:(\d+\.\d+)\.\d+-py3(\d+)(-gpu)?", image)
+        assert tag is not None
+        assert tag[1] == RAY
+        assert int(tag[2]) >= 11  # which orthotune requires
+    assert all(place.startswith("/home/ray/") for place in config["file_mounts"])
 
 
 @pytest.mark.parametrize("role", ["head", "worker"])
@@ -63,7 +71,7 @@ def test_the_launcher_starts_ray_with_options_it_knows_and_a_token(role):
     assert options["head"] == (role == "head")
     assert options["dashboard_host"] in ("127.0.0.1", "localhost", None)
     mounts = read("ray_cluster.yaml")["file_mounts"]
-    assert "/home/ubuntu/.ray/auth_token" in mounts
+    assert "/home/ray/.ray/auth_token" in mounts
 
 
 def test_the_launcher_would_refuse_a_key_it_does_not_know():
@@ -83,6 +91,7 @@ def test_the_job_of_kubernetes_runs_a_search_with_places_all_nodes_see():
     cluster = spec["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["rayVersion"].startswith(f"{RAY}.")
+    (root,) = [s.partition("=")[2] for s in options.set if s.startswith("data.root=")]
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     for group in groups:
         for container in group["template"]["spec"]["containers"]:
@@ -91,6 +100,11 @@ def test_the_job_of_kubernetes_runs_a_search_with_places_all_nodes_see():
                 {"secretRef": {"name": "orthotune-storage"}}
             ]
             assert "env" not in container  # no value of a secret in the file
+            # The driver, on the head, reads the data as well.
+            (mount,) = container["volumeMounts"]
+            assert mount["mountPath"] == root
+            (volume,) = group["template"]["spec"]["volumes"]
+            assert volume["name"] == mount["name"]
         words = [f"--{k}={v}" for k, v in group["rayStartParams"].items()]
         parsed(start, ["--head", *words])
 
@@ -103,6 +117,7 @@ def test_the_script_for_slurm_is_a_script_with_options_ray_knows(tmp_path):
     assert len(settings) == text.count("\n#SBATCH")
     assert {"nodes", "ntasks-per-node", "gpus-per-task"} <= dict(settings).keys()
     assert dict(settings)["ntasks-per-node"] == "1"  # Ray starts once a node
+    assert "exclusive" in dict(settings)  # and refuses to beside another
     ran = tmp_path / "ran"
     for name, body in {
         "ray": f'[ "$1" = get-auth-token ] || printf "%s\\n" "$@" > {ran}',

@@ -90,6 +90,11 @@ def test_an_error_made_for_people_is_one_line_and_an_exit_code(
     assert capsys.readouterr() == ("", line)
 
 
+def test_no_error_shows_a_password(capsys):
+    assert run(raising(StudyError("s3://AK:se/cret@b: none."))) == 2
+    assert capsys.readouterr().err == "orthotune: s3://AK:HIDDEN@b: none.\n"
+
+
 @pytest.mark.parametrize("error", [ValueError("bug"), RuntimeError("bug")])
 def test_a_bug_is_not_hidden(error):
     with pytest.raises(type(error), match="bug"):

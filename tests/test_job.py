@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from orthotune.pack import main
 from orthotune.tuning.provenance import provenance
 from tests.crashes import STUDY, Cluster, Server
 
@@ -87,7 +88,74 @@ def test_what_cannot_be_packed_is_one_sentence(work, arguments, said):
     assert sorted(work.rglob("*")) == before
 
 
+def assert_refused(work, *arguments, said, **how):
+    """One sentence and exit code 2, and every file stays as it is."""
+
+    def files():
+        every = (p for p in work.rglob("*") if "__pycache__" not in p.parts)
+        return {p: p.read_bytes() if p.is_file() else None for p in every}
+
+    before = files()
+    done = pack(how.get("cwd", work), *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert files() == before
+
+
+def test_a_file_in_the_folder_to_write_is_not_deleted(work):
+    assert pack(work, "killed.yaml").returncode == 0
+    (work / "inside.yaml").symlink_to("packed/killed.yaml")
+    (work / "packed" / "outside.yaml").symlink_to("../killed.yaml")
+    said = "--to must be a folder apart from what is packed, but got packed for "
+    for file in ("packed/killed.yaml", "inside.yaml", "packed/outside.yaml"):
+        assert_refused(work, file, said=said)
+    (work / "link").symlink_to("packed")
+    said = said.replace("got packed", "got link")
+    assert_refused(work, "packed/killed.yaml", "--to", "link", said=said)
+
+
+@pytest.mark.parametrize("to", [".", "../packed", "orthotune", "orthotune/new"])
+def test_the_package_that_runs_is_not_deleted(work, to):
+    assert pack(work, "killed.yaml").returncode == 0
+    (work / "packed" / "orthotune" / "orthotune").mkdir()
+    (work / "packed" / "orthotune" / "orthotune" / "provenance.json").write_text("{}")
+    said = "--to must be a folder apart from what is packed, but got "
+    arguments = ("../killed.yaml", "--to", to)
+    assert_refused(work, *arguments, said=said, cwd=work / "packed")
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(work):
+    said = "--to must be a folder that can be written, but "
+    for to in ("/proc/x", "/proc/x/y", "killed.yaml/x", "x" * 300):
+        assert_refused(work, "killed.yaml", "--to", to, said=said)
+
+
+def test_a_pack_that_breaks_off_leaves_the_one_before(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    assert main(["killed.yaml", "--to", "a/b"]) == 0
+    (work / "a" / "b" / "mark").touch()
+    before = sorted(work.rglob("*"))
+    renamed = Path.rename
+
+    def rename(path, target):
+        if path.name == "new":
+            raise OSError(16, "Device or resource busy")
+        return renamed(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    assert main(["killed.yaml", "--to", "a/b"]) == 2
+    assert "a/b: Device or resource busy. Choose" in capsys.readouterr().err
+    assert sorted(work.rglob("*")) == before
+    monkeypatch.undo()
+    monkeypatch.chdir(work)
+    assert main(["killed.yaml", "--to", "a/b"]) == 0
+    assert not (work / "a" / "b" / "mark").exists()
+    assert sorted(p.name for p in (work / "a").iterdir()) == ["b"]
+
+
 @pytest.mark.ray
+@pytest.mark.soak
 def test_a_submitted_study_runs_and_its_exit_code_comes_back(work):
     server, cluster = Server(work / "mlflow"), Cluster(dashboard=True)
     done = pack(work, "killed.yaml")

@@ -123,3 +123,5 @@ def test_commands_of_the_cluster_page_name_options_and_files_that_exist(line):
     options = parsers[module]().parse_args(rest)
     folder = ROOT / "search_spaces" if "submit" in words else ROOT
     assert (folder / options.file).exists()
+    if module == "orthotune.search":  # nobody's machine has them where ours has
+        assert "data.root=/data" in options.set

@@ -11,7 +11,6 @@ from tests.crashes import (
     assert_mlflow_agrees,
     command,
     kill_driver,
-    read_trials,
 )
 from tests.object_store import KEYS, ObjectStore
 
@@ -39,19 +38,17 @@ def everything(folder):
     return b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
 
 
+@pytest.mark.soak
 def test_a_driver_killed_goes_on_in_a_folder_that_knows_nothing(
-    tmp_path, store, server
+    tmp_path, store, server, reference
 ):
     places = ("--storage", store.uri, "--tracking-uri", server.uri)
-    reference = Workplace(tmp_path / "reference")
-    reference.finish()
     errors = ""
-    for kill, node in enumerate("ab"):
-        work = Workplace(tmp_path / node, *places)
-        process = work.start()
-        work.wait_for("epoch", 8 + 8 * kill, process)
-        assert process.poll() is None
-        kill_driver(process)
+    work = Workplace(tmp_path / "a", *places)
+    process = work.start()
+    work.wait_for("epoch", 12, process)
+    assert process.poll() is None
+    kill_driver(process)
     work = Workplace(tmp_path / "c", *places)
     process = work.start()
     out, err = process.communicate(timeout=300)
@@ -68,6 +65,14 @@ def test_a_driver_killed_goes_on_in_a_folder_that_knows_nothing(
     with store.files.open_input_stream(f"bucket/studies/killed/{record}") as file:
         assert file.read() == work.record.read_bytes()
 
+    shown = Workplace(tmp_path / "d", *places)  # a finished study, from anywhere
+    process = shown.start()
+    again, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "8 trials" in again
+    assert shown.trials() == reference.trials()
+    errors += again + err
+
     secret = KEYS["AWS_SECRET_ACCESS_KEY"].encode()
     assert secret in everything_in_environment()
     assert secret not in everything(tmp_path) + (out + errors).encode()
@@ -75,19 +80,6 @@ def test_a_driver_killed_goes_on_in_a_folder_that_knows_nothing(
 
 def everything_in_environment():
     return json.dumps(dict(os.environ)).encode()
-
-
-def test_a_finished_study_is_shown_from_anywhere(tmp_path, store, server):
-    places = ("--storage", store.uri, "--tracking-uri", server.uri)
-    first = Workplace(tmp_path / "a", *places, "--set", "search.num_trials=2")
-    first.finish()
-    second = Workplace(tmp_path / "b", *places, "--set", "search.num_trials=2")
-    process = second.start()
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "2 trials" in out
-    path = "studies/killed/trials.jsonl"
-    assert read_trials(tmp_path / "b" / path) == read_trials(tmp_path / "a" / path)
 
 
 def test_a_bucket_that_is_not_there_is_refused_and_nothing_is_made(tmp_path, store):

@@ -96,7 +96,7 @@ class _Reader(FileReader):
             arms=tuple(arms),
             seeds=seeds,
             looks=whens,
-            claims=self._claims(design, arms),
+            claims=self._claims(arms),
             num_epochs=num_epochs,
             resources=self._resources(),
             register=self._register(),
@@ -339,10 +339,10 @@ class _Reader(FileReader):
             )
         return [*range(first, first + most)], looks(initial, most)
 
-    def _claims(self, design: str, arms: list[Arm]) -> tuple[Claim, ...]:
+    def _claims(self, arms: list[Arm]) -> tuple[Claim, ...]:
         entries = self._given("claims", None)
         if entries is None:
-            return tuple(_default_claims(design, arms))
+            return tuple(_default_claims(self._reference(), arms))
         if not isinstance(entries, list) or not entries:
             raise self._error(
                 ("claims",),
@@ -404,10 +404,10 @@ class _Reader(FileReader):
             raise self._error(("resources", err.field), err.problem) from err
 
 
-def _default_claims(design: str, arms: list[Arm]) -> list[Claim]:
-    """That the reference is better than the arms without, or worse than those with."""
+def _default_claims(reference: str, arms: list[Arm]) -> list[Claim]:
+    """That `full` is better than the arms without, or `baseline` worse than others."""
     first = arms[0].name
     others = [arm.name for arm in arms[1:]]
-    if design == "add_one_in":
+    if reference == "baseline":
         return [Claim(better=name, than=first) for name in others]
     return [Claim(better=first, than=name) for name in others]

@@ -7,7 +7,7 @@ from typing import Any
 from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.tracking import Group
+from orthotune.tuning.summary import Group
 
 
 def arm_runs(findings: Findings) -> list[Group]:

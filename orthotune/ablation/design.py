@@ -12,7 +12,7 @@ from typing import Any
 
 from orthotune.ablation.retune import Retune
 from orthotune.training.config import TrialConfig
-from orthotune.tuning.search_space import SearchSpace
+from orthotune.tuning.search_space import SearchSpace, definition_of
 from orthotune.tuning.settings import (
     Listed,
     More,
@@ -214,9 +214,10 @@ class Ablation:
         return {
             "retune.num_trials": self.retune.num_trials,
             "retune.seed": self.retune.seed,
+            # In its order, by which values are drawn.
+            "retune.space": [parameter.name for parameter in self.retune.parameters],
             **{
-                f"retune.space.{parameter.name}": parameter.describe()
-                + (f", when {dict(parameter.when)}" if parameter.when else "")
+                f"retune.space.{parameter.name}": definition_of(parameter)
                 for parameter in self.retune.parameters
             },
         }

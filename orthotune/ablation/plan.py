@@ -1,11 +1,12 @@
 """What an ablation would run, in words; nothing is started but timed epochs."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.power import detectable_effect
 from orthotune.ablation.stand import Values, difference, level_of
@@ -16,11 +17,12 @@ from orthotune.tuning.event_log import read_events
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status
 from orthotune.tuning.opening import record_to_read
-from orthotune.tuning.plan import at_once, timed_epoch
+from orthotune.tuning.packing import planned_shares
+from orthotune.tuning.plan import at_once, gpu_lines, timed_epoch
 from orthotune.tuning.reuse import Earlier
 
-Others = Callable[[Collection[str]], Mapping[str, Earlier]]
-"""The results that other studies have for some keys."""
+Others = Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Earlier]]
+"""The results that other studies have for some trials, by key."""
 
 
 def plan_text(
@@ -28,7 +30,7 @@ def plan_text(
     fingerprints: Fingerprints,
     storage: str,
     num_cpus: int,
-    others: Others = lambda _keys: {},
+    others: Others = lambda _wanted: {},
 ) -> str:
     """The plan of an ablation.
 
@@ -46,13 +48,17 @@ def plan_text(
     with record_to_read(ablation.name, storage) as record:
         results = _results(record, ablation.metric)
     num_done = len(cells.keys() & results.keys())
-    taken = others(cells.keys() - results.keys())
+    tuning = {trial_key(f, fingerprints): f for _, _, f in ablation.tuning()}
+    listed = tuning | cells
+    taken = others({key: listed[key] for key in listed.keys() - results.keys()})
     results |= {key: _value(one, ablation.metric) for key, one in taken.items()}
     left = [fields for key, fields in cells.items() if key not in results]
-    slots = at_once(study, num_cpus)
-    tuning = _Tuning.of(ablation, cells, results, fingerprints)
-    networks, epoch_s = _timed(ablation, [*left, *tuning.left])
-    total_s = epoch_s * ablation.num_epochs / max(1, slots)
+    shares = planned_shares(study, storage)
+    slots = at_once(study, num_cpus, shares)
+    retuning = _Tuning.of(tuning, cells, results)
+    to_run = [*left, *retuning.left]
+    networks, epoch_s = _timed(ablation, to_run)
+    total_s = epoch_s * ablation.num_epochs / max(1, min(slots, len(to_run)))
     num_listed = len(ablation.arms) * len(ablation.seeds)
     lines = [
         f"question   {ablation.question}",
@@ -63,11 +69,12 @@ def plan_text(
         *_same_lines(num_listed - len(cells)),
         f"done       {num_done} of them",
         *([f"taken      {len(taken)} from other studies of MLflow"] if taken else []),
-        *tuning.lines(ablation),
+        *retuning.lines(ablation),
         f"time       about {duration(total_s)}, {slots} at once here{networks}",
+        *gpu_lines(shares),
         *_detectable_lines(ablation, _values(ablation, results, fingerprints)),
         "arms",
-        *_arm_lines(ablation),
+        *(f"  {line}" for line in arm_lines(ablation)),
         "claims",
         *(f"  {claim}" for claim in ablation.claims),
     ]
@@ -94,12 +101,10 @@ class _Tuning:
     @classmethod
     def of(
         cls,
-        ablation: Ablation,
+        trials: Mapping[str, Mapping[str, Any]],
         cells: Mapping[str, Mapping[str, Any]],
         results: Mapping[str, float],
-        fingerprints: Fingerprints,
     ) -> "_Tuning":
-        trials = {trial_key(f, fingerprints): f for _, _, f in ablation.tuning()}
         left = [fields for key, fields in trials.items() if key not in results]
         # What else a record holds are cells of arms as they were tuned.
         num_again = len(results.keys() - cells.keys() - trials.keys())
@@ -216,18 +221,4 @@ def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
                 f"           {seen.sd * effect:.3g} of {ablation.metric}, by the "
                 f"spread of {seen.n} pairs so far: {claim}"
             )
-    return lines
-
-
-def _arm_lines(ablation: Ablation) -> list[str]:
-    reference = ablation.reference
-    lines = [f"  {reference.name}"]
-    lines += [f"    {name} = {value}" for name, value in reference.fields.items()]
-    for arm in ablation.arms[1:]:
-        differing = [
-            f"{name} = {value}"
-            for name, value in arm.fields.items()
-            if reference.fields.get(name) != value
-        ]
-        lines.append(f"  {arm.name}: {', '.join(differing) or 'nothing differs'}")
     return lines

@@ -64,7 +64,8 @@ def register(
 ) -> str:
     """Register the best network as a version of a model, with the alias `ALIAS`.
 
-    Once: what is registered already is found, and only given the alias.
+    Once: what is registered already is found, and only given the alias, if there is no
+    later version.
 
     Args:
         findings: What was found.
@@ -100,11 +101,20 @@ def register(
         run = _run(client, tags)
         _log_model(client, run, checkpoints, best)
         found_version = _new_version(client, name, run, tags, findings)
-    client.set_registered_model_alias(name, ALIAS, str(found_version.version))
+    number = str(found_version.version)
+    # Who looks at an old ablation again does not take a later one's place.
+    is_champion = number == _newest(client, name)
+    if is_champion:
+        client.set_registered_model_alias(name, ALIAS, number)
     return (
-        f"{name}, version {found_version.version} ({ALIAS}): {arm}, seed {best.seed}, "
-        f"{findings.ablation.metric} {best.value:.4f}"
+        f"{name}, version {number}{f' ({ALIAS})' if is_champion else ''}: {arm}, "
+        f"seed {best.seed}, {findings.ablation.metric} {best.value:.4f}"
     )
+
+
+def _newest(client: "MlflowClient", name: str) -> str:
+    versions = client.search_model_versions(f"name='{name}'")
+    return str(max(int(one.version) for one in versions))
 
 
 def _existing(
@@ -141,7 +151,7 @@ def _log_model(
     state = checkpoints.load(file)
     if state is None:
         raise StudyError(
-            f"{checkpoints.uri}/{file} must hold the best network, but is not there. "
+            f"{checkpoints.place(file)} must hold the best network, but is not there. "
             "`register` must be in the file when the ablation begins: run it anew with "
             "--name"
         )

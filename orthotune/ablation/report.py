@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
+from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
@@ -22,8 +23,9 @@ from orthotune.tuning.page import write_page
 from orthotune.tuning.provenance import versions
 from orthotune.tuning.report import write_trials
 from orthotune.tuning.settings import Study
+from orthotune.tuning.summary import Group
 from orthotune.tuning.table import counted, markdown_table
-from orthotune.tuning.tracking import Group
+from orthotune.tuning.tally import parted_text
 
 METHOD = (
     "Arms are compared seed by seed: a seed fixes initial weights, order of the "
@@ -92,9 +94,15 @@ def _told(name: str, findings: Findings) -> dict[str, str]:
 
 
 def report_writer(
-    ablation: Ablation, fingerprints: Fingerprints
+    ablation: Ablation, fingerprints: Fingerprints, command: str
 ) -> Callable[[Study, Path, Sequence[TrialRecord], str | None], AblationReport]:
-    """What writes the files of an ablation at the end of every session."""
+    """What writes the files of an ablation at the end of every session.
+
+    Args:
+        ablation: The ablation.
+        fingerprints: Of the data sets it names.
+        command: What runs it.
+    """
 
     def write(
         _study: Study,
@@ -105,7 +113,7 @@ def report_writer(
         remove_partials(folder)
         findings = find(ablation, records, fingerprints)
         figures = draw_all(folder, findings)
-        whole = markdown(findings, commit, figures)
+        whole = markdown(findings, commit, figures, command)
         texts = {"report.md": whole, **tables(findings)}
         for name, content in texts.items():
             with atomic_write(folder / name) as file:
@@ -121,7 +129,10 @@ def report_writer(
 
 
 def markdown(
-    findings: Findings, commit: str | None, figures: Mapping[Path, str]
+    findings: Findings,
+    commit: str | None,
+    figures: Mapping[Path, str],
+    command: str,
 ) -> str:
     """The report.
 
@@ -129,6 +140,7 @@ def markdown(
         findings: What it says.
         commit: Commit of the code, if known.
         figures: What each figure beside it shows.
+        command: What runs the ablation.
     """
     ablation = findings.ablation
     parts = [
@@ -156,7 +168,10 @@ def markdown(
         f"{versions('orthotune', 'torch', 'ray')}, code at commit "
         f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
-        f"`python -m orthotune.ablate {ablation.path}`",
+        f"`{command}`",
+        "The reference's fields, and what differs in the other arms (every other field "
+        "has its default):",
+        "\n".join(["```text", *arm_lines(ablation), "```"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -376,6 +391,7 @@ def _remarks(findings: Findings) -> list[str]:
             f"their pairs: {shown}{rest}. The same command runs again those that "
             "failed by an error."
         )
+    remarks += filter(None, [parted_text(_records(findings))])
     lines = [f"- {remark}" for remark in remarks]
     return ["## Remarks", "\n".join(lines)] if lines else []
 

@@ -7,10 +7,12 @@ split is for a configuration already chosen. The split is a property of the data
 not of the trial: it does not depend on the trial's seed.
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +26,7 @@ from orthotune.training.config import DataConfig
 
 SPLIT_SEED = 1703_01827
 DIGITS_HELD_OUT = 300  # images each of validation and test, of 1,797
+FETCH_WAIT_S = 600  # for another process of this root, which fetches the same data
 VAL_FRAC = 0.1  # of a data set with an official test split: 5,000 of CIFAR's 50,000
 
 
@@ -126,7 +129,8 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
 
     Raises:
         DataError: If it is not where it should be, is broken, or is smaller than
-            `data.num_train` or `data.batch_size` ask.
+            `data.num_train` or `data.batch_size` ask; if another process does not end
+            its download of it.
 
     Example:
         >>> digits = load_dataset(DataConfig(name="digits"))
@@ -135,7 +139,7 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         >>> digits.train.images.shape[1:], digits.num_classes
         (torch.Size([1, 8, 8]), 10)
     """
-    root = str(Path(config.root).resolve())
+    root = str(Path(os.path.expanduser(config.root)).resolve())
     dataset = _load(config.name, root, config.download, str(torch.device(device)))
     return _cut(dataset, config)
 
@@ -318,6 +322,16 @@ def _torchvision(
 
     def load(root: Path, download: bool) -> _Source:
         kind = getattr(_torchvision_datasets(), name)
+        try:
+            # Without the lock: what is there already may be on a read-only mount.
+            return read(kind, root, False)
+        except DataError:
+            if not download:
+                raise
+        with _only_fetcher(name, root):
+            return read(kind, root, True)
+
+    def read(kind: Callable, root: Path, download: bool) -> _Source:
         parts = []
         for part in ("train", "test"):
             which = {"split": part} if by_split else {"train": part == "train"}
@@ -333,6 +347,30 @@ def _torchvision(
         )
 
     return load
+
+
+@contextlib.contextmanager
+def _only_fetcher(name: str, root: Path) -> Iterator[None]:
+    """Hold the lock under which one process at a time downloads into a root."""
+    from filelock import FileLock, Timeout  # which those who do not fetch need not load
+
+    file = root / f".{name.lower()}.lock"
+    lock = FileLock(file)
+    # A root that cannot be locked, as one that cannot be written, is torchvision's to
+    # refuse: its error says what is missing.
+    with contextlib.suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=FETCH_WAIT_S)
+        except Timeout as err:
+            raise DataError(
+                f"The download of {name} must end within {FETCH_WAIT_S} s, but another "
+                f"process still holds {file}. Wait for that process, or end it."
+            ) from err
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read_part(

@@ -5,6 +5,7 @@ A rule is attached to a dataclass field and checks the values a human wrote ther
 
 import dataclasses
 import difflib
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Rule:
         below: Bound that must not be reached.
         choices: The values allowed, for strings.
         optional: Whether null is allowed.
+        words: Strings allowed in place of such a value.
         is_list: Whether the field holds a list of such values.
         extra: A further check that raises ValueError with a whole sentence.
     """
@@ -38,6 +40,7 @@ class Rule:
     below: float | None = None
     choices: tuple[str, ...] | None = None
     optional: bool = False
+    words: tuple[str, ...] = ()
     is_list: bool = False
     extra: Callable[[Any], None] | None = None
 
@@ -47,7 +50,7 @@ class Rule:
         Raises:
             ConfigError: If the value is of another type, out of range, or no choice.
         """
-        if value is None and self.optional:
+        if self._stands_apart(value):
             return
         if self.is_list and not isinstance(value, (list, tuple)):
             raise ConfigError(
@@ -68,9 +71,15 @@ class Rule:
 
     def normalize(self, value: Any) -> Any:  # noqa: ANN401 - the field's own type
         """A checked value in the one form the config keeps."""
-        if value is None:
-            return None
+        if self._stands_apart(value):
+            return value
         return tuple(map(self.kind, value)) if self.is_list else self.kind(value)
+
+    def _stands_apart(self, value: object) -> bool:
+        """Whether a value is allowed beside those of the kind."""
+        if value is None:
+            return self.optional
+        return isinstance(value, str) and value in self.words
 
     def _allows(self, value: object) -> bool:
         if self.kind in (bool, str):
@@ -96,8 +105,8 @@ class Rule:
         noun = nouns.get(self.kind, "a string")
         if self.is_list:
             noun = {int: "a list of integers", float: "a list of numbers"}[self.kind]
-        words = noun + self._range()
-        return f"{words} or null" if self.optional else words
+        others = [*self.words, *(["null"] if self.optional else [])]
+        return " or ".join([noun + self._range(), *others])
 
     def _range(self) -> str:
         left = f"[{self.low:g}" if self.low is not None else None
@@ -147,11 +156,19 @@ def check_fields(section: object) -> None:
     Raises:
         ConfigError: With the field's own name, without its section's.
     """
-    for field in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
-        if RULE in field.metadata:
-            rule, value = field.metadata[RULE], getattr(section, field.name)
-            rule.check(field.name, value)
-            object.__setattr__(section, field.name, rule.normalize(value))
+    for name, rule in _ruled(type(section)):
+        value = getattr(section, name)
+        rule.check(name, value)
+        object.__setattr__(section, name, rule.normalize(value))
+
+
+@functools.cache
+def _ruled(section: type) -> Sequence[tuple[str, Rule]]:
+    """The fields of a dataclass that have a rule: a search asks a thousand times."""
+    fields = dataclasses.fields(section)
+    return [
+        (item.name, item.metadata[RULE]) for item in fields if RULE in item.metadata
+    ]
 
 
 def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -173,29 +190,39 @@ def rules(section: type, prefix: str = "") -> Iterator[tuple[str, Rule]]:
             yield from rules(item.type, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
 
 
-def build(section: type, values: Mapping[str, Any], prefix: str = "") -> Any:  # noqa: ANN401
+def build(section: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """An instance of a dataclass of dataclasses from dotted names.
 
     Raises:
         ConfigError: If a value is not allowed, by its dotted name.
     """
+    return _build(_default(section), values, "")
+
+
+def _build(default: Any, values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """A section as its owner has it by default, but for the values given.
+
+    Its owner's defaults may be others than its own: the learning rate's schedule is
+    cosine with warm-up where others are constant.
+    """
     arguments = {}
-    for item in dataclasses.fields(section):
-        name = prefix + item.name
+    for item in dataclasses.fields(default):
+        name, value = prefix + item.name, getattr(default, item.name)
         if RULE in item.metadata:
-            if name in values:
-                arguments[item.name] = values[name]
-            continue
-        own = {key: val for key, val in values.items() if key.startswith(f"{name}.")}
-        if own:
-            # A partly given section keeps its owner's defaults: the learning rate's
-            # schedule is cosine with warm-up where others are constant.
-            defaults = dict(leaves(getattr(section(), item.name), f"{name}."))
-            arguments[item.name] = build(item.type, {**defaults, **own}, f"{name}.")  # pyright: ignore[reportArgumentType]
+            value = values.get(name, value)
+        elif any(given.startswith(f"{name}.") for given in values):
+            value = _build(value, values, f"{name}.")
+        arguments[item.name] = value
     try:
-        return section(**arguments)
+        return type(default)(**arguments)
     except ConfigError as err:
         raise ConfigError(prefix + err.field, err.problem) from err
+
+
+@functools.cache
+def _default(section: type) -> Any:  # noqa: ANN401
+    """The instance of a frozen dataclass with all defaults, checked once."""
+    return section()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

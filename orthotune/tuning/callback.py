@@ -7,13 +7,14 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orthotune.errors import out_of_room
+from orthotune.errors import out_of_room, unfit_node
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import (
     ERROR,
     LIVED,
     OUT_OF_MEMORY,
+    UNFIT,
     UNSAVED,
     ended_as,
     number_of,
@@ -29,23 +30,33 @@ DEATHS = (
 )
 
 
+Deaths = dict[int, tuple[int, int]]
+"""Of a trial, by its number: at which epoch its worker died, and how often there."""
+
+
 class JournalCallback(Callback):
     """Writes what Ray reports into a journal; ends the study if that is impossible.
 
     Args:
         journal: The journal.
         stopper: Told when the journal cannot be written, and of every failed trial.
+        deaths: Of the workers of trials, so far; of several tuners it is one.
         waiting: Whether trials wait for each other. Ray does so for a trial that has
             failed, too, and for ever: the others are run anew without it.
     """
 
     def __init__(
-        self, journal: Journal, stopper: StudyStopper, *, waiting: bool = False
+        self,
+        journal: Journal,
+        stopper: StudyStopper,
+        deaths: Deaths,
+        *,
+        waiting: bool = False,
     ) -> None:
         self._journal = journal
         self._stopper = stopper
         self._waiting = waiting
-        self._deaths: dict[int, tuple[int, int]] = {}  # at which epoch, how many
+        self._deaths = deaths
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray writes its callbacks to disk, the journal is there already."""
@@ -73,6 +84,8 @@ class JournalCallback(Callback):
                 if LIVED in result:
                     self._journal.live(number, result[LIVED])
                 self._journal.report(number, int(result["epoch"]), result)
+            if UNFIT in result:
+                raise unfit_node(result[UNFIT])
             if UNSAVED in result:
                 raise out_of_room(
                     f"The folder of checkpoints must be writable, but {result[UNSAVED]}"

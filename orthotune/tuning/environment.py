@@ -11,7 +11,13 @@ DEFAULTS = {
     # Workers started ahead, which Tune cannot use: its own have other variables.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # Ray's own tables, beside ours
+    # Trials that wait for a place: our searcher says when there is room. By default Ray
+    # starts one at a time, and never fills the slots of a cluster.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks of workers that died
+    # Ray's attempts at an address where something listens that is no Ray; each takes
+    # half a minute, and it would make 20.
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Ray's snapshots: the record is ours
 }
 

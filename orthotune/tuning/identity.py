@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orthotune.training.config import TrialConfig
+from orthotune.tuning.search_space import definition_of
 from orthotune.tuning.settings import Study
 
 Fingerprints = Mapping[str, str]
@@ -65,11 +66,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     pbt = study.settings.search.is_population
     idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
     space = {
-        parameter.name: {
-            "type": type(parameter).__name__,
-            **dataclasses.asdict(parameter),
-        }
-        for parameter in study.space.parameters
+        parameter.name: definition_of(parameter) for parameter in study.space.parameters
     }
     values = {
         "metric": study.settings.metric,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # which knows how trials end from here
 SETTING = "hp/"
 """How the metrics begin that say what a setting was which may change in training."""
 
+PARTS = "data.num_micro_batches"
+"""The field that is doubled when a trial does not fit into memory."""
+
 
 class Status(StrEnum):
     """How a trial stands or ended."""
@@ -66,8 +69,8 @@ class TrialRecord:
         started_ms: When it first started, since 1970.
         ended_ms: When it ended, or was last interrupted.
         attempt: How often it was run again from its start after an error.
-        lived: What population-based training changed of `fields`, with the schedule of
-            the changes (`changes.*`).
+        lived: What has changed of `fields` since: by population-based training, with
+            the schedule of the changes (`changes.*`), or for lack of memory.
         validates: The number of the trial whose configuration it trains from scratch
             with another seed, if it does.
         group: What it is a replicate of, if it was listed as one.
@@ -102,6 +105,14 @@ class TrialRecord:
             'trial-0003-0123456789abcdef'
         """
         return f"trial-{self.number:04d}-{self.key}"
+
+    @property
+    def parted(self) -> bool:
+        """Whether its batches were in smaller parts than asked, for lack of memory.
+
+        Then batch statistics were of smaller parts: it is the result of `trained`.
+        """
+        return PARTS in self.lived
 
     @property
     def trained(self) -> dict[str, Any]:
@@ -143,6 +154,7 @@ class Journal:
         tally: How many trials stand how.
         num_reports: Epochs that were reported.
         exhausted: Whether the searcher has nothing new to suggest.
+        codes: The code of every session; None for one that nobody knows.
 
     Raises:
         StudyError: From every method that adds an event, if the log cannot be written.
@@ -155,6 +167,7 @@ class Journal:
         self._spent_ms = 0
         self._session_ms: int | None = None
         self.exhausted = False
+        self.codes: set[str | None] = set()
         self.tally: Counter[Status] = Counter()
         self.observers: Sequence[Observer] = ()
         self.num_reports = 0
@@ -267,7 +280,7 @@ class Journal:
         """A trial goes on with a configuration; one known is not told again."""
         record = self._records[number]
         known = record.lived or TrialConfig.from_dict(record.fields).to_dict()
-        if any(known[name] != value for name, value in lived.items()):
+        if any(known.get(name) != value for name, value in lived.items()):
             self._add({"event": "lived", "number": number, "fields": dict(lived)})
 
     def natural_end(self, number: int) -> Status:
@@ -288,7 +301,10 @@ class Journal:
         self._tell(lambda observer: observer.on_end(record))
 
     def reopen(self, number: int) -> None:
-        """A trial that failed shall run again: what it failed by may be mended."""
+        """A trial shall run from its start: what it failed by may be mended.
+
+        Or the result of another study was being written down when a session died.
+        """
         self._add({"event": "reopened", "number": number}, durable=True)
 
     def exhaust(self) -> None:
@@ -330,6 +346,7 @@ class Journal:
         match event:
             case {"event": "session"}:
                 self._session_ms = at
+                self.codes.add(event.get("code"))
             case {"event": "paused"}:
                 self._session_ms = None
             case {"event": "exhausted"}:
@@ -370,6 +387,7 @@ class Journal:
                 record.error = None
                 record.attempt += 1
                 record.lived = {}
+                record.reused = None
                 self.num_reports -= len(record.history)
                 self._without_history(record)
                 self._stands(record, Status.INTERRUPTED)

@@ -11,6 +11,7 @@ deleted, only once the events they follow from are there.
 """
 
 import contextlib
+import itertools
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.training.atomic import atomic_write
 from orthotune.tuning.event_log import Event, first_event
-from orthotune.tuning.lease import RENEW_S, Lease
+from orthotune.tuning.lease import RENEW_S, Holder, Lease
 from orthotune.tuning.storage import StorageFolder, joined
 
 COPY_S = 1.0
@@ -53,14 +54,15 @@ class RecordMirror:
     def __init__(self, path: Path, storage: str) -> None:
         self._path = path
         self._folder = StorageFolder(joined(storage, "record"))
-        self._lease = Lease(StorageFolder(storage))
+        self._study = StorageFolder(storage)
+        self._lease = Lease(self._study)
         self._start = 0  # of the part that grows
         self._copied = 0
         self._later: list[tuple[int, Callable[[], None]]] = []
+        self._queueing = threading.Lock()
         self._copying = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._lost: StudyStoppedError | None = None
         self._warned = False
 
     def header(self) -> Event | None:
@@ -85,6 +87,7 @@ class RecordMirror:
         try:
             self._folder.write(name, b"")
             self._folder.delete(name)
+            self._remove_empty()
         except OSError as err:
             raise self._unusable(err) from err
 
@@ -106,6 +109,11 @@ class RecordMirror:
             self._lease.acquire()
         except OSError as err:
             raise self._unusable(err) from err
+
+    @property
+    def holder(self) -> Holder:
+        """Who runs the study, if this process does."""
+        return self._lease.holder
 
     def restore(self) -> None:
         """Bring the local file to where the copy is, unless it is further on.
@@ -130,7 +138,7 @@ class RecordMirror:
             self._copied = len(there)
             last = len(parts[-1]) if parts else 0
             self._start = len(there) - (last if last < PART_BYTES else 0)
-            self._forget(len(parts))
+            self._forget(parts)
         except OSError as err:
             raise self._unusable(err) from err
 
@@ -164,44 +172,52 @@ class RecordMirror:
         """
         try:
             self._copy()
-        except OSError as err:
+        except (OSError, StudyStoppedError) as err:
             raise OSError(f"the record must be in --storage first: {err}") from err
 
     def later(self, action: Callable[[], None]) -> None:
         """Do something once all that the file holds by now is in the copy."""
-        self._later.append((self._size(), action))
+        place = self._size()
+        with self._queueing:
+            self._later.append((place, action))
 
     def close(self) -> None:
         """Copy what is left, and let another driver have the study."""
         if self._closed.is_set():
             return  # discarded
-        self._closed.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._try_copy()
+        self._stop_keeping_up()
+        with contextlib.suppress(StudyStoppedError):
+            self._try_copy()
         self._lease.release()
 
     def discard(self) -> None:
-        """Leave nothing of a study that could not begin."""
-        with contextlib.suppress(OSError):
+        """Leave nothing of a study that could not begin, if it is not another's now."""
+        self._stop_keeping_up()
+        with contextlib.suppress(OSError, StudyStoppedError):
+            self._lease.check()
             self._folder.clear()
         self._lease.release()
+        with contextlib.suppress(OSError):
+            self._remove_empty()
+
+    def _stop_keeping_up(self) -> None:
         self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _keep_up(self, on_lost: Callable[[StudyStoppedError], None]) -> None:
-        renewed = time.monotonic()
+        renewed = float("-inf")
         while not self._closed.wait(COPY_S):
             try:
                 if time.monotonic() - renewed > RENEW_S:
                     self._lease.renew()
                     renewed = time.monotonic()
+                self._try_copy()
             except StudyStoppedError as err:
-                self._lost = err
                 on_lost(err)
                 return
-            except OSError as err:
+            except OSError as err:  # and nothing is copied by who may have lost it
                 self._warn(err)
-            self._try_copy()
 
     def _try_copy(self) -> None:
         try:
@@ -211,17 +227,18 @@ class RecordMirror:
 
     def _copy(self) -> None:
         with self._copying:
-            if self._lost is not None:
-                raise OSError(str(self._lost))
             content = self._whole_lines()
             end = self._start + len(content)
             if end > self._copied:
+                # A write that was held up must not undo what another has done since.
+                self._lease.check()
                 self._folder.write(_part(self._start), content)
                 self._copied = end
                 if len(content) >= PART_BYTES:
                     self._start = end
-            due = [action for place, action in self._later if place <= self._copied]
-            self._later = [one for one in self._later if one[0] > self._copied]
+            with self._queueing:
+                due = [action for place, action in self._later if place <= self._copied]
+                self._later = [one for one in self._later if one[0] > self._copied]
         for action in due:
             action()
 
@@ -244,10 +261,18 @@ class RecordMirror:
             size += len(content)
         return parts
 
-    def _forget(self, count: int) -> None:
-        """Delete parts behind the end, of a driver that had lost the study."""
-        for name in self._folder.names()[count:]:
+    def _forget(self, parts: list[bytes]) -> None:
+        """Delete what is no part, as of a driver that had lost the study, or died."""
+        starts = itertools.accumulate(map(len, parts), initial=0)
+        kept = {_part(start) for start, _ in zip(starts, parts, strict=False)}
+        for name in set(self._folder.names()) - kept:
             self._folder.delete(name)
+
+    def _remove_empty(self) -> None:
+        """Remove the folders of the copy and of the study, if nothing is in them."""
+        for folder in (self._folder, self._study):
+            if not folder.names():
+                folder.clear()
 
     def _size(self) -> int:
         try:

@@ -5,15 +5,17 @@ copy (`mirror.py`), from which a driver on any node goes on.
 """
 
 import contextlib
+import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.fs
 
-from orthotune.errors import StudyError
+from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.tuning.event_log import EventLog, read_events
 from orthotune.tuning.identity import Definition, differences
 from orthotune.tuning.journal import now_ms
@@ -28,9 +30,27 @@ RECORD = "record.jsonl"
 
 
 def study_folder(name: str, storage: str) -> Path:
-    """The folder of a study on this machine; also where its storage is remote."""
-    root = Path("studies") if is_remote(storage) else Path(storage)
+    """The folder of a study on this machine; also where its storage is remote.
+
+    Of every remote storage there is one of its own: what one holds says nothing of a
+    study of the same name in another.
+
+    Example:
+        >>> study_folder("wide", "s3://bucket/studies").relative_to(Path.cwd())
+        PosixPath('studies/s3-bucket-studies-b02e95/wide')
+    """
+    root = Path("studies", _name_of(storage)) if is_remote(storage) else Path(storage)
     return root.resolve() / name
+
+
+def _name_of(storage: str) -> str:
+    """A name for the folder of a remote storage; who reads it is not part of it."""
+    shown = without_secrets(storage).rstrip("/")
+    if not shown.startswith("abfs"):  # where a container stands before the @
+        shown = re.sub(r"(?<=://)[^/]*@", "", shown)
+    digest = hashlib.sha256(shown.encode()).hexdigest()[:6]
+    place = re.sub(r"[^\w.]+", "-", shown.partition("?")[0])
+    return f"{place[:60]}-{digest}"
 
 
 @contextmanager
@@ -44,6 +64,7 @@ def record_to_read(name: str, storage: str) -> Iterator[Path]:
     if not is_remote(storage):
         yield here
         return
+    _check_uri(storage)
     with tempfile.TemporaryDirectory(prefix="orthotune-") as folder:
         copy = Path(folder, RECORD)
         try:
@@ -67,14 +88,7 @@ def check_storage(folder: Path, storage: str) -> None:
         StudyError: If it cannot be opened, or the folder not be written to.
     """
     if is_remote(storage):
-        try:
-            pyarrow.fs.FileSystem.from_uri(storage)
-        except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
-            raise StudyError(
-                "--storage must be a folder or a URI that can be opened, but got "
-                f"{without_secrets(storage)!r} "
-                f"({without_secrets(str(err)).splitlines()[0]})."
-            ) from err
+        _check_uri(storage)
     around = [folder, *folder.parents]
     existing = next(path for path in around if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -82,6 +96,17 @@ def check_storage(folder: Path, storage: str) -> None:
             f"--storage must be a folder that can be written to, but {existing} is "
             "not. Choose another one."
         )
+
+
+def _check_uri(storage: str) -> None:
+    try:
+        pyarrow.fs.FileSystem.from_uri(storage)
+    except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
+        raise StudyError(
+            "--storage must be a folder or a URI that can be opened, but got "
+            f"{without_secrets(storage)!r} "
+            f"({without_secrets(str(err)).splitlines()[0]})."
+        ) from err
 
 
 class Opening:
@@ -92,6 +117,7 @@ class Opening:
         storage: Where it keeps its files.
         asked: What it asks.
         stack: Closes what is opened.
+        on_lost: Told if another process takes over the study.
 
     Attributes:
         folder: The study's on this machine.
@@ -104,12 +130,15 @@ class Opening:
         storage: str,
         asked: Definition,
         stack: contextlib.ExitStack,
+        on_lost: Callable[[StudyStoppedError], None],
     ) -> None:
         self._study = study
+        self._on_lost = on_lost
         self._asked = asked
         self._stack = stack
         self.folder = study_folder(study.settings.name, storage)
         self._path = self.folder / RECORD
+        self._made = [one for one in self.folder.parents if not one.exists()]
         self.mirror: RecordMirror | None = None
         if is_remote(storage):
             self.mirror = RecordMirror(self._path, joined(storage, study.settings.name))
@@ -133,6 +162,7 @@ class Opening:
         self._lock()
         if self.mirror is not None:
             self.mirror.restore()
+            self.mirror.start(self._on_lost)
         log = EventLog(self._path)
         self._stack.callback(log.close)
         return log
@@ -171,6 +201,7 @@ class Opening:
             except StudyError:
                 self.undo()
                 raise
+            self.mirror.start(self._on_lost)
         return log
 
     def undo(self) -> None:
@@ -180,8 +211,8 @@ class Opening:
         self._path.unlink(missing_ok=True)
         (self.folder / "lock").unlink()
         with contextlib.suppress(OSError):  # there is something of the user's in it
-            self.folder.rmdir()
-            self.folder.parent.rmdir()
+            for folder in (self.folder, *self._made):
+                folder.rmdir()
 
     def _check(self, header: dict) -> None:
         if header.get("format") != FORMAT:

@@ -13,6 +13,9 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
 from orthotune.training.progress import duration
+from orthotune.tuning.event_log import read_events
+from orthotune.tuning.opening import record_to_read
+from orthotune.tuning.packing import GpuShares, planned_shares
 from orthotune.tuning.settings import (
     COPIES_KEPT,
     VALIDATED_SCHEDULES,
@@ -58,19 +61,24 @@ def expected_epochs(search: SearchSettings) -> float:
     return total
 
 
-def plan_text(study: Study, num_cpus: int) -> str:
+def plan_text(study: Study, num_cpus: int, storage: str) -> str:
     """The plan of a study.
 
     Args:
         study: The study.
         num_cpus: CPU cores trials can use, for the estimate of the time.
+        storage: Where it keeps its files.
     """
     search = study.settings.search
+    shares = planned_shares(study, storage)
     timed = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
-    slots = at_once(study, num_cpus)
-    epochs = study.num_runs * expected_epochs(search)
-    total_s = epochs * timed.seconds / min(slots, num_trials)
+    slots = at_once(study, num_cpus, shares)
+    num_done = _num_done(study.settings.name, storage)
+    num_runs = study.num_runs
+    num_left = max(0, num_runs - num_done)
+    epochs = num_left * expected_epochs(search)
+    total_s = epochs * timed.seconds / max(1, min(slots, num_left))
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
     lines = [
@@ -78,9 +86,11 @@ def plan_text(study: Study, num_cpus: int) -> str:
         f"minimizes  {study.settings.metric}",
         f"trials     {num_trials} by {search.searcher}, seed {search.seed}, "
         f"{search.max_epochs} epochs each at most",
+        *([f"done       {num_done} of {num_runs} to run"] if num_done else []),
         *_rung_lines(search, num_trials),
         f"resources  {study.settings.resources.cpus} CPU, "
-        f"{study.settings.resources.gpus:g} GPU a trial; {slots} at once here",
+        f"{_gpus(study)} GPU a trial; {slots} at once here",
+        *gpu_lines(shares),
         f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
         f"takes {timed.seconds:.2f} s here",
         f"disk       at most {_megabytes(study, timed, slots):.1f} MB of "
@@ -94,6 +104,19 @@ def plan_text(study: Study, num_cpus: int) -> str:
     return "\n".join(lines)
 
 
+def _num_done(name: str, storage: str) -> int:
+    """Trials of a study that have ended and will not run again."""
+    ended = set()
+    with record_to_read(name, storage) as record:
+        for _, event in read_events(record):
+            match event:
+                case {"event": "ended", "number": number}:
+                    ended.add(number)
+                case {"event": "reopened", "number": number}:
+                    ended.discard(number)
+    return len(ended)
+
+
 def _rung_lines(search: SearchSettings, num_trials: int) -> list[str]:
     if search.is_population:
         return [
@@ -103,7 +126,7 @@ def _rung_lines(search: SearchSettings, num_trials: int) -> list[str]:
             f"{VALIDATED_SCHEDULES} schedules from scratch, "
             f"{search.validation_seeds} seeds each",
         ]
-    if search.scheduler != "asha":
+    if not rungs(search):
         return ["rungs      none: every trial runs its full budget"]
     alive = [
         f"{num_trials / search.reduction_factor**passed:.0f} go on after {epochs}"
@@ -124,14 +147,33 @@ def _space_lines(study: Study) -> list[str]:
     return lines
 
 
-def at_once(study: Study, num_cpus: int) -> int:
-    """Trials this machine can hold at once; one where it can hold none, as a guess."""
-    resources = study.settings.resources
-    limits = [num_cpus // resources.cpus]
+def _gpus(study: Study) -> str:
+    gpus = study.settings.resources.gpus
+    return gpus if isinstance(gpus, str) else f"{gpus:g}"
+
+
+def gpu_lines(shares: GpuShares | None) -> list[str]:
+    """How trials will share GPUs, as far as that was or must be measured."""
+    if shares is None:
+        return [
+            "           (measured on a GPU when it starts; without one, on the CPU)"
+        ]
+    return [f"           {line}" for line in shares.lines()]
+
+
+def at_once(study: Study, num_cpus: int, shares: GpuShares | None) -> int:
+    """Trials this machine can hold at once; one where it can hold none, as a guess.
+
+    Args:
+        study: The study.
+        num_cpus: CPU cores trials can use.
+        shares: What they get of GPUs, if that is known.
+    """
+    limits = [num_cpus // study.settings.resources.cpus]
     if study.settings.search.max_concurrent is not None:
         limits.append(study.settings.search.max_concurrent)
-    if resources.gpus:
-        limits.append(int(torch.cuda.device_count() / resources.gpus))
+    if shares is not None and shares.smallest:
+        limits.append(int(torch.cuda.device_count() / shares.smallest))
     return max(1, min(limits))
 
 
@@ -196,7 +238,7 @@ def timed_epoch(fields: Mapping[str, Any], resources: Resources) -> tuple[float,
     whole = len(load_dataset(timed.data).train)
     few = min(whole, TIMED_BATCHES * timed.data.batch_size)
     config = TrialConfig.from_dict({**fields, "data.num_train": few})
-    use_gpu = resources.gpus > 0 and torch.cuda.is_available()
+    use_gpu = resources.gpus != 0 and torch.cuda.is_available()
     device = "cuda" if use_gpu else "cpu"
     batch = TrialConfig.from_dict({**fields, "data.num_train": timed.data.batch_size})
     Trial(batch, device).run_epoch()  # pays for what is done once a process

@@ -19,7 +19,7 @@ from typing import Any
 from ray.tune.schedulers import PopulationBasedTraining
 
 from orthotune.training.config import CHANGEABLE, TrialConfig
-from orthotune.tuning.journal import Status, TrialRecord, equal_budget
+from orthotune.tuning.journal import Journal, Status, TrialRecord, equal_budget
 from orthotune.tuning.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -31,6 +31,16 @@ from orthotune.tuning.settings import VALIDATED_SCHEDULES, Study
 def population(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The members; not the trials that validate their schedules."""
     return [record for record in records if record.validates is None]
+
+
+def is_member(study: Study, record: TrialRecord) -> bool:
+    """Whether a trial belongs to a population."""
+    return study.settings.search.is_population and record.validates is None
+
+
+def open_members(study: Study, journal: Journal) -> list[TrialRecord]:
+    """The members of a population that are to train on."""
+    return [record for record in journal.open if is_member(study, record)]
 
 
 def population_scheduler(
@@ -59,6 +69,7 @@ def population_scheduler(
         },
         custom_explore_fn=lambda config: _within(study, config),
         log_config=False,
+        require_attrs=False,  # a result that says why there is none has no epoch
         synch=True,
     )
 

@@ -5,9 +5,9 @@ GPUs. A study that finds out later has lost hours.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,14 +18,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.fs as pafs
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import GetTimeoutError, RayTaskError
 
 import orthotune
 from orthotune.errors import DataError, StudyError
 from orthotune.training.config import DataConfig, TrialConfig
-from orthotune.training.data import data_fingerprint
+from orthotune.training.data import FETCH_WAIT_S, data_fingerprint
+from orthotune.training.gpu import gpu_names
+from orthotune.tuning.expected import Expected, Looked
 from orthotune.tuning.identity import Fingerprints
+from orthotune.tuning.nodes import (
+    alive_nodes,
+    as_started,
+    gpus_of,
+    last_line,
+    name_of_node,
+    only_on,
+)
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.settings import Study
 from orthotune.tuning.storage import StorageFolder, is_remote, joined
@@ -42,7 +53,9 @@ LEAVING_S = 30
 """After which Ray has noticed that a node is dead."""
 
 MARK = "driver"
-COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+NO_ANSWER = "none yet"
+"""What was found of a node that is slower than `PROBE_WAIT_S`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +73,6 @@ class Check:
     name: str
     found: str
     problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a node is compared with.
-
-    Args:
-        versions: Of Python, orthotune and `PACKAGES`, as the driver has them.
-        storage: A folder in the study's storage.
-        mark: What the driver has written there, in the file `MARK`.
-        data: The data sets and their fingerprints.
-        gpus: GPUs of a trial.
-    """
-
-    versions: Mapping[str, str]
-    storage: str
-    mark: str
-    data: Mapping[DataConfig, str]
-    gpus: float
 
 
 def here() -> dict[str, str]:
@@ -106,6 +100,28 @@ def look(expected: Expected, node: str, promised_gpus: float) -> list[Check]:
     ]
 
 
+_FOUND: dict[str, str] = {}
+
+
+def misfit(looked: Looked | None) -> str:
+    """Why this process would train what the driver's would not; nothing if it would.
+
+    Asked once a process, of nodes that have joined since the study began: a trial may
+    be there before the driver has looked at it.
+    """
+    if looked is None:
+        return ""
+    node = ray.get_runtime_context().get_node_id()
+    if node in looked.nodes:
+        return ""
+    mark = looked.expected.mark
+    if mark not in _FOUND:
+        name = f"{ray.util.get_node_ip_address()} ({node[:6]})"
+        checks = [_versions(looked.expected, name), *_data(looked.expected, name)]
+        _FOUND[mark] = next((check.problem for check in checks if check.problem), "")
+    return _FOUND[mark]
+
+
 def _versions(expected: Expected, node: str) -> Check:
     found = here()
     other = [
@@ -125,7 +141,8 @@ def _versions(expected: Expected, node: str) -> Check:
 
 def _storage(expected: Expected, node: str) -> Check:
     """Read what the driver wrote, and write."""
-    folder, problem = StorageFolder(expected.storage), ""
+    folder = StorageFolder(joined(expected.storage, expected.probes))
+    problem = ""
     shown = without_secrets(expected.storage)
     own = f"probe-{uuid.uuid4().hex[:8]}"
     try:
@@ -154,7 +171,7 @@ def _data(expected: Expected, node: str) -> list[Check]:
     for config, wanted in expected.data.items():
         name, problem, found = f"data {config.name}", "", ""
         try:
-            found = data_fingerprint(config)
+            found = data_fingerprint(replace(config, root=as_started(config.root)))
             if found != wanted:
                 problem = (
                     f"{node} must have the data of the driver, but its {config.name} "
@@ -182,17 +199,7 @@ def _room(node: str) -> Check:
 
 
 def _gpus(node: str, promised: float) -> Check:
-    """In a process of its own: Ray hides the GPUs from a task that holds none."""
-    hidden = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-    env = {k: v for k, v in os.environ.items() if k not in hidden}
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT_GPUS],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seen = int(done.stdout) if done.returncode == 0 else 0
+    seen = len(gpu_names())
     problem = (
         f"torch must see the {promised:g} GPUs that Ray promises on {node}, but sees "
         f"{seen}. Install a torch for its CUDA, or start Ray there with --num-gpus."
@@ -205,13 +212,19 @@ def _gpus(node: str, promised: float) -> Check:
     )
 
 
-def preflight(study: Study, storage: str, fingerprints: Fingerprints) -> list[Check]:
-    """Look at every node of the cluster this process is connected to.
+def preflight(
+    study: Study,
+    storage: str,
+    fingerprints: Fingerprints,
+    nodes: Sequence[Mapping[str, Any]],
+) -> list[Check]:
+    """Look at nodes of the cluster this process is connected to.
 
     Args:
         study: What is to run.
         storage: Folder or URI under which it keeps its files; as it was, afterwards.
         fingerprints: Of every data set it names.
+        nodes: Which, as Ray describes them.
 
     Returns:
         All checks, node by node.
@@ -219,19 +232,12 @@ def preflight(study: Study, storage: str, fingerprints: Fingerprints) -> list[Ch
     Raises:
         StudyError: If the driver itself cannot write to the storage.
     """
-    probes = joined(storage, f".preflight-{uuid.uuid4().hex[:8]}")
-    folder, mark = StorageFolder(probes), uuid.uuid4().hex
-    is_new = not is_remote(storage) and not Path(storage).exists()
+    expected = expected_of(study, storage, fingerprints)
+    folder = StorageFolder(joined(storage, expected.probes))
+    made = _missing(storage)
     try:
-        folder.write(MARK, mark.encode())
-        expected = Expected(
-            versions=here(),
-            storage=probes,
-            mark=mark,
-            data=_data_of(study, fingerprints),
-            gpus=study.settings.resources.gpus,
-        )
-        return _ask(expected)
+        folder.write(MARK, expected.mark.encode())
+        return _ask(expected, nodes)
     except OSError as err:
         raise StudyError(
             f"--storage must be writable, but {without_secrets(storage)}: "
@@ -240,8 +246,32 @@ def preflight(study: Study, storage: str, fingerprints: Fingerprints) -> list[Ch
     finally:
         with contextlib.suppress(OSError):
             folder.clear()
-            if is_new:
-                Path(storage).rmdir()
+        for path in made:
+            with contextlib.suppress(OSError):  # another study begins in it
+                path.rmdir()
+
+
+def expected_of(study: Study, storage: str, fingerprints: Fingerprints) -> Expected:
+    """What the nodes of a study are compared with, as this process has it."""
+    return Expected(
+        versions=here(),
+        storage=storage,
+        probes=f".preflight-{uuid.uuid4().hex[:8]}",
+        mark=uuid.uuid4().hex,
+        data=_data_of(study, fingerprints),
+        gpus=study.settings.resources.gpus != 0,
+    )
+
+
+def _missing(storage: str) -> list[Path]:
+    """The folders of this machine that a first file in a storage makes, inner first."""
+    path = storage
+    if is_remote(storage):
+        if not storage.startswith("file:"):
+            return []
+        _, path = pafs.FileSystem.from_uri(storage)
+    around = (Path(path), *Path(path).parents)
+    return list(itertools.takewhile(lambda folder: not os.path.exists(folder), around))
 
 
 def _data_of(study: Study, fingerprints: Fingerprints) -> dict[DataConfig, str]:
@@ -253,50 +283,47 @@ def _data_of(study: Study, fingerprints: Fingerprints) -> dict[DataConfig, str]:
     return {replace(config, name=name): hash_ for name, hash_ in fingerprints.items()}
 
 
-def _ask(expected: Expected) -> list[Check]:
+def _ask(expected: Expected, nodes: Sequence[Mapping[str, Any]]) -> list[Check]:
     task = ray.remote(look)
     asked = {}
-    for node in ray.nodes():
-        if node["Alive"]:
-            here_only, name = _only_on(node), _name(node)
-            promised = node["Resources"].get("GPU", 0)
-            how = task.options(num_cpus=0, scheduling_strategy=here_only, max_retries=0)
-            asked[how.remote(expected, name, promised)] = node
-    ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_WAIT_S)
-    return [check for ref, node in asked.items() for check in _answer(ref, node)]
+    for node in nodes:
+        how = task.options(num_cpus=0, scheduling_strategy=only_on(node), max_retries=0)
+        asked[how.remote(expected, name_of_node(node), gpus_of(node))] = node
+    fetches = any(config.download for config in expected.data)
+    wait_s = PROBE_WAIT_S + (FETCH_WAIT_S if fetches else 0)
+    ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)
+    noticed = time.monotonic() + LEAVING_S
+    return [c for ref, node in asked.items() for c in _answer(ref, node, noticed)]
 
 
-def _name(node: Mapping[str, Any]) -> str:
-    return f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})"
-
-
-def _only_on(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-
-
-def _answer(ref: "ray.ObjectRef", node: Mapping[str, Any]) -> list[Check]:
-    name = _name(node)
+def _answer(
+    ref: "ray.ObjectRef", node: Mapping[str, Any], noticed: float
+) -> list[Check]:
+    name = name_of_node(node)
+    if not ray.is_initialized():  # `ray.get` would start one
+        raise StudyError("Ray must stay up while nodes are looked at, but it stopped.")
     try:
         return ray.get(ref, timeout=0)
     except Exception as err:  # Ray's own, of many kinds
-        if _leaves(node):  # as nodes may, at any time
+        failed_there = isinstance(err, RayTaskError)
+        if not failed_there and _leaves(node, noticed):  # as nodes may, at any time
             return [Check(node=name, name="answer", found="has left the cluster")]
-        reason = (str(err).strip().splitlines() or [repr(err)])[-1].rstrip(".")
         problem = (
-            f"{name} must answer, with orthotune installed, but: {reason}. Install "
-            "the driver's environment there."
+            f"{name} must answer, with orthotune installed, but: {last_line(err)}. "
+            "Install the driver's environment there."
         )
-        return [Check(node=name, name="answer", found="", problem=problem)]
+        late = isinstance(err, GetTimeoutError)
+        found = NO_ANSWER if late else ""
+        return [Check(node=name, name="answer", found=found, problem=problem)]
 
 
-def _leaves(node: Mapping[str, Any]) -> bool:
-    """Whether a node that does not answer is gone, as Ray notices after a while."""
-    end = time.monotonic() + LEAVING_S
-    while time.monotonic() < end:
-        if not any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node["NodeID"]):
-            return True
+def _leaves(node: Mapping[str, Any], noticed: float) -> bool:
+    """Whether a node that does not answer is gone, as Ray has noticed by then."""
+    while any(other["NodeID"] == node["NodeID"] for other in alive_nodes()):
+        if time.monotonic() > noticed:
+            return False
         time.sleep(0.5)
-    return False
+    return True
 
 
 def table(checks: Sequence[Check]) -> str:

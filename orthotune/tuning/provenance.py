@@ -19,6 +19,9 @@ PACKED = "provenance.json"
 ORIGIN_FILES = ("packages.txt", "packages-packed.txt", "uncommitted.diff")
 """What `origin_texts` may give."""
 
+DIRTY = "mlflow.source.git.dirty"
+"""The tag that says whether the code has changes that no commit has."""
+
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
@@ -26,7 +29,8 @@ def provenance() -> dict[str, str]:
     """Tags that say what ran, on what; MLflow's own names where it has them.
 
     The commit is that of the checkout orthotune runs from, or was packed from; another
-    copy outside a checkout has none.
+    copy outside a checkout has none. Where git does not say whether there are changes
+    beside it, as in a checkout of another user's, `mlflow.source.git.dirty` is unknown.
 
     Example:
         >>> tags = provenance()
@@ -44,7 +48,7 @@ def provenance() -> dict[str, str]:
     }
     for package in PACKAGES:
         tags[f"version.{package}"] = metadata.version(package)
-    return tags | (_git() or _packed().get("tags", {}))
+    return tags | (_git() or _packed().get("tags", {}) or _unknown())
 
 
 def origin_texts() -> dict[str, str]:
@@ -62,7 +66,8 @@ def origin_texts() -> dict[str, str]:
         "packages.txt": _all_packages(),
         "packages-packed.txt": packed.get("packages", ""),
         "uncommitted.diff": packed.get("diff")
-        or _git_output("diff", "HEAD", "--", "."),
+        or _git_output("diff", "HEAD", "--", ".")
+        or "",
     }
     return {name: f"{text}\n" for name, text in texts.items() if text}
 
@@ -71,8 +76,8 @@ def packed_text() -> str:
     """What a packed copy of the code shall say of where it is from, as JSON."""
     git = _git()
     origin = {
-        "tags": git,
-        "diff": _git_output("diff", "HEAD", "--", "."),
+        "tags": git or _unknown(),
+        "diff": _git_output("diff", "HEAD", "--", ".") or "",
         "packages": _all_packages(),
     }
     return json.dumps(origin if git else _packed() or origin, indent=1)
@@ -80,13 +85,22 @@ def packed_text() -> str:
 
 def _packed() -> dict[str, Any]:
     """What `packed_text` gave, in a packed copy."""
-    path = Path(orthotune.__file__).with_name(PACKED)
+    path = _folder() / PACKED
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _all_packages() -> str:
-    found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    every = ((_name(one), one) for one in metadata.distributions())
+    found = {name: one.version for name, one in every if name}
     return "\n".join(f"{name}=={found[name]}" for name in sorted(found, key=str.lower))
+
+
+def _name(installed: metadata.Distribution) -> str | None:
+    """Of a package; what a broken installation leaves, an empty folder, has none."""
+    try:
+        return installed.metadata["Name"]
+    except FileNotFoundError:  # of importlib_metadata, which others may have loaded
+        return None
 
 
 def versions(*packages: str) -> str:
@@ -101,8 +115,11 @@ def versions(*packages: str) -> str:
 
 
 def _command() -> str:
-    words = ["python -m orthotune.search", *sys.argv[1:]]
-    return without_secrets(" ".join(words))
+    """What was typed, or the script or notebook that called us."""
+    program = Path(sys.argv[0])
+    ours = program.parent == _folder()
+    name = f"python -m orthotune.{program.stem}" if ours else sys.argv[0]
+    return without_secrets(" ".join([name, *sys.argv[1:]]))
 
 
 def _user() -> str:
@@ -118,23 +135,36 @@ def _git() -> dict[str, str]:
     if not commit:
         return {}
     status = _git_output("status", "--porcelain", "--", ".")
+    dirty = "unknown" if status is None else str(bool(status)).lower()
     return {
         "mlflow.source.git.commit": commit,
-        "mlflow.source.git.branch": _git_output("rev-parse", "--abbrev-ref", "HEAD"),
-        "mlflow.source.git.dirty": str(bool(status)).lower(),
+        "mlflow.source.git.branch": _git_output("rev-parse", "--abbrev-ref", "HEAD")
+        or "unknown",
+        DIRTY: dirty,
     }
 
 
-def _git_output(*arguments: str) -> str:
-    folder = Path(orthotune.__file__).parent
+def _unknown() -> dict[str, str]:
+    """For a copy in what looks like a checkout of which git says nothing."""
+    in_checkout = any((folder / ".git").exists() for folder in _folder().parents)
+    silent = _git_output("ls-files", "__init__.py") is None
+    return {DIRTY: "unknown"} if in_checkout and silent else {}
+
+
+def _folder() -> Path:
+    return Path(orthotune.__file__).parent
+
+
+def _git_output(*arguments: str) -> str | None:
+    """What git prints; None if it fails, is not there, or takes too long."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "-C", str(_folder()), *arguments],
             capture_output=True,
             text=True,
             timeout=10,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return done.stdout.strip()

@@ -7,7 +7,7 @@ from orthotune.tuning.journal import Status
 from orthotune.tuning.ranking import values_of
 from orthotune.tuning.scale import EDGE, edge
 from orthotune.tuning.table import cell, counted
-from orthotune.tuning.tally import divergence_rate
+from orthotune.tuning.tally import divergence_rate, parted_text
 
 FEW = 5
 """Trials below which it is said that they are few to compare."""
@@ -20,6 +20,7 @@ def remarks(findings: SearchFindings) -> list[str]:
     return [
         *_unfinished(findings),
         *_diverged(findings),
+        *filter(None, [parted_text(findings.records)]),
         *_few(findings),
         *_edges(findings),
     ]

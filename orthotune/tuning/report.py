@@ -21,8 +21,8 @@ from orthotune.tuning.search_figures import (
 )
 from orthotune.tuning.search_text import markdown, short_note
 from orthotune.tuning.settings import Study
+from orthotune.tuning.summary import Group
 from orthotune.tuning.table import aligned
-from orthotune.tuning.tracking import Group
 
 
 @dataclass(frozen=True, kw_only=True)

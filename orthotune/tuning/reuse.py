@@ -7,19 +7,24 @@ packages that compute. MLflow keeps metrics as double-precision numbers: what is
 what was reported, to the last bit.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orthotune.tuning.journal import Status
+from orthotune.training.config import TrialConfig
+from orthotune.tuning.journal import SETTING, Status
+from orthotune.tuning.nodes import last_line
+from orthotune.tuning.provenance import DIRTY
+from orthotune.tuning.tracked_run import MIXED_CODE, RUN_STATUS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 COMPUTING = ("version.torch", "version.torchvision", "version.numpy")
-COMMIT, DIRTY = "mlflow.source.git.commit", "mlflow.source.git.dirty"
+COMMIT = "mlflow.source.git.commit"
 PAGE = 1000
 
 Code = tuple[str, ...]
@@ -48,6 +53,12 @@ def code_of(tags: Mapping[str, str]) -> Code | None:
     own, *others = (str(version) for version in known)
     commit = tags.get(COMMIT)
     return (f"commit {commit}" if commit else f"version {own}", *others)
+
+
+def code_text(tags: Mapping[str, str]) -> str | None:
+    """`code_of`, as the record of a study notes it for every session."""
+    code = code_of(tags)
+    return None if code is None else ", ".join(code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,49 +92,51 @@ class EarlierTrials:
         self._study_id = study_id
         self._code = code_of(tags)
 
-    def find(self, keys: Iterable[str]) -> dict[str, Earlier]:
-        """The results there are for some keys.
+    def find(self, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Earlier]:
+        """The results there are for some trials, the oldest of each.
+
+        None, with a warning on standard error, if MLflow does not answer.
 
         Args:
-            keys: What `trial_key` gave.
-
-        Raises:
-            Exception: MLflow's own, which have no common base, if it does not answer.
+            wanted: The fields of the trials by key, as `trial_key` gives it.
         """
-        wanted = set(keys)
         if self._code is None or not wanted or not _may_hold(self._uri):
             return {}
+        try:
+            return dict(self._found(wanted))
+        except Exception as err:  # MLflow's own, which have no common base
+            sys.stderr.write(
+                "orthotune: warning: MLflow does not say what other studies have run "
+                f"({last_line(err)}); none of it is used.\n"
+            )
+            return {}
+
+    def _found(
+        self, wanted: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[tuple[str, Earlier]]:
         from mlflow import MlflowClient
 
-        client, found = MlflowClient(tracking_uri=self._uri), {}
-        for run in self._trials(client):
-            key = run.data.tags["orthotune.key"]
-            if key in wanted and key not in found:
-                earlier = _earlier(client, run)
-                if earlier is not None:
-                    found[key] = earlier
-        return found
+        client = MlflowClient(tracking_uri=self._uri)
+        experiments = _experiments(client)
+        studies = self._studies(client, experiments)
+        for key, fields in wanted.items() if studies else ():
+            config = TrialConfig.from_dict(fields)
+            for run in _search(client, experiments, f"tags.`orthotune.key` = '{key}'"):
+                known = run.data.tags.get("orthotune.study_id") in studies
+                earlier = _earlier(client, run) if known and _has_result(run) else None
+                if earlier is not None and _answers(earlier, config):
+                    yield key, earlier
+                    break
 
-    def _trials(self, client: "MlflowClient") -> Iterator["Run"]:
-        """The trials with a result, of all studies by the same code; oldest first."""
-        experiments = [one.experiment_id for one in client.search_experiments()]
-        studies = _search(client, experiments, "tags.`orthotune.kind` = 'study'")
-        ids = [
-            run.data.tags["orthotune.study_id"] for run in studies if self._fits(run)
-        ]
-        for study_id in ids:
-            ended = (
-                f"tags.`orthotune.study_id` = '{study_id}' and "
-                "tags.`orthotune.kind` = 'trial' and attributes.status != 'RUNNING'"
-            )
-            for run in _search(client, experiments, ended):
-                if run.data.tags.get("orthotune.status") in _RESULTS:
-                    yield run
+    def _studies(self, client: "MlflowClient", experiments: list[str]) -> set[str]:
+        """The ids of all studies by the same code."""
+        every = _search(client, experiments, "tags.`orthotune.kind` = 'study'")
+        return {run.data.tags["orthotune.study_id"] for run in every if self._fits(run)}
 
     def _fits(self, study: "Run") -> bool:
         tags = study.data.tags
         mine = tags["orthotune.study_id"] == self._study_id
-        return not mine and code_of(tags) == self._code
+        return not mine and MIXED_CODE not in tags and code_of(tags) == self._code
 
 
 def _may_hold(uri: str) -> bool:
@@ -133,6 +146,33 @@ def _may_hold(uri: str) -> bool:
 
 
 _RESULTS = (Status.FINISHED, Status.DIVERGED)
+
+
+def _has_result(run: "Run") -> bool:
+    """Whether a run is closed as what its tag says: the tag is written before it is."""
+    shown = run.data.tags.get("orthotune.status")
+    return shown in _RESULTS and run.info.status == RUN_STATUS[Status(shown)]
+
+
+def _answers(earlier: Earlier, config: TrialConfig) -> bool:
+    """Whether a result has all epochs, of which MLflow may miss the last, and all else.
+
+    The test error is no part of the key.
+    """
+    last = max(earlier.history)
+    if earlier.status == Status.FINISHED and last != config.training.num_epochs:
+        return False
+    return not config.training.evaluate_test or "test_error" in earlier.history[last]
+
+
+def _experiments(client: "MlflowClient") -> list[str]:
+    found, token = [], None
+    while True:
+        page = client.search_experiments(page_token=token)
+        found += [one.experiment_id for one in page]
+        token = page.token
+        if not token:
+            return found
 
 
 def _search(
@@ -154,14 +194,21 @@ def _search(
 
 
 def _earlier(client: "MlflowClient", run: "Run") -> Earlier | None:
-    """A run as a result; None if its metrics are not whole."""
+    """A run as a result; None if its metrics are not whole, or not of its key alone.
+
+    What a population has changed in a trial is no part of its key, nor into how many
+    parts its batches were divided for lack of memory.
+    """
     history: dict[int, dict[str, float]] = {}
     names = list(run.data.metrics)
+    if any(name.startswith(SETTING) for name in names):
+        return None
     for name in names:
         for point in client.get_metric_history(run.info.run_id, name):
             history.setdefault(point.step, {})[name] = point.value
     whole = sorted(history) == list(range(1, len(history) + 1))
-    if not history or not whole or any(len(e) < len(names) for e in history.values()):
+    every = set(names) - {"test_error"}  # which is of the last epoch only
+    if not history or not whole or any(every - e.keys() for e in history.values()):
         return None
     return Earlier(
         study=run.data.tags["orthotune.study"],

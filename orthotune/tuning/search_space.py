@@ -3,6 +3,7 @@
 Value objects that know neither Ray nor Optuna; the words are Optuna's.
 """
 
+import dataclasses
 import itertools
 import math
 import random
@@ -137,6 +138,17 @@ class CategoricalParameter:
 
 
 Parameter = FloatParameter | IntParameter | CategoricalParameter
+
+
+def definition_of(parameter: Parameter) -> dict[str, Any]:
+    """All that makes a parameter the one it is, as plain values.
+
+    Example:
+        >>> definition_of(CategoricalParameter(name="kind", choices=("l2", "none")))
+        {'type': 'CategoricalParameter', 'name': 'kind', 'choices': ('l2', 'none'), \
+'when': {}}
+    """
+    return {"type": type(parameter).__name__, **dataclasses.asdict(parameter)}
 
 
 @dataclass(frozen=True, kw_only=True)

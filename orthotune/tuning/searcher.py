@@ -1,4 +1,4 @@
-"""Optuna behind Ray Tune's Searcher contract.
+"""Optuna suggests the trials of a study to Ray Tune.
 
 Ray's own adapter tells Optuna of an early-stopped trial as if it had run to the end,
 leaves a trial with a NaN result running for ever, and passes unresolved objects where
@@ -22,7 +22,6 @@ import json
 import math
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -33,13 +32,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from ray.tune.search import Searcher
 
-from orthotune.errors import StudyError
 from orthotune.training.metrics import reportable
-from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Journal, Status, TrialRecord
+from orthotune.tuning.record_searcher import Assign, RecordSearcher
 from orthotune.tuning.search_space import (
     CategoricalParameter,
     FloatParameter,
@@ -49,7 +46,7 @@ from orthotune.tuning.search_space import (
 )
 from orthotune.tuning.settings import Study
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import STUDY, assignment, ended_as
+from orthotune.tuning.worker import ended_as
 
 MAX_DUPLICATES = 200
 """Suggestions in a row that were known already, after which the space counts as
@@ -67,7 +64,7 @@ _STATES = {
 }
 
 
-class OptunaSearcher(Searcher):
+class OptunaSearcher(RecordSearcher):
     """Suggests the trials of a study: those a session left open, then new ones.
 
     Conditions are resolved parameter by parameter (define-by-run). A configuration
@@ -78,7 +75,8 @@ class OptunaSearcher(Searcher):
         study: What to search; its metric is minimized.
         journal: The trials so far; every new one is added before it is suggested.
         fingerprints: The data's.
-        folder: Where the trials keep their checkpoints.
+        assign: Gives what a trial is told, as an `assignment`.
+        limit: Gives how many trials may be under way now; at least 1.
         stopper: Told when the journal cannot be written.
         on_resume: Called with a record and the name Ray gives it now, before a trial of
             an earlier session goes on.
@@ -90,20 +88,20 @@ class OptunaSearcher(Searcher):
         journal: Journal,
         *,
         fingerprints: Fingerprints,
-        folder: CheckpointFolder,
+        assign: Assign,
+        limit: Callable[[], float],
         stopper: StudyStopper,
         on_resume: Callable[[TrialRecord, str], None],
     ) -> None:
-        super().__init__(metric=study.settings.metric, mode=study.settings.mode)
+        metric = study.settings.metric
+        super().__init__(
+            journal.open, metric, assign=assign, limit=limit, stopper=stopper
+        )
         self._study = study
         self._journal = journal
         self._fingerprints = fingerprints
-        self._folder = folder
-        self._stopper = stopper
         self._on_resume = on_resume
-        self._to_resume = journal.open
         self._keys = {record.key for record in journal.records}
-        self._numbers: dict[str, int] = {}
         self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna.create_study(
@@ -113,30 +111,12 @@ class OptunaSearcher(Searcher):
             if record.validates is None:  # the others are no suggestions
                 self._rebuild(record)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Empty: Ray writes its searcher to disk, the journal is there already."""
-        return {}
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict, **spec: object
-    ) -> bool:
-        """Ray's question whether it may set metric, mode and space: they are set."""
-        return not config and metric in (None, self.metric) and mode in (None, "min")
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The config of a trial, or FINISHED when the space is exhausted."""
-        if self._to_resume:
-            record = self._to_resume.pop(0)
-            self._on_resume(record, trial_id)
-        else:
-            with self._stopper.failing():
-                record = self._new()
-            if self._stopper.error is not None:
-                return Searcher.FINISHED  # for None Ray would ask again for minutes
+    def _next(self, trial_id: str) -> TrialRecord | None:
+        record = super()._next(trial_id)
         if record is None:
-            return Searcher.FINISHED
-        self._numbers[trial_id] = record.number
-        return {STUDY: assignment(self._folder, record)}
+            return self._new()
+        self._on_resume(record, trial_id)
+        return record
 
     def draw(self, count: int) -> None:
         """Add trials to the journal until there are `count`, or no new ones.
@@ -146,39 +126,19 @@ class OptunaSearcher(Searcher):
         while len(self._journal) < count and not self._journal.exhausted:
             self._new()
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the journal keeps the metric of every epoch."""
-
-    def on_trial_complete(
-        self,
-        trial_id: str,
-        result: dict[str, Any] | None = None,
-        error: bool = False,
-    ) -> None:
+    def _ended(self, number: int, result: dict[str, Any], *, error: bool) -> None:
         """Tell Optuna how the trial ended."""
-        number = self._numbers[trial_id]
         trial = self._optuna_trials.pop(number, None)
         if trial is None:
             return
         record = self._journal[number]
-        status = ended_as(self._journal, number, result or {})
+        status = ended_as(self._journal, number, result)
         status = Status.FAILED if error else status
         for epoch, value in self._last(record).items():
             trial.report(value, epoch)
         state = _STATES[status]
         value = self._value(record, status) if state == TrialState.COMPLETE else None
         self._optuna.tell(trial, values=value, state=state)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing but a file, which Ray asks for: all is in the study's journal."""
-        Path(checkpoint_path).write_text("orthotune keeps a study's record itself.\n")
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Refused: a searcher is rebuilt from the study's journal."""
-        raise StudyError(
-            "A study must be continued by the command that began it, but a searcher "
-            f"was to be restored from {checkpoint_path}. Type the same command again."
-        )
 
     @property
     def _metric_name(self) -> str:
@@ -230,10 +190,15 @@ class OptunaSearcher(Searcher):
         return {record.epoch: record.last(self._metric_name)} if known else {}
 
     def _value(self, record: TrialRecord, status: Status) -> float:
-        """Never NaN, which Optuna does not take."""
+        """The metric v as v / (1 + v), in [0, 1] and never NaN, which Optuna refuses.
+
+        In the same order; but a loss of a million, as a diverged trial has, would make
+        all others one and the same to the Gaussian process, which sees differences.
+        """
         name, worst = self._metric_name, status in (Status.DIVERGED, Status.OOM)
         value = math.nan if status == Status.OOM else record.last(name)
-        return reportable(name, value, diverged=worst)
+        value = reportable(name, value, diverged=worst)
+        return value / (1.0 + value)
 
 
 def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSampler:

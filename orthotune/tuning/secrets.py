@@ -3,15 +3,21 @@
 import re
 
 HIDDEN = "HIDDEN"
-_USER = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
+# Up to the last @ of the word: a password may hold any sign, also / and @.
+_USER = re.compile(r"(://[^:/@\s]*):(\S*)@(\S*)")
+# For a server a user without a password may be a token; elsewhere it is a name.
+_TOKEN = re.compile(r"(https?://)[^:/@\s?#]+@")
+# Also inside an ODBC string, plain or percent-encoded: ...;PWD=x, ...%3BPWD%3Dx
 _OPTION = re.compile(
-    r"([?&][\w-]*(?:password|passwd|secret|token|key|credential)[\w-]*=)[^&\s'\"]+",
+    r"((?:[?&;]|%3B|%26)"
+    r"(?:[\w-]*(?:pass|pwd|secret|token|key|credential|signature)[\w-]*"
+    r"|sig|odbc_connect)(?:=|%3D))[^&\s'\"]+",
     re.IGNORECASE,
 )
 
 
 def without_secrets(text: str) -> str:
-    """A text in which the passwords of all URIs are hidden.
+    """A text in which the passwords, tokens and keys of all URIs are hidden.
 
     Args:
         text: An address, a command, or a message that holds some.
@@ -22,4 +28,11 @@ def without_secrets(text: str) -> str:
         >>> without_secrets("s3://bucket/x?secret_key=abc&region=eu-west-1")
         's3://bucket/x?secret_key=HIDDEN&region=eu-west-1'
     """
-    return _OPTION.sub(rf"\1{HIDDEN}", _USER.sub(rf"\1:{HIDDEN}@", text))
+    text = _TOKEN.sub(rf"\1{HIDDEN}@", _USER.sub(_without_password, text))
+    return _OPTION.sub(rf"\1{HIDDEN}", text)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    # The last @ may be in the value of an option, whose end then follows it.
+    rest = "" if _OPTION.search(found[2]) else f"@{found[3]}"
+    return f"{found[1]}:{HIDDEN}{rest}"

@@ -29,6 +29,8 @@ def _check_gpus(gpus: float) -> None:
         )
 
 
+AUTO = "auto"
+
 SMALLEST_POPULATION = 4
 
 COPIES_KEPT = 4
@@ -140,8 +142,12 @@ class Resources:
     cpus: int = setting(1, Rule(kind=int, low=1, high=4096))
     """CPU cores. A trial computes with one thread; more only reserve. Default 1."""
 
-    gpus: float = setting(0.0, Rule(kind=float, low=0, high=1024, extra=_check_gpus))
-    """GPUs; a fraction shares one between trials. Default 0."""
+    gpus: float | str = setting(
+        0.0, Rule(kind=float, low=0, high=1024, words=(AUTO,), extra=_check_gpus)
+    )
+    """GPUs; a fraction shares one between trials. auto: a trial of each shape is
+    measured on a GPU, and so many share one as fit into its memory and keep it busy; on
+    a machine without one, 0. Default 0."""
 
     def __post_init__(self) -> None:
         check_fields(self)

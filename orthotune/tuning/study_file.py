@@ -74,9 +74,9 @@ class _Reader(SpaceReader):
         ordered = _possible(self._in_order(parameters, fixed), fixed)
         space = SearchSpace(parameters=ordered, fixed=fixed)
         study = Study(path=self._file.path, settings=settings, space=space)
-        self._check_combinations(study)
         if settings.search.is_population:
             self._check_population(study)
+        self._check_combinations(study)
         return study
 
     def _settings(self) -> StudySettings:
@@ -162,12 +162,17 @@ class _Reader(SpaceReader):
             )
 
     def _check_combinations(self, study: Study) -> None:
-        """Refuse spaces in which values are allowed alone but not together."""
+        """Refuse spaces whose values are not allowed together, or change nothing."""
         rng = random.Random(0)
         samples = (study.space.draw(rng) for _ in range(256))
+        varied, read = set(), set()
+        parameters = {parameter.name for parameter in study.space.parameters}
         for values in (*study.space.corners(MAX_CORNERS), *samples):
             try:
-                TrialConfig.from_dict(study.trial_fields(values))
+                config = TrialConfig.from_dict(study.trial_fields(values))
+                varied |= values.keys() & parameters
+                if not parameters <= read:  # which the first few values mostly settle
+                    read |= config.canonical().keys()
             except ConfigError as err:
                 where = "space" if err.field in self._section("space") else "fixed"
                 varying = {
@@ -179,6 +184,14 @@ class _Reader(SpaceReader):
                 raise self._error(
                     (where, err.field), f"{err.problem} It happens for {shown}."
                 ) from err
+        # A field that --set has fixed may switch off what the file varies.
+        fixed_now = self._overrides.keys() & FIELD_RULES.keys()
+        for name in sorted(varied - read if not fixed_now else ()):
+            raise self._error(
+                ("space", name),
+                "changes nothing here: no trial of this space reads it. Delete it, or "
+                "set under `fixed` what makes trials read it.",
+            )
 
 
 def _possible(

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.journal import PARTS, Status, TrialRecord
+from orthotune.tuning.table import counted
 
 
 def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
@@ -29,3 +30,20 @@ def divergence_rate(records: Sequence[TrialRecord]) -> float:
     ended = [record for record in records if record.status.ended]
     diverged = [record for record in ended if record.status == Status.DIVERGED]
     return len(diverged) / len(ended) if ended else 0.0
+
+
+def parted_text(records: Sequence[TrialRecord]) -> str:
+    """What must be known of trials that did not fit into memory whole; else nothing.
+
+    Example:
+        >>> parted_text([TrialRecord(number=0, fields={})])
+        ''
+    """
+    parted = [str(record.number) for record in records if record.parted]
+    if not parted:
+        return ""
+    return (
+        f"Did not fit into memory and ran with more `{PARTS}` than asked, so that "
+        f"batch statistics are of smaller parts: {counted(len(parted), 'trial')} "
+        f"({', '.join(parted)}). Set it for all, to compare like with like."
+    )

@@ -14,27 +14,14 @@ as there are: its run, all that is to be logged, its end.
 
 import bisect
 import contextlib
-import os
-import re
 import shlex
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-# Before MLflow is imported: this writer retries by itself. A client that does so too
-# would wait for minutes at every call to a dead server, and could make a run twice.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-# And it would print the address of every run that ends, through the progress line.
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Alembic's as well
 
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
@@ -42,166 +29,33 @@ from orthotune.tuning.journal import Status, TrialRecord, now_ms
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
+from orthotune.tuning.summary import Summary
+from orthotune.tuning.tracked_run import (
+    MIXED_CODE,
+    RUN_STATUS,
+    SEEN,
+    TrackedRun,
+    existing_run,
+    metric_entity,
+    param_entities,
+    status_tags,
+    tag_entities,
+)
 
 # MLflow takes a second to import: what writes does so, while Ray starts.
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run, RunTag
 
 MAX_BATCH = 1000  # metrics in one call, MLflow's limit
 MAX_PARAMS = 100  # params or tags in one call, likewise
-MAX_PARAM_NAME = 250  # its limit too; the study's file has what is longer
 GATHER_S = 1.0  # what changes in so much time is written together
 NUM_CALLERS = 4  # calls under way at once, to a server
 RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)  # the last one again and again
 CLOSING_WAIT_S = 120.0  # for what is left to write at the end of a session
 FAILING_WAIT_S = 10.0  # the same, while the store does not answer
-SEEN = "diverged"  # the metric whose steps say which epochs a run has
 
-RUN_STATUS = {
-    Status.WAITING: "RUNNING",
-    Status.RUNNING: "RUNNING",
-    Status.FINISHED: "FINISHED",
-    Status.STOPPED: "KILLED",
-    Status.INTERRUPTED: "KILLED",
-    Status.DIVERGED: "FAILED",
-    Status.FAILED: "FAILED",
-    Status.OOM: "FAILED",
-}
-
-
-def resolve_tracking_uri(uri: str) -> str:
-    """A tracking URI as every process understands it.
-
-    Raises:
-        StudyError: If the URI is not one this program can write to.
-
-    Example:
-        >>> resolve_tracking_uri("sqlite:////tmp/mlflow.db")
-        'sqlite:////tmp/mlflow.db'
-        >>> resolve_tracking_uri("http://127.0.0.1:5000/")
-        'http://127.0.0.1:5000'
-    """
-    if uri.startswith(("http://", "https://")):
-        return uri.rstrip("/")
-    if uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
-    if re.match(r"(postgresql|mysql|mssql)(\+\w+)?://", uri):
-        return uri
-    raise StudyError(
-        "--tracking-uri must be http(s)://..., sqlite:///FILE or a database URI, "
-        f"but got {uri!r}. For a file on this machine: sqlite:///mlflow.db"
-    )
-
-
-OLDEST_SERVER = 3
-"""The major version of MLflow whose servers this program was tried with."""
-
-
-def check_store(uri: str) -> None:
-    """Refuse a store that cannot be there, before anything is started.
-
-    Raises:
-        StudyError: If `uri` is a server's and it does not answer within 5 seconds or is
-            of an MLflow before `OLDEST_SERVER`, or a file's in a folder that does not
-            exist.
-    """
-    if uri.startswith("sqlite:///"):
-        folder = Path(uri.removeprefix("sqlite:///")).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise StudyError(
-                "--tracking-uri must be a file in a folder that can be written to, but "
-                f"{folder} is not. Create it, or choose another one."
-            )
-    if not uri.startswith("http"):
-        return
-    try:
-        with urllib.request.urlopen(f"{uri}/health", timeout=5):
-            pass
-        with urllib.request.urlopen(f"{uri}/version", timeout=5) as answer:
-            theirs = answer.read(64).decode(errors="replace").strip()
-    except (urllib.error.URLError, TimeoutError, ValueError) as err:
-        reason = getattr(err, "reason", err)
-        raise StudyError(
-            f"--tracking-uri must be an MLflow server that answers, but {uri} does not "
-            f"({reason}). Start it with: mlflow server --host 127.0.0.1 --port 5000"
-        ) from err
-    major = theirs.partition(".")[0]
-    if not major.isdigit() or int(major) < OLDEST_SERVER:
-        raise StudyError(
-            f"--tracking-uri must be an MLflow server of version {OLDEST_SERVER} or "
-            f"later, but {uri} is of {theirs or 'no'} version. Upgrade it."
-        )
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """What the writer thread knows of a run: what is there already."""
-
-    run_id: str
-    number: int | None = None
-    """Its trial's; None for the parent's and a group's."""
-    group: str | None = None
-    """Its name, of a group's run."""
-    attempt: int = 0
-    """Its trial's."""
-    status: str = "RUNNING"
-    shown: str = str(Status.RUNNING)
-    """The status of its trial, as its tag says."""
-    ended_ms: int | None = None
-    has_params: bool = False
-    epochs: set[int] | None = field(default_factory=set)
-    """The epochs logged; None for a run of an earlier session, not looked at yet."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """The latest of each, in the parent of an earlier session."""
-
-    def shows(self, record: TrialRecord, status: Status) -> bool:
-        """Whether it says how its trial stands.
-
-        By the time as well: two statuses look the same to MLflow, and a trial can end,
-        be reopened and end alike.
-        """
-        if self.status != RUN_STATUS[status] or self.shown != status:
-            return False
-        return not status.ended or self.ended_ms == record.ended_ms
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """What the run of a group of trials shows: replicates of one configuration.
-
-    Args:
-        name: Of the group.
-        params: What its trials have in common.
-        metrics: What they come to.
-        curve: The metric that is compared, by epoch.
-        tags: Of the run.
-    """
-
-    name: str
-    params: Mapping[str, object]
-    metrics: Mapping[str, float]
-    curve: Mapping[int, float]
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What the parent run shows at the end of a session.
-
-    Args:
-        status: FINISHED, FAILED or KILLED.
-        metrics: The study's own metrics.
-        tags: Its tags.
-        artifacts: Files to keep with it.
-        groups: What the runs between it and the trials' show.
-    """
-
-    status: str
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    artifacts: Sequence[Path]
-    groups: Sequence[Group] = ()
+Stand = tuple[Status, int]
+"""How a trial stands: its status, and the epochs it has reported."""
 
 
 class Tracker:
@@ -241,9 +95,9 @@ class Tracker:
         self._metric = metric
         self._params = params
         self._tags = tags
-        self._runs: dict[int, _Run] = {}
-        self._groups: dict[str, _Run] = {}
-        self._parent: _Run | None = None
+        self._runs: dict[int, TrackedRun] = {}
+        self._groups: dict[str, TrackedRun] = {}
+        self._parent: TrackedRun | None = None
         self._records: dict[int, TrialRecord] = {}
         self._dirty: dict[int, None] = {}  # in the order they changed
         self._finished: list[tuple[int, int, float]] = []  # when, which, its value
@@ -251,7 +105,8 @@ class Tracker:
         self._changed = threading.Condition()
         self._summary: Summary | None = None
         self._active = False
-        self._failures = 0  # in a row
+        self._failures = 0  # rounds in a row
+        self._answered_s = 0.0  # when the store last did
         self._given_up = threading.Event()
         self._thread = threading.Thread(
             target=self._write_all, name="mlflow-writer", daemon=True
@@ -315,9 +170,10 @@ class Tracker:
         start = time.monotonic()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            limit_s = FAILING_WAIT_S if self._failures else CLOSING_WAIT_S
-            if time.monotonic() - start > limit_s:
-                self._warn(TimeoutError(f"not done within {limit_s:.0f} s"))
+            now = time.monotonic()
+            silent_s = now - max(start, self._answered_s) if self._failures else 0.0
+            if now - start > CLOSING_WAIT_S or silent_s > FAILING_WAIT_S:
+                self._warn(TimeoutError(f"not done within {now - start:.0f} s"))
                 break
         self._given_up.set()
 
@@ -339,7 +195,9 @@ class Tracker:
         Today's UI opens an experiment in its GenAI workspace, where trials are not
         shown; the address says which workspace.
         """
-        server = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        server = "http://127.0.0.1:5000"
+        if self.uri.startswith("http"):
+            server = without_secrets(self.uri)
         if self.experiment_id is None:  # the store has not answered yet
             return server
         return (
@@ -359,21 +217,22 @@ class Tracker:
         while not self._given_up.is_set():
             numbers, closing = self._next()
             try:
+                stands, num_finished = self._stands(numbers), len(self._finished)
                 self._settle()
                 parent = self._connect()
                 if self._active and parent.status != "RUNNING":
                     self._client.update_run(parent.run_id, status="RUNNING")
                     parent.status = "RUNNING"
-                self._log_best(parent)
-                self._update_all(numbers, parent)
+                self._log_best(parent, num_finished)
+                self._update_all(numbers, stands, parent)
                 if closing is not None and not self._dirty:
                     self._close(parent, closing)
                     self._failures = 0
                     return
                 self._failures = 0
             except Exception as err:  # the study must outlive its log
-                with self._changed:
-                    self._dirty = numbers | self._dirty
+                with self._changed:  # what failed is last: others need not wait for it
+                    self._dirty = self._dirty | numbers
                 self._warn(err)
                 # Look again: the call may have made a run, and its answer been lost.
                 self._parent = None
@@ -391,13 +250,27 @@ class Tracker:
             numbers, self._dirty = self._dirty, {}
             return numbers, self._summary
 
-    def _update_all(self, numbers: dict[int, None], parent: _Run) -> None:
-        """Bring the runs of trials up to date; those that are leave `numbers`."""
+    def _stands(self, numbers: Collection[int]) -> dict[int, Stand]:
+        """How trials stand now, before that is settled: no later news is written."""
+        records = ((number, self._records[number]) for number in numbers)
+        return {number: (one.status, one.epoch) for number, one in records}
+
+    def _update_all(
+        self, numbers: dict[int, None], stands: Mapping[int, Stand], parent: TrackedRun
+    ) -> None:
+        """Bring the runs of trials to where they stood.
+
+        Those that are leave `numbers`; one that cannot be is then the last of them.
+        """
 
         def update(number: int) -> None:
-            self._update(self._records[number], parent)
             del numbers[number]
-            self._failures = 0
+            try:
+                self._update(self._records[number], stands[number], parent)
+            except Exception:
+                numbers[number] = None
+                raise
+            self._answered_s = time.monotonic()
 
         for number in numbers:  # before its trials', of which several are made at once
             group = self._records[number].group
@@ -415,12 +288,15 @@ class Tracker:
         with self._changed:
             self._changed.wait_for(lambda: self._summary is not None, wait_s)
 
-    def _connect(self) -> _Run:
+    def _connect(self) -> TrackedRun:
         """The parent run; at first and after a failure, find or create the runs."""
         if self._parent is not None:
             return self._parent
         self.experiment_id = self._experiment()
         runs = self._find_runs()
+        there = {run.run_id for run in runs}  # others have been deleted meanwhile
+        self._runs = {n: run for n, run in self._runs.items() if run.run_id in there}
+        self._groups = {n: r for n, r in self._groups.items() if r.run_id in there}
         for run in runs:
             if run.number is not None:
                 self._adopt(run, run.number)
@@ -429,6 +305,9 @@ class Tracker:
         parents = [run for run in runs if run.number is None and run.group is None]
         if parents:
             self._parent = parents[0]
+            if MIXED_CODE in self._tags:
+                run_id, mixed = self._parent.run_id, self._tags[MIXED_CODE]
+                self._client.set_tag(run_id, MIXED_CODE, mixed)
             if not self._parent.has_params:
                 self._log_params(self._parent, self._params)
             return self._parent
@@ -441,14 +320,14 @@ class Tracker:
         created = self._client.create_run(
             self.experiment_id, tags=tags, run_name=self._name
         )
-        parent = _Run(run_id=created.info.run_id)
+        parent = TrackedRun(run_id=created.info.run_id)
         self._log_params(parent, self._params)
         self._parent = parent
         return parent
 
-    def _find_runs(self) -> list[_Run]:
+    def _find_runs(self) -> list[TrackedRun]:
         """The runs of this study, oldest first, so that of two the first is kept."""
-        found: list[_Run] = []
+        found: list[TrackedRun] = []
         token = None
         while True:
             page = self._client.search_runs(
@@ -458,12 +337,14 @@ class Tracker:
                 max_results=MAX_BATCH,
                 page_token=token,
             )
-            found += map(_existing, page)
+            if self._failures <= 1:  # it can be one that is read, and not written
+                self._answered_s = time.monotonic()
+            found += map(existing_run, page)
             token = page.token
             if not token:
                 return found
 
-    def _adopt(self, run: _Run, number: int) -> None:
+    def _adopt(self, run: TrackedRun, number: int) -> None:
         """Take over a run of an earlier session, unless another is the trial's."""
         record, known = self._records.get(number), self._runs.get(number)
         if record is None:
@@ -477,25 +358,24 @@ class Tracker:
         elif known.run_id != run.run_id:
             self._client.delete_run(run.run_id)  # its creation seemed to fail
 
-    def _update(self, record: TrialRecord, parent: _Run) -> None:
-        """Make a trial's run say what its record says."""
-        # Before the rest: a record that has ended does not change any more.
-        status = record.status
+    def _update(self, record: TrialRecord, stand: Stand, parent: TrackedRun) -> None:
+        """Make a trial's run say what its record said when it stood there."""
+        status, epoch = stand
         run = self._runs.get(record.number)
         shown = run is not None and run.shows(record, status)
         if shown and status.ended:
             return  # closed, which is done last
-        tags = {} if shown else _status_tags(record, status)
+        tags = {} if shown else status_tags(record, status)
         if run is None:
             run = self._runs[record.number] = self._create(record, parent, tags)
             shown, tags = run.shows(record, status), {}
-        self._log(run, record, tags)
+        self._log(run, record, epoch, tags)
         if not shown:
             self._set_status(run, record, status)
         if status.ended:
             run.epochs = None  # there are as many as trials, and this is not needed
 
-    def _group_run(self, name: str, parent: _Run) -> _Run:
+    def _group_run(self, name: str, parent: TrackedRun) -> TrackedRun:
         """The run of a group, made when first asked for."""
         if name not in self._groups:
             tags = {
@@ -507,7 +387,7 @@ class Tracker:
             created = self._client.create_run(
                 str(self.experiment_id), tags=tags, run_name=name
             )
-            self._groups[name] = _Run(run_id=created.info.run_id, group=name)
+            self._groups[name] = TrackedRun(run_id=created.info.run_id, group=name)
         return self._groups[name]
 
     def _origin(self) -> dict[str, str]:
@@ -519,8 +399,8 @@ class Tracker:
         }
 
     def _create(
-        self, record: TrialRecord, parent: _Run, status: Mapping[str, str]
-    ) -> _Run:
+        self, record: TrialRecord, parent: TrackedRun, status: Mapping[str, str]
+    ) -> TrackedRun:
         config = TrialConfig.from_dict(record.fields)
         name, above = f"trial-{record.number:04d}", parent
         if record.group is not None:
@@ -549,11 +429,13 @@ class Tracker:
             tags=tags,
             run_name=name,
         )
-        return _Run(
+        return TrackedRun(
             run_id=created.info.run_id, number=record.number, attempt=record.attempt
         )
 
-    def _log(self, run: _Run, record: TrialRecord, tags: Mapping[str, str]) -> None:
+    def _log(
+        self, run: TrackedRun, record: TrialRecord, until: int, tags: Mapping[str, str]
+    ) -> None:
         """Log tags and what is new, whole epochs, each with the time it was reported.
 
         A call that failed may have been carried out: the same point at the same time is
@@ -562,19 +444,19 @@ class Tracker:
         if run.epochs is None:
             history = self._client.get_metric_history(run.run_id, SEEN)
             run.epochs = {metric.step for metric in history}
-        new = sorted(set(record.history) - run.epochs)
+        new = sorted(e for e in set(record.history) - run.epochs if e <= until)
         reported = {epoch: record.history[epoch] for epoch in new}  # read only once
         # A population's epochs hold its settings, too.
         size = MAX_BATCH // max(map(len, reported.values()), default=1)
         params = []
         if not run.has_params:
-            params = _params(TrialConfig.from_dict(record.fields).to_dict())
+            params = param_entities(TrialConfig.from_dict(record.fields).to_dict())
         if not new and (tags or params):
-            self._client.log_batch(run.run_id, params=params, tags=_run_tags(tags))
+            self._client.log_batch(run.run_id, params=params, tags=tag_entities(tags))
         for start in range(0, len(new), size):
             epochs = new[start : start + size]
             metrics = [
-                _metric(name, value, at_ms, epoch)
+                metric_entity(name, value, at_ms, epoch)
                 for epoch, at_ms in ((e, record.reported_ms[e]) for e in epochs)
                 for name, value in reported[epoch].items()
             ]
@@ -583,12 +465,12 @@ class Tracker:
                 run.run_id,
                 metrics=metrics,
                 params=params if first else (),
-                tags=_run_tags(tags) if first else (),
+                tags=tag_entities(tags) if first else (),
             )
             run.epochs.update(epochs)
         run.has_params = True
 
-    def _set_status(self, run: _Run, record: TrialRecord, status: Status) -> None:
+    def _set_status(self, run: TrackedRun, record: TrialRecord, status: Status) -> None:
         wanted = RUN_STATUS[status]
         if wanted == "RUNNING":
             self._client.update_run(run.run_id, status="RUNNING")
@@ -598,7 +480,7 @@ class Tracker:
             )
         run.status, run.shown, run.ended_ms = wanted, str(status), record.ended_ms
 
-    def _close(self, parent: _Run, summary: Summary) -> None:
+    def _close(self, parent: TrackedRun, summary: Summary) -> None:
         """Bring the parent run up to date and end it."""
         known = summary.metrics.items() <= parent.metrics.items()
         if known and parent.status == summary.status == "FINISHED":
@@ -608,52 +490,61 @@ class Tracker:
         at = max((record.ended_ms or 0 for record in ended), default=now_ms())
         self._close_groups(parent, summary, at)
         metrics = [
-            _metric(name, value, at, len(ended))
+            metric_entity(name, value, at, len(ended))
             for name, value in summary.metrics.items()
         ]
-        tags = _run_tags(summary.tags)
+        tags = tag_entities(summary.tags)
         self._client.log_batch(parent.run_id, metrics=metrics, tags=tags)
-        self._client.set_terminated(parent.run_id, status=summary.status)
-        parent.status = summary.status
         for path in summary.artifacts:
             self._client.log_artifact(parent.run_id, str(path))
+        # Last: what is ended is not looked at again.
+        self._client.set_terminated(parent.run_id, status=summary.status)
+        parent.status = summary.status
 
-    def _close_groups(self, parent: _Run, summary: Summary, at_ms: int) -> None:
+    def _close_groups(self, parent: TrackedRun, summary: Summary, at_ms: int) -> None:
         """Bring the runs of groups up to date and end them."""
         for group in summary.groups:
             run = self._group_run(group.name, parent)
             last = max(group.curve, default=0)
+            # Of a later session it is another, beside this one: MLflow keeps both.
+            curve = group.curve if summary.status != "KILLED" else {}
             metrics = [
                 *(
-                    _metric(self._metric, value, at_ms, epoch)
-                    for epoch, value in group.curve.items()
+                    metric_entity(self._metric, value, at_ms, epoch)
+                    for epoch, value in curve.items()
                 ),
-                *(_metric(name, v, at_ms, last) for name, v in group.metrics.items()),
+                *(
+                    metric_entity(name, v, at_ms, last)
+                    for name, v in group.metrics.items()
+                ),
             ]
             self._log_params(run, group.params)
             for start in range(0, len(metrics), MAX_BATCH):
                 batch = metrics[start : start + MAX_BATCH]
                 self._client.log_batch(run.run_id, metrics=batch)
-            self._client.log_batch(run.run_id, tags=_run_tags(group.tags))
+            self._client.log_batch(run.run_id, tags=tag_entities(group.tags))
         for run in self._groups.values():
             self._client.set_terminated(run.run_id, status=summary.status)
             run.status = summary.status
 
-    def _log_best(self, parent: _Run) -> None:
-        """The best finished trial so far, against the number of the trial."""
+    def _log_best(self, parent: TrackedRun, num_finished: int) -> None:
+        """The best so far of the trials that had finished, against their number."""
         name = f"best_{self._metric}"
         with self._changed:
-            new = self._finished[self._num_ranked :]
+            first = self._num_ranked
+            new = self._finished[first:num_finished]
         if not new or not self._ranked:
             return
         if parent.epochs is None:
             history = self._client.get_metric_history(parent.run_id, name)
             parent.epochs = {metric.step for metric in history}
         metrics = []
-        for ended_ms, number, value in new:
+        # MLflow takes the last step's value for the latest: not that of a trial which
+        # began last.
+        for count, (ended_ms, _, value) in enumerate(new, first + 1):
             self._best = min(self._best, value)
-            if number not in parent.epochs:
-                metrics.append(_metric(name, self._best, ended_ms, number))
+            if count not in parent.epochs:
+                metrics.append(metric_entity(name, self._best, ended_ms, count))
         self._num_ranked += len(new)
         for start in range(0, len(metrics), MAX_BATCH):
             batch = metrics[start : start + MAX_BATCH]
@@ -671,8 +562,8 @@ class Tracker:
     def _rank_anew(self) -> None:
         self._best, self._num_ranked = float("inf"), 0
 
-    def _log_params(self, run: _Run, params: Mapping[str, object]) -> None:
-        entries = _params(params)
+    def _log_params(self, run: TrackedRun, params: Mapping[str, object]) -> None:
+        entries = param_entities(params)
         for start in range(0, len(entries), MAX_PARAMS):
             batch = entries[start : start + MAX_PARAMS]
             self._client.log_batch(run.run_id, params=batch)
@@ -710,27 +601,8 @@ class Tracker:
             )
 
 
-def _existing(run: "Run") -> _Run:
-    """What there is of a run; not the run, of which a study can have thousands."""
-    tags, kind = run.data.tags, run.data.tags["orthotune.kind"]
-    is_trial = kind == "trial"
-    running = run.info.status == "RUNNING"
-    return _Run(
-        run_id=run.info.run_id,
-        number=int(tags["orthotune.trial"]) if is_trial else None,
-        group=tags["orthotune.group"] if kind == "group" else None,
-        attempt=int(tags.get("orthotune.attempt", -1)),
-        status=run.info.status,
-        shown=tags.get("orthotune.status", ""),
-        ended_ms=run.info.end_time,
-        metrics={} if is_trial else run.data.metrics,
-        has_params=bool(run.data.params) and not (is_trial and running),
-        epochs=None,
-    )
-
-
 def _first_line(err: Exception) -> str:
-    return str(err).splitlines()[0] if str(err) else repr(err)
+    return without_secrets((str(err).splitlines() or [repr(err)])[0])
 
 
 _COPIED_TAGS = (
@@ -742,37 +614,3 @@ _COPIED_TAGS = (
     "mlflow.source.git.dirty",
     "host",
 )
-
-
-def _status_tags(record: TrialRecord, status: Status) -> dict[str, str]:
-    """How a trial ended, for MLflow's filters."""
-    tags = {"orthotune.status": str(status)}
-    if status == Status.DIVERGED:
-        tags["diverged"] = f"in epoch {record.epoch}"
-    if status == Status.OOM:
-        tags["oom"] = "1"
-    if record.error is not None:
-        tags["error"] = record.error[:5000]
-    return tags
-
-
-def _metric(name: str, value: float, at_ms: int, step: int) -> "Metric":
-    from mlflow.entities import Metric
-
-    return Metric(name, value, at_ms, step)
-
-
-def _params(values: Mapping[str, object]) -> "list[Param]":
-    from mlflow.entities import Param
-
-    return [
-        Param(re.sub(r"[^\w./: -]", ":", name), str(value)[:6000])
-        for name, value in values.items()
-        if len(name) <= MAX_PARAM_NAME
-    ]
-
-
-def _run_tags(tags: Mapping[str, str]) -> "list[RunTag]":
-    from mlflow.entities import RunTag
-
-    return [RunTag(name, value) for name, value in tags.items()]

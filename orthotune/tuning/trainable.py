@@ -1,15 +1,16 @@
 """The trial as a Ray Tune Trainable, for the search and for one's own Tuner."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
+from orthotune.training import gpu
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
 from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
+from orthotune.tuning.nodes import as_started
 
 CHECKPOINT = "trial.pt"
 
@@ -42,18 +43,25 @@ class OrthoTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Build the trial; on the GPU if Ray has given one."""
         fields = dict(config)
-        root = TrialConfig.from_dict(fields).data.root
-        # Ray moves a trial into a folder of its own: a relative root is the driver's.
-        original = os.environ.get("TUNE_ORIG_WORKING_DIR", "")
-        fields["data.root"] = str(Path(original, root))
-        self._trial = Trial(TrialConfig.from_dict(fields), self._device())
+        fields["data.root"] = as_started(TrialConfig.from_dict(fields).data.root)
+        vars(self).pop("_trial", None)  # of before: there may be no room for two
+        device = self._device()
+        if device == "cuda":
+            gpu.make_room(self._gpus() or 1.0, self._needed_bytes())
+        self._trial = Trial(TrialConfig.from_dict(fields), device)
 
     def _device(self) -> str:
         # Ray leaves every GPU visible to a trial that was given none.
+        return "cuda" if self._gpus() != 0 and torch.cuda.is_available() else "cpu"
+
+    def _gpus(self) -> float | None:
+        """The GPUs Ray has given to the trial; None outside of Ray."""
         granted = self.trial_resources
-        if granted is not None and not granted.required_resources.get("GPU"):
-            return "cpu"
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return None if granted is None else granted.required_resources.get("GPU", 0)
+
+    def _needed_bytes(self) -> int | None:
+        """The memory that its tensors take on a GPU; None if nobody has measured it."""
+        return None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch."""

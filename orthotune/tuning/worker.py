@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray.tune.experiment import Trial
 
 from orthotune.errors import ConfigError
@@ -27,10 +26,15 @@ from orthotune.training.checkpoint import (
     save_checkpoint,
 )
 from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.training.gpu import is_out_of_memory
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.tuning.expected import Looked
 from orthotune.tuning.history import PROFILES, Profile
-from orthotune.tuning.journal import SETTING, Journal, Status, TrialRecord
+from orthotune.tuning.journal import PARTS, SETTING, Journal, Status, TrialRecord
+from orthotune.tuning.lease import Holder
+from orthotune.tuning.preflight import misfit
+from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"
@@ -41,21 +45,30 @@ OUT_OF_MEMORY = "oom"
 """Keys of a result that ends a trial without an epoch: the traceback."""
 
 UNSAVED = "checkpoint_error"
-"""Key of a result whose checkpoint could not be written: where and why."""
+"""Key of a result whose checkpoint could not be read or written: where and why."""
+
+UNFIT = "node_error"
+"""Key of a result of a node that joined and is not fit: what must hold there."""
+
+STORAGE_WAIT_S = 300.0
+"""For a storage that cannot be read. Then the study stops; its trials stay open."""
 
 LIVED = "lived"
-"""Key of a result of a member: the fields that a population changes, as lived."""
+"""Key of a result: the fields that have changed since it was suggested, as lived. Those
+a population changes, of a member; the parts of a batch, of one that did not fit."""
 
 CHECKPOINT_SHARE = 0.05
 """The share of a trial's time that its checkpoints may take."""
-
-MICRO_BATCHES = "data.num_micro_batches"
 
 
 def assignment(
     folder: CheckpointFolder,
     record: TrialRecord,
     *,
+    gpus: float = 0.0,
+    gpu_bytes: int | None = None,
+    looked: Looked | None = None,
+    holder: Holder | None = None,
     member: bool = False,
     profiled: bool = False,
 ) -> dict[str, Any]:
@@ -64,6 +77,11 @@ def assignment(
     Args:
         folder: Where its checkpoint is.
         record: The trial, as far as it has come in earlier sessions.
+        gpus: Its share of GPUs.
+        gpu_bytes: The memory its tensors take on a GPU; None if that is not known.
+        looked: Which nodes are known to be fit for the study, and for what the others
+            are asked; None on one machine.
+        holder: Which driver it works for, where another may take over its study.
         member: Whether it is one of a population.
         profiled: Whether it is looked at layer by layer: before its first epoch, in the
             middle and at the end.
@@ -73,6 +91,11 @@ def assignment(
         "folder": folder.uri,
         "fields": record.trained,
         "reported": record.epoch,
+        "parted": record.parted,
+        "gpus": gpus,
+        "gpu_bytes": gpu_bytes,
+        "looked": looked,
+        "holder": holder,
         "member": member,
         "profiled": profiled,
     }
@@ -86,6 +109,10 @@ def name_of(trial: Trial) -> str:
 def number_of(trial: Trial) -> int:
     """The number of a trial in its study."""
     return int(str(trial).split("-")[1])
+
+
+class _UnreadableError(Exception):
+    """The storage of checkpoints does not answer."""
 
 
 class StudyTrainable(OrthoTrainable):
@@ -105,8 +132,12 @@ class StudyTrainable(OrthoTrainable):
         self._checkpoint = checkpoint_name(self.trial_name)
         self._failure: dict[str, Any] | None = None
         self._trouble: dict[str, str] = {}
-        self._retried = False
+        self._retried, self._parted = False, self._task["parted"]
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
+        problem = misfit(self._task["looked"])
+        if problem:
+            self._failure = {UNFIT: problem}
+            return
         self._guard(self._build)
 
     def step(self) -> dict[str, Any]:
@@ -114,11 +145,16 @@ class StudyTrainable(OrthoTrainable):
         if self._failure is None and not self._replay:
             self._guard(self._advance)
         if self._failure is not None:
-            return {**_WORST, **self._failure, "done": True}
+            # Nothing has ended by a storage that cannot be read, or a node like this.
+            done = not {UNSAVED, UNFIT} & self._failure.keys()
+            return {**_WORST, **self._failure, "done": done}
         result = {**self._replay.pop(0), **self._trouble}
         self._trouble = {}
+        parts = {PARTS: self._fields[PARTS]} if self._parted else {}
         if self._task["member"]:
-            result[LIVED] = _changeable(self._trial.config.to_dict())
+            parts |= _changeable(self._trial.config.to_dict())
+        if parts:
+            result[LIVED] = parts
         return result
 
     def cleanup(self) -> None:
@@ -138,24 +174,30 @@ class StudyTrainable(OrthoTrainable):
         if self._failure is None:
             self._guard(lambda: self._take_over(state))
 
+    def _needed_bytes(self) -> int | None:
+        return self._task["gpu_bytes"]
+
     def _guard(self, call: Callable[[], None]) -> None:
         """Call a method; lack of memory is met once by smaller parts."""
         try:
             call()
             return
+        except _UnreadableError as err:
+            self._failure = {UNSAVED: str(err)}
+            return
         except Exception as err:  # becomes a result, with its traceback
             memory = is_out_of_memory(err)
             key = OUT_OF_MEMORY if memory else ERROR
-            self._failure = {key: traceback.format_exc()}
+            self._failure = {key: without_secrets(traceback.format_exc())}
         # Out of the except clause, which holds on to every tensor of the failed frames.
         if memory and not self._retried and self._halve():
             self._retried, self._failure = True, None
-            self._guard(self._rebuild)
+            self._guard(self._build)
             if self._failure is None and call != self._build:
                 self._guard(call)
 
     def _build(self) -> None:
-        state = self._folder.load(self._checkpoint)
+        state = self._loaded()
         if state is not None and self._task["member"]:
             # The study may not have heard of the last change.
             self._fields |= _changeable(state["trial"]["config"])
@@ -169,6 +211,22 @@ class StudyTrainable(OrthoTrainable):
         if self._task["member"] and not self._replay:
             # A new scheduler must hear where the member stands.
             self._replay = self._history[-1:]
+
+    def _loaded(self) -> dict[str, Any] | None:
+        """The state in the checkpoint; a storage that fails is asked again for a while.
+
+        Raises:
+            _UnreadableError: If it still fails then.
+        """
+        end = time.monotonic() + STORAGE_WAIT_S
+        while True:
+            try:
+                return self._folder.load(self._checkpoint)
+            except OSError as err:
+                if time.monotonic() > end:
+                    place = self._folder.place(self._checkpoint)
+                    raise _UnreadableError(f"{place}: {err.strerror or err}") from err
+            time.sleep(min(5.0, STORAGE_WAIT_S / 10))
 
     def _take_over(self, state: dict[str, Any]) -> None:
         """Continue from a state; another member's with the new settings.
@@ -203,20 +261,13 @@ class StudyTrainable(OrthoTrainable):
     def _halve(self) -> bool:
         """Ask for the same batch in twice as many parts; whether it has so many."""
         parts = TrialConfig.from_dict(self._fields).data.num_micro_batches
-        smaller = {**self._fields, MICRO_BATCHES: 2 * parts}
+        smaller = {**self._fields, PARTS: 2 * parts}
         try:
             TrialConfig.from_dict(smaller)
         except ConfigError:
             return False
-        self._fields = smaller
+        self._fields, self._parted = smaller, True
         return True
-
-    def _rebuild(self) -> None:
-        """The trial as the checkpoint has it, and nothing of the one before."""
-        vars(self).pop("_trial", None)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._build()
 
     def _advance(self) -> None:
         profiles = self._profiles(before=True)
@@ -224,6 +275,8 @@ class StudyTrainable(OrthoTrainable):
         profiles |= self._profiles(before=False)
         if profiles:
             result[PROFILES] = profiles
+        if self._parted:  # no longer the result of the configuration as suggested
+            result[SETTING + PARTS] = float(self._fields[PARTS])
         self._history.append(result)
         self._unsaved = not result["diverged"]
         if self._unsaved and (result["done"] or self._due()):
@@ -269,13 +322,17 @@ class StudyTrainable(OrthoTrainable):
     def _save(self) -> dict[str, str]:
         """Write the checkpoint; what went wrong, as part of a result.
 
-        A trial goes on without: it is the study that must be told.
+        A trial goes on without: it is the study that must be told. Where another driver
+        has taken over the study nothing is written: the file is its trial's by now.
         """
-        start = time.monotonic()
+        start, holder = time.monotonic(), self._task["holder"]
         try:
+            if holder is not None and not holder.has_it():
+                return {}
             self._folder.write(self._checkpoint, dump_checkpoint(self._state()))
         except OSError as err:
-            return {UNSAVED: f"{self._folder.uri}: {err.strerror or err}"}
+            problem = without_secrets(err.strerror or str(err))
+            return {UNSAVED: f"{self._folder.place('')}: {problem}"}
         self._saved_at = time.monotonic()
         self._saving_s, self._unsaved = self._saved_at - start, False
         return {}
@@ -288,21 +345,6 @@ def ended_as(journal: Journal, number: int, result: Mapping[str, Any]) -> Status
     if OUT_OF_MEMORY in result:
         return Status.OOM
     return journal.natural_end(number)
-
-
-def is_out_of_memory(err: Exception) -> bool:
-    """Whether an error says that memory, of a GPU or of the host, ran out.
-
-    Example:
-        >>> is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
-        True
-        >>> is_out_of_memory(RuntimeError("shape mismatch"))
-        False
-    """
-    if isinstance(err, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(err, RuntimeError) and any(word in str(err) for word in words)
 
 
 def _last_epoch(state: dict[str, Any]) -> int:

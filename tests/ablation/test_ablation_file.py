@@ -74,6 +74,18 @@ def test_explicit_arms_depart_from_the_reference(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("reference", ["full", "baseline"])
+def test_arms_of_ones_own_are_better_than_a_baseline_and_worse_than_full(
+    tmp_path, reference
+):
+    head, _, rest = TINY.replace("full:", f"{reference}:").partition("factors:")
+    arms = "arms: {ours: {model.depth: 14}}\n"
+    text = head + "design: explicit\n" + arms + rest[rest.index("seeds:") :]
+    (claim,) = read(tmp_path, text).claims
+    better, than = ("full", "ours") if reference == "full" else ("ours", "baseline")
+    assert claim == Claim(better=better, than=than)
+
+
 def test_cells_are_whole_seeds_first(tmp_path):
     cells = list(read(tmp_path, TINY).cells())
     assert [(arm.name, seed) for arm, seed, _ in cells[:4]] == [

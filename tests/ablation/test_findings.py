@@ -243,6 +243,7 @@ def test_a_configuration_is_not_compared_with_itself_for_more_seeds(tmp_path):
     assert more == set()
 
 
+@pytest.mark.soak
 def test_stopping_early_does_not_support_what_is_not_there(tmp_path, monkeypatch):
     """No effect, seeds added until decided: wrong in at most 5 % of 1,000 studies."""
     # statsmodels collects garbage at every correction: minutes, here.

@@ -116,6 +116,7 @@ def test_the_plan_times_every_network(folder, monkeypatch, capsys):
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_two_epochs_of_every_arm_end_with_a_report(folder, monkeypatch):
     site = folder / "site"
     site.mkdir()

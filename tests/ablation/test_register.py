@@ -2,11 +2,13 @@
 
 import pytest
 
+from orthotune.ablation import register as module
 from orthotune.ablation.findings import find
 from orthotune.ablation.register import best_replicate, register
 from orthotune.errors import StudyError
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import Status
+from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY
 
@@ -31,6 +33,30 @@ def test_a_divergence_counts_in_the_mean_and_is_not_registered(tmp_path):
     assert best_replicate(found(tmp_path, dead)) is None
     with pytest.raises(StudyError, match="No cell of the best arm ran to its end"):
         register(found(tmp_path, dead), "net", CheckpointFolder("none"), "", "id")
+
+
+def test_an_old_ablation_does_not_take_the_place_of_a_later_one(tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    uri = resolve_tracking_uri(f"sqlite:///{tmp_path}/m.db")
+    client = MlflowClient(tracking_uri=uri)
+    run = client.create_run(client.create_experiment("tiny"))
+    monkeypatch.setattr(module, "_run", lambda _client, _tags: run)
+    monkeypatch.setattr(module, "_log_model", lambda *_given: None)  # the file alone
+
+    def says(study_id, error):
+        values = {FULL: [error] * 3, L2: [0.5] * 3, OFF: [0.9] * 3}
+        some = found(tmp_path, values)
+        return register(some, "net", CheckpointFolder("none"), uri, study_id)
+
+    def champion():
+        return client.get_model_version_by_alias("net", "champion").version
+
+    assert says("old", 0.3).startswith("net, version 1 (champion): full, seed 1")
+    assert says("new", 0.2).startswith("net, version 2 (champion): full")
+    assert says("old", 0.3).startswith("net, version 1: full")  # looked at again
+    assert str(champion()) == "2"
+    assert len(client.search_model_versions("name='net'")) == 2
 
 
 def test_with_register_every_cell_is_run_and_the_best_of_each_arm_kept(tmp_path):

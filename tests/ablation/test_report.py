@@ -23,7 +23,7 @@ def write(tmp_path, values, text=TINY):
     folder = tmp_path / "out"
     folder.mkdir(exist_ok=True)
     records = trained(ablation, values)
-    return report_writer(ablation, DATA)(None, folder, records, "abc123")
+    return report_writer(ablation, DATA, "again!")(None, folder, records, "abc123")
 
 
 def text_of(report):
@@ -104,6 +104,13 @@ def test_a_report_of_nothing_is_a_report(tmp_path):
     assert "9 cells are still to run before the next verdict" in text_of(report)
 
 
+def test_a_report_says_what_was_compared_and_what_to_type_for_it(tmp_path):
+    text = text_of(write(tmp_path, VALUES))
+    assert "Again: `again!`" in text
+    assert "\nfull\n  model.depth = 8\n" in text
+    assert "\nmodulation=off: modulation.enabled = False\n" in text
+
+
 def test_effects_are_part_of_a_factorial_alone(tmp_path):
     names = [
         f"penalty={p}, modulation={m}"
@@ -112,7 +119,7 @@ def test_effects_are_part_of_a_factorial_alone(tmp_path):
     ]
     values = {name: [0.1, 0.2, 0.3 + 0.1 * k] for k, name in enumerate(names)}
     ablation = tiny(tmp_path, TINY + "design: factorial\n")
-    text = markdown(find(ablation, trained(ablation, values), DATA), None, {})
+    text = markdown(find(ablation, trained(ablation, values), DATA), None, {}, "again!")
     assert "| penalty=l2 x modulation=off |" in text
     assert "## Effects" not in text_of(write(tmp_path, VALUES, FIVE))
 
@@ -132,7 +139,7 @@ def looked_at(records):
 def test_networks_are_shown_layer_by_layer_if_they_were_looked_at(tmp_path):
     ablation = tiny(tmp_path, FIVE)
     records = looked_at(trained(ablation, VALUES))
-    report = report_writer(ablation, DATA)(None, tmp_path, records, None)
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, None)
     names = [path.name for path in report.paths]
     assert {"signal.svg", "spectrum.svg"} <= set(names)
     signal = (tmp_path / "signal.svg").read_text()

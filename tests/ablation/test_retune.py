@@ -4,13 +4,14 @@ import csv
 
 import pytest
 
+from orthotune.ablate import _fingerprints
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
 from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tuned import tuned
-from orthotune.errors import AblationError
+from orthotune.errors import AblationError, DataError
 from orthotune.tuning.identity import definition
 from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
@@ -67,6 +68,14 @@ def test_more_draws_are_the_same_and_further_ones(tmp_path):
     few = asked(tmp_path).retune.draws()
     more = asked(tmp_path, FIVE.replace("num_trials: 3", "num_trials: 9")).retune
     assert more.draws()[:3] == few
+
+
+def test_data_that_a_draw_asks_too_much_of_are_refused_before_the_start(tmp_path):
+    """A failed trial would run again with every start, and tuning never end."""
+    space = "data.batch_size: {type: int, low: 32, high: 65536, log: true}"
+    text = RETUNE.replace("    optimizer.lr:", f"    {space}\n    optimizer.lr:")
+    with pytest.raises(DataError, match=r"batch_size"):
+        _fingerprints(tiny(tmp_path, TINY.replace("  data.num_train: 64\n", "") + text))
 
 
 def test_the_best_draw_is_chosen_and_of_equals_the_shared_setting(tmp_path):
@@ -156,7 +165,7 @@ def test_further_seeds_go_to_what_is_undecided_after_tuning_alone(tmp_path):
 def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
     ablation = asked(tmp_path)
     records = ended(ablation, again=AGAIN)
-    report = report_writer(ablation, DATA)(None, tmp_path, records, "abc123")
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, "abc123")
     text = (tmp_path / "report.md").read_text()
     top = "- **supported**: full is better than modulation=off; re-tuned: **undecided**"
     assert top in text
@@ -186,7 +195,7 @@ def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
 def test_a_report_before_tuning_has_ended_says_so(tmp_path):
     ablation = asked(tmp_path)
     records = ended(ablation, TUNING | {OFF: [None] * 3})
-    report = report_writer(ablation, DATA)(None, tmp_path, records, "abc123")
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, "abc123")
     text = (tmp_path / "report.md").read_text()
     assert "Re-tuning has not ended: 3 trials to run or failed" in text
     assert "Not known yet" in text

@@ -413,17 +413,29 @@ def test_the_looks_share_the_level():
     assert level_per_look(0.05, 4) * 4 == pytest.approx(0.05)
 
 
+def further(*values):
+    """Parameters of the same kind, which only `make soak` has the time for."""
+    return [
+        pytest.param(*one, marks=pytest.mark.soak)
+        if isinstance(one, tuple)
+        else pytest.param(one, marks=pytest.mark.soak)
+        for one in values
+    ]
+
+
 # Studies with known truth. A right procedure fails a bound one time in a thousand
 # (`simulate.ODDS`); with fixed seeds it either always does or never.
 
 
-@pytest.mark.parametrize(("n", "effect"), [(5, 0), (5, 1), (10, 0), (10, 0.7)])
+@pytest.mark.parametrize(
+    ("n", "effect"), [(5, 0), *further((5, 1), (10, 0), (10, 0.7))]
+)
 def test_intervals_of_few_pairs_cover_as_they_say(n, effect):
     samples = np.random.default_rng(10).normal(effect, 1, size=(2000, n))
     assert 0.93 <= rates(samples, effect).covered <= 0.97
 
 
-@pytest.mark.parametrize("n", [5, 10, 12, 25])
+@pytest.mark.parametrize("n", [5, 12, *further(10, 25)])
 def test_a_claim_without_an_effect_is_rarely_decided(n):
     repetitions = 2000
     samples = np.random.default_rng(11).normal(0.3, 1, size=(repetitions, n))
@@ -450,7 +462,7 @@ def test_heavy_tails_and_divergence_of_both_arms_keep_the_level():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("effect", [0, 0.7])
+@pytest.mark.parametrize("effect", [0, *further(0.7)])
 def test_adding_seeds_until_decided_keeps_level_and_coverage(effect):
     repetitions, ns = 1000, looks(5, 30)
     samples = np.random.default_rng(13).normal(effect, 1, size=(repetitions, ns[-1]))
@@ -464,7 +476,7 @@ def test_adding_seeds_until_decided_keeps_level_and_coverage(effect):
         assert wrong <= most_often(repetitions, 0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_adding_seeds_without_a_correction_would_not_keep_the_level():
     repetitions, ns = 500, looks(5, 30)
     samples = np.random.default_rng(13).normal(size=(repetitions, ns[-1]))
@@ -474,12 +486,14 @@ def test_adding_seeds_without_a_correction_would_not_keep_the_level():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ns", [(10,), (5, 8, 12)])
-def test_a_family_of_claims_is_rarely_wrong_at_all(ns, monkeypatch):
+@pytest.mark.parametrize(
+    ("ns", "repetitions"), [((5, 8, 12), 300), *further(((5, 8, 12), 1000))]
+)
+def test_a_family_of_claims_is_rarely_wrong_at_all(ns, repetitions, monkeypatch):
     # multipletests collects garbage at every call, 40 ms each.
     monkeypatch.setattr(gc, "collect", lambda *_: 0)
     rng = np.random.default_rng(14)
-    repetitions, means = 1000, [0, 0, 0, 2.5]
+    means = [0, 0, 0, 2.5]
     wrong = found = 0
     for _ in range(repetitions):
         # Claims hang together: all compare with the same arm.
@@ -491,7 +505,7 @@ def test_a_family_of_claims_is_rarely_wrong_at_all(ns, monkeypatch):
     assert found > 0.8 * repetitions
 
 
-@pytest.mark.parametrize("effect", [0.6, 0.9, 1.5])
+@pytest.mark.parametrize("effect", [0.9, *further(0.6, 1.5)])
 def test_the_seeds_needed_have_the_power_promised(effect):
     repetitions = 1000
     n = seeds_needed(measured(effect, 1))

@@ -11,7 +11,7 @@ import time
 from orthotune.training.progress import duration
 from tests.benchmarks.rows import say, show
 
-MODULES = ("step", "together", "platform", "tracking", "trials", "search")
+MODULES = ("step", "together", "platform", "tracking", "trials", "slots", "search")
 
 
 def main():

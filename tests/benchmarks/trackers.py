@@ -11,7 +11,8 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: TID251 - t
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.tracking import Summary, Tracker
+from orthotune.tuning.summary import Summary
+from orthotune.tuning.tracking import Tracker
 
 NUM_EPOCHS = 20
 AT_ONCE = 8

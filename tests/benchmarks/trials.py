@@ -21,7 +21,7 @@ from orthotune.tuning.checkpoints import CheckpointFolder, CheckpointKeeper
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.study_file import read_study
-from orthotune.tuning.tracking import resolve_tracking_uri
+from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.benchmarks.apart import apart, resident_kb
 from tests.benchmarks.rows import row, say
 from tests.benchmarks.trackers import finish, started

@@ -1,9 +1,15 @@
 import gzip
 import hashlib
+import os
+import shutil
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -603,6 +609,110 @@ def test_a_failing_download_is_refused_and_none_is_tried_unasked(
     with pytest.raises(DataError, match=r"must hold CIFAR10, .*no network.*Set `data"):
         load_dataset(DataConfig(**fields, download=True))
     assert tried == [str(tmp_path)]
+
+
+@pytest.fixture
+def fetched(cifar, tmp_path, monkeypatch):
+    """A CIFAR-10 that is elsewhere: the times it was downloaded, file after file."""
+    torchvision = pytest.importorskip("torchvision")
+    cls, times = torchvision.datasets.CIFAR10, []
+    cifar("CIFAR10", 10)
+    away = (tmp_path / cls.base_folder).rename(tmp_path / "away")
+
+    def download(dataset):
+        if dataset._check_integrity():
+            return
+        times.append(dataset.root)
+        folder = Path(dataset.root, cls.base_folder)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(away.iterdir()):
+            time.sleep(0.02)
+            shutil.copy(file, folder)
+
+    monkeypatch.setattr(cls, "download", download)
+    return times
+
+
+def fetching(root):
+    return DataConfig(name="cifar10", root=str(root), batch_size=4, download=True)
+
+
+def test_a_data_set_is_fetched_once_however_many_want_it(fetched, tmp_path):
+    root = tmp_path / "new" / "data"
+    start = threading.Barrier(4)
+
+    def load(_number):
+        start.wait()
+        return load_dataset(fetching(root))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load, range(4)))
+    assert fetched == [str(root)]
+    assert all(torch.equal(one.val.images, found[0].val.images) for one in found)
+    assert sorted(os.listdir(root)) == [".cifar10.lock", "cifar-10-batches-py"]
+
+
+HOLD = """\
+import sys, filelock
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process, which fetches until its input ends."""
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", HOLD, str(tmp_path / ".cifar10.lock")]
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+def test_who_finds_another_process_fetching_waits_for_it(fetched, tmp_path, holder):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(load_dataset, fetching(tmp_path))
+        time.sleep(0.1)
+        assert not waiting.done()
+        assert fetched == []
+        holder.stdin.close()
+        waiting.result()
+    assert fetched == [str(tmp_path)]
+
+
+def test_a_download_of_another_process_that_does_not_end_is_refused(
+    fetched, tmp_path, holder, monkeypatch
+):
+    monkeypatch.setattr(data, "FETCH_WAIT_S", 0.1)
+    with pytest.raises(DataError) as caught:
+        load_dataset(fetching(tmp_path))
+    assert str(caught.value) == (
+        "The download of CIFAR10 must end within 0.1 s, but another process still "
+        f"holds {tmp_path}/.cifar10.lock. Wait for that process, or end it."
+    )
+    assert fetched == []
+
+
+def test_data_that_are_there_are_read_without_the_lock(fetched, tmp_path):
+    root = tmp_path / "mount"
+    root.mkdir()
+    (tmp_path / "away").rename(root / "cifar-10-batches-py")
+    load_dataset(fetching(root))
+    assert fetched == []
+    assert os.listdir(root) == ["cifar-10-batches-py"]
+
+
+def test_a_root_that_cannot_be_locked_is_fetched_to_without(fetched, tmp_path):
+    (tmp_path / ".cifar10.lock").mkdir()
+    load_dataset(fetching(tmp_path))
+    assert fetched == [str(tmp_path)]
+
+
+def test_a_root_that_cannot_be_made_is_refused(fetched, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"must hold CIFAR10, .*\(.*Not a directory"):
+        load_dataset(fetching(tmp_path / "file" / "data"))
 
 
 def test_a_missing_torchvision_is_refused_with_how_to_get_it(fresh, monkeypatch):

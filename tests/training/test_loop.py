@@ -1,5 +1,8 @@
 import copy
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -532,6 +535,41 @@ def test_one_config_gives_one_result_whatever_the_threads_and_the_global_seed(va
     assert finish(second) == ours
     assert torch.get_num_threads() == 1
     assert_same(first.state_dict(), second.state_dict())
+
+
+COUNTED = """\
+import torch
+import torch.nn.functional as F
+from orthotune.training.config import TrialConfig
+from orthotune.training.loop import Trial
+
+whole, seen = F.cross_entropy, set()
+
+
+def cross_entropy(*given, **how):
+    seen.add(torch.get_num_threads())
+    return whole(*given, **how)
+
+
+F.cross_entropy = cross_entropy
+before = torch.get_num_threads()
+Trial(TrialConfig.from_dict({fields!r})).run_epoch()
+print(before, *seen)
+"""
+
+
+def test_a_trial_computes_in_one_thread_whatever_the_environment_says():
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    fields = {"model.depth": 8, "data.name": "synthetic", "data.num_train": 64}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED.format(fields=fields)],
+        env={**os.environ, **dict.fromkeys(names, "2")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, *seen = map(int, done.stdout.split())
+    assert (before, seen) == (min(2, os.cpu_count()), [1])
 
 
 def test_the_number_of_threads_is_put_back_after_a_failure(monkeypatch):

@@ -27,6 +27,7 @@ WORD = Rule(kind=str)
 CHOICE = Rule(kind=str, choices=("plain", "residual"))
 LIST = Rule(kind=float, above=0, below=1, is_list=True)
 OPTIONAL = Rule(kind=int, low=2, high=9, optional=True)
+OR_AUTO = Rule(kind=float, low=0, words=("auto",), extra=math.sqrt)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,8 @@ OPTIONAL = Rule(kind=int, low=2, high=9, optional=True)
         (LIST, (0.5,)),
         (OPTIONAL, None),
         (OPTIONAL, 9),
+        (OR_AUTO, "auto"),
+        (OR_AUTO, 0.5),
     ],
 )
 def test_a_value_in_range_is_allowed(rule, value):

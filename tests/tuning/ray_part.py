@@ -1,5 +1,7 @@
 """Ray's part in a session of a study, played in Ray's own order."""
 
+import functools
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -12,7 +14,14 @@ from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.worker import ERROR, OUT_OF_MEMORY, STUDY, name_of, number_of
+from orthotune.tuning.worker import (
+    ERROR,
+    OUT_OF_MEMORY,
+    STUDY,
+    assignment,
+    name_of,
+    number_of,
+)
 from tests.tuning.records import metrics
 
 FINGERPRINTS = {"synthetic": "5120", "digits": "1797"}
@@ -56,15 +65,18 @@ class Session:
         self.stopper = StudyStopper()
         self.scheduler = scheduler or FIFOScheduler()
         self.resumed = []
+        self.limit = math.inf
+        folder = CheckpointFolder(str(path.parent / "checkpoints"))
         self.searcher = OptunaSearcher(
             study,
             self.journal,
             fingerprints=FINGERPRINTS,
-            folder=CheckpointFolder(str(path.parent / "checkpoints")),
+            assign=functools.partial(assignment, folder),
+            limit=lambda: self.limit,
             stopper=self.stopper,
             on_resume=lambda record, name: self.resumed.append((record.number, name)),
         )
-        self.callback = JournalCallback(self.journal, self.stopper)
+        self.callback = JournalCallback(self.journal, self.stopper, {})
         self.count = 0
         self.journal.begin_session()
 

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from orthotune.errors import StudyStoppedError
-from orthotune.tuning.callback import WORKER_DEATHS
+from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tuning.journal import Status
 from orthotune.tuning.stopper import SAME_ERRORS, all_failed_alike
 from orthotune.tuning.worker import UNSAVED
@@ -123,6 +123,20 @@ def test_a_trial_that_dies_in_one_epoch_again_and_again_is_failed(session):
     session.die(trial)
     assert session.journal[0].status == Status.FAILED
     assert "without finishing an epoch" in session.journal[0].error
+
+
+def test_deaths_count_on_where_every_one_of_them_ends_a_tuner(tiny_study, path):
+    """As in a population, whose members Ray never starts again by itself."""
+    session = Session(tiny_study, path)
+    trial, deaths = session.start(), {}
+    for death in range(WORKER_DEATHS + 1):
+        assert session.journal[0].status == Status.RUNNING, death
+        callback = JournalCallback(
+            session.journal, session.stopper, deaths, waiting=True
+        )
+        callback.on_trial_error(1, [], trial)
+    assert session.journal[0].status == Status.FAILED
+    assert "its worker died more than 3 times" in session.journal[0].error
 
 
 def test_code_that_kills_every_worker_ends_the_study(session):

@@ -272,6 +272,7 @@ def held_by(make):
 @pytest.mark.parametrize("epochs", [20, 100])
 def test_a_trial_that_has_ended_takes_little_memory_however_it_is_known(path, epochs):
     def played():
+        path.unlink(missing_ok=True)
         journal = begun(path, trials=50)
         for number in range(50):
             for epoch in range(1, epochs + 1):
@@ -286,7 +287,8 @@ def test_a_trial_that_has_ended_takes_little_memory_however_it_is_known(path, ep
         return journal
 
     for make in (played, lambda: opened(path)):
-        size, journal = held_by(make)
+        # Other threads of the process, as those of a Ray, may hold more at times.
+        size, journal = min((held_by(make) for _ in range(3)), key=lambda held: held[0])
         assert len(journal) == 50
         # With its fields and its key; 16 for an epoch, and what arrays reserve.
         assert size / 50 < 2200 + 20 * epochs, make

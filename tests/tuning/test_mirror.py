@@ -271,3 +271,84 @@ def test_a_storage_that_cannot_be_reached_is_one_sentence(tmp_path):
     copy = RecordMirror(tmp_path / "record.jsonl", f"file://{tmp_path}/file")
     with pytest.raises(StudyError, match="--storage must be readable and writable"):
         copy.acquire()
+
+
+def test_what_a_dead_writer_left_is_forgotten_and_no_part(tmp_path, storage):
+    log, copy = node(tmp_path, "a", storage)
+    write(log, range(3))
+    copy.settle()
+    record = tmp_path / "storage" / "record"
+    left = record / f".{0:015d}.jsonl.4711.partial"  # sorts before every part
+    left.write_bytes(b"half")
+    again = RecordMirror(log.path, storage)
+    again.restore()
+    assert again.content() == log.path.read_bytes()
+    assert not left.exists()
+
+
+def test_who_was_replaced_stops_also_when_the_other_has_finished(tmp_path, storage):
+    log, copy = node(tmp_path, "a", storage)
+    copy.acquire()
+    write(log, [0])
+    copy.settle()
+    other_log, other = node(tmp_path, "b", storage)
+    other.acquire()
+    other.restore()
+    write(EventLog(other_log.path), range(1, 30))
+    other.close()  # and no lease is there any more
+    whole = other.content()
+    errors = []
+    told = threading.Event()
+    write(log, [77])
+    copy.start(lambda err: (errors.append(err), told.set()))
+    assert told.wait(10)
+    assert "another process has taken over" in str(errors[0])
+    copy.close()
+    copy.discard()
+    assert other.content() == whole
+
+
+def test_nothing_is_written_late_by_who_was_replaced(tmp_path, storage):
+    """As by a call that was held up while another driver went on."""
+    log, copy = node(tmp_path, "a", storage)
+    copy.acquire()
+    write(log, [0])
+    copy.settle()
+    other = RecordMirror(tmp_path / "b" / "record.jsonl", storage)
+    other.acquire()
+    other.restore()
+    write(log, [77])
+    with pytest.raises(OSError, match="must be in --storage first"):
+        copy.settle()
+    copy.discard()
+    assert b'"number":77' not in other.content()
+    assert b'"number":0' in other.content()
+
+
+def test_a_process_of_another_container_is_watched(tmp_path, storage, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "_machine", lambda: "another container")
+        patch.setattr(lease.os, "getpid", lambda: 2**22 + 1)  # nobody's here
+        Lease(StorageFolder(storage)).acquire()
+    beats = iter(range(10**6))
+
+    def alive():
+        content = {"id": "its", "beat": next(beats), "machine": "another container"}
+        return {**content, "host": lease.socket.gethostname(), "pid": 2**22 + 1}
+
+    mine = Lease(StorageFolder(storage))
+    monkeypatch.setattr(mine, "_read", alive)
+    with pytest.raises(StudyError, match="Only one process may run a study"):
+        mine.acquire()
+
+
+def test_looking_and_beginning_in_vain_leave_nothing(tmp_path, storage):
+    log, copy = node(tmp_path, "a", f"{storage}/study")
+    copy.probe()
+    assert list((tmp_path / "storage").iterdir()) == []
+    copy.acquire()
+    write(log, [0])
+    copy.begin()
+    copy.start(lambda _err: None)
+    copy.discard()
+    assert list((tmp_path / "storage").iterdir()) == []

@@ -33,7 +33,7 @@ def test_expected_epochs_by_hand():
 
 
 def test_the_plan_names_what_would_run(tiny_study):
-    text = plan_text(tiny_study, num_cpus=2)
+    text = plan_text(tiny_study, num_cpus=2, storage="none")
     for words in (
         "study      tiny",
         "trials     4 by tpe, seed 1, 3 epochs each at most",
@@ -51,6 +51,6 @@ def test_the_plan_names_what_would_run(tiny_study):
 def test_the_plan_of_a_finite_space_says_how_many_there_are(tiny_file):
     overrides = {"optimizer.lr": 0.1, "regularizer.kind": "none"}
     study = read_study(str(tiny_file), overrides)
-    text = plan_text(study, num_cpus=1)
+    text = plan_text(study, num_cpus=1, storage="none")
     assert "2 configurations at most" in text
     assert "trials     2 by tpe" in text

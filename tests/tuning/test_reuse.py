@@ -1,13 +1,19 @@
 """Which results of other studies stand in for a trial, and which do not."""
 
+import functools
+
 import pytest
 from mlflow import MlflowClient
 
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.reuse import COMMIT, COMPUTING, DIRTY, EarlierTrials, code_of
-from orthotune.tuning.tracking import Summary, Tracker, resolve_tracking_uri
+from orthotune.tuning.journal import PARTS, SETTING, Journal, Status
+from orthotune.tuning.provenance import DIRTY
+from orthotune.tuning.reuse import COMMIT, COMPUTING, EarlierTrials, code_of
+from orthotune.tuning.summary import Summary
+from orthotune.tuning.tracked_run import MIXED_CODE
+from orthotune.tuning.tracking import Tracker
+from orthotune.tuning.tracking_uri import resolve_tracking_uri
 
 CODE = {
     **dict.fromkeys(("version.orthotune", *COMPUTING), "1.0"),
@@ -48,8 +54,12 @@ def play(folder, uri, name, trials, tags=CODE):
     return journal
 
 
-def found(uri, *keys, tags=CODE, study_id="asking"):
-    return EarlierTrials(uri, study_id, tags).find(keys)
+FIELDS = {"training.num_epochs": len(ERRORS)}
+
+
+def found(uri, *keys, tags=CODE, study_id="asking", **fields):
+    wanted = dict.fromkeys(keys, FIELDS | fields)
+    return EarlierTrials(uri, study_id, tags).find(wanted)
 
 
 def test_a_result_is_read_as_it_was_reported_to_the_last_bit(uri, tmp_path):
@@ -127,3 +137,128 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path):
     uri = f"sqlite:///{tmp_path}/none.db"
     assert found(uri, "any") == {}
     assert not any(tmp_path.iterdir())
+
+
+# Found by a reader
+
+
+def test_what_a_population_has_changed_is_not_taken(uri, tmp_path):
+    journal = Journal(EventLog(tmp_path / "p.jsonl"), 1)
+    tracker = Tracker(
+        uri=uri, name="p", study_id="p", metric="val_error", params={}, tags=CODE
+    )
+    tracker.connect()
+    tracker.start([])
+    journal.observers = [tracker]
+    for key, more in (("plain", {}), ("pbt", {f"{SETTING}optimizer.lr": 0.05})):
+        number = journal.suggest(key, {"seed": 1}).number
+        journal.start(number)
+        journal.report(number, 1, {**dict.fromkeys(METRICS, 0.0), **more})
+        journal.end(number, Status.FINISHED)
+    tracker.finish(Summary(status="FINISHED", metrics={}, tags={}, artifacts=[]))
+    one = {"training.num_epochs": 1}
+    assert set(found(uri, "plain", "pbt", **one)) == {"plain"}
+
+
+def test_a_test_error_of_the_last_epoch_is_taken_along(uri, tmp_path):
+    play(tmp_path, uri, "tested", {"tested1": (ERRORS, Status.FINISHED)})
+    client = MlflowClient(uri)
+    (run,) = [r for r in runs_in(client, "tested") if is_trial(r)]
+    client.log_metric(run.info.run_id, "test_error", 0.25, step=2)
+    (earlier,) = found(uri, "tested1").values()
+    assert "test_error" not in earlier.history[1]
+    assert earlier.history[2]["test_error"] == 0.25
+
+
+def test_a_test_error_is_taken_from_whoever_has_it(uri, tmp_path):
+    asked = {"training.evaluate_test": True}
+    play(tmp_path, uri, "untested", {"t2": (ERRORS, Status.FINISHED)})
+    assert found(uri, "t2")
+    assert found(uri, "t2", **asked) == {}
+    play(tmp_path, uri, "tested later", {"t2": (ERRORS, Status.FINISHED)})
+    client = MlflowClient(uri)
+    (run,) = [r for r in runs_in(client, "tested later") if is_trial(r)]
+    client.log_metric(run.info.run_id, "test_error", 0.25, step=2)
+    assert found(uri, "t2")["t2"].study == "untested"
+    assert found(uri, "t2", **asked)["t2"].study == "tested later"
+
+
+def test_a_run_of_which_mlflow_misses_the_last_epochs_is_not_taken(uri, tmp_path):
+    play(tmp_path, uri, "short", {"e1": (ERRORS, Status.FINISHED)})
+    assert found(uri, "e1")
+    assert found(uri, "e1", **{"training.num_epochs": 3}) == {}
+
+
+def test_a_trial_that_did_not_fit_into_memory_is_not_taken(uri, tmp_path):
+    play(tmp_path, uri, "parted", {"o1": (ERRORS, Status.FINISHED)})
+    client = MlflowClient(uri)
+    (run,) = [r for r in runs_in(client, "parted") if is_trial(r)]
+    assert found(uri, "o1")
+    client.log_metric(run.info.run_id, f"{SETTING}{PARTS}", 2.0, step=2)
+    assert found(uri, "o1") == {}
+
+
+def test_a_store_that_does_not_answer_is_no_reason_not_to_run(tmp_path, capsys):
+    (tmp_path / "m.db").write_text("no database")
+    assert found(f"sqlite:///{tmp_path}/m.db", "any") == {}
+    said = capsys.readouterr().err
+    assert (
+        "orthotune: warning: MLflow does not say what other studies have run (" in said
+    )
+
+
+def test_a_result_cut_while_it_was_written_down_is_trained(uri, tmp_path):
+    play(tmp_path, uri, "source", {"w2": (ERRORS, Status.FINISHED)})
+    log = EventLog(tmp_path / "cut.jsonl")
+    journal = Journal(log, len(ERRORS))
+    journal.reuse(journal.suggest("w2", {"seed": 1}).number, found(uri, "w2")["w2"])
+    log.close()
+    lines = (tmp_path / "cut.jsonl").read_text().splitlines(keepends=True)
+    assert "reused" in lines[1]
+    (tmp_path / "cut.jsonl").write_text("".join(lines[:4]))  # the first epoch is there
+    record = Journal(EventLog(tmp_path / "cut.jsonl"), len(ERRORS))[0]
+    assert (record.status, record.epoch) == (Status.INTERRUPTED, 1)
+    journal = Journal(EventLog(tmp_path / "cut.jsonl"), len(ERRORS))
+    journal.reopen(0)
+    assert (journal[0].reused, journal[0].epoch, journal[0].attempt) == (None, 0, 1)
+
+
+def test_a_run_that_is_not_closed_as_its_tag_says_is_not_taken(uri, tmp_path):
+    play(tmp_path, uri, "cut", {"c1": (ERRORS, Status.FINISHED)})
+    client = MlflowClient(uri)
+    (run,) = [r for r in runs_in(client, "cut") if is_trial(r)]
+    client.set_terminated(run.info.run_id, status="KILLED")
+    assert found(uri, "c1") == {}
+
+
+def test_a_study_continued_with_other_code_is_not_taken_from(uri, tmp_path):
+    journal = play(tmp_path, uri, "mixed", {"m1": (ERRORS, Status.FINISHED)})
+    assert found(uri, "m1")
+    tracker = Tracker(
+        uri=uri,
+        name="mixed",
+        study_id="mixed",
+        metric="val_error",
+        params={},
+        tags={**CODE, MIXED_CODE: "true"},
+    )
+    tracker.start(journal.records)
+    tracker.finish(Summary(status="FINISHED", metrics={}, tags={}, artifacts=[]))
+    assert found(uri, "m1") == {}
+
+
+def test_more_experiments_than_a_page_holds_are_looked_at(uri, tmp_path, monkeypatch):
+    play(tmp_path, uri, "paged", {"q1": (ERRORS, Status.FINISHED)})
+    whole = MlflowClient.search_experiments
+    one_a_page = functools.partialmethod(whole, max_results=1)
+    monkeypatch.setattr(MlflowClient, "search_experiments", one_a_page)
+    assert found(uri, "q1")
+
+
+def is_trial(run):
+    return "orthotune.key" in run.data.tags
+
+
+def runs_in(client, name):
+    experiment = client.get_experiment_by_name(name)
+    return client.search_runs([experiment.experiment_id])

@@ -10,11 +10,14 @@ from ray.tune.search import Searcher
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.identity import trial_key
-from orthotune.tuning.journal import Status
+from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.tuning.record_searcher import RecordSearcher
+from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.worker import STUDY
 from tests.tuning.full_disk import full_disk
 from tests.tuning.ray_part import FINGERPRINTS, Session
+from tests.tuning.records import metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*experimental.*")
 
@@ -99,6 +102,11 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
             "folder": str(tmp_path / "checkpoints"),
             "fields": record.fields,
             "reported": 0,
+            "parted": False,
+            "gpus": 0.0,
+            "gpu_bytes": None,
+            "looked": None,
+            "holder": None,
             "member": False,
             "profiled": False,
         }
@@ -122,16 +130,16 @@ def test_every_end_is_told_as_what_it_was(tiny_study, path):
     full, stopped, diverged, failed, unfit, dead = optuna_trials(session)
     last = session.journal[0].last("val_error")
     assert full.state == TrialState.COMPLETE
-    assert full.value == last
+    assert full.value == last / (1 + last)
     assert full.intermediate_values == {3: last}
     last = session.journal[1].last("val_error")
     assert stopped.state == TrialState.PRUNED
     assert stopped.intermediate_values == {2: last}
     assert diverged.state == TrialState.COMPLETE
-    assert diverged.value == 1.0
+    assert diverged.value == 0.5
     assert diverged.intermediate_values == {2: 1.0}
     assert unfit.state == TrialState.COMPLETE
-    assert unfit.value == 1.0
+    assert unfit.value == 0.5
     assert unfit.intermediate_values == {}
     assert failed.state == TrialState.FAIL
     assert dead.state == TrialState.FAIL
@@ -144,7 +152,7 @@ def test_lack_of_memory_is_the_worst_loss_too(tiny_file, path):
     session.epoch(trial, 1, 0.5)
     session.run_out_of_memory(trial)
     for now in (session, Session(study, path)):
-        assert optuna_trials(now)[0].value == 1e6
+        assert optuna_trials(now)[0].value == 1e6 / (1 + 1e6)
 
 
 def test_only_a_trial_that_is_told_stops_running(session):
@@ -172,7 +180,7 @@ def test_no_value_leaves_a_trial_running(tiny_study, path, value, diverged):
     for now in (session, Session(tiny_study, path)):
         (trial,) = optuna_trials(now)
         assert trial.state == TrialState.COMPLETE
-        assert 1.0 <= trial.value <= (1.0 if diverged else 1e30)
+        assert 0.5 <= trial.value <= (0.5 if diverged else 1.0)
 
 
 def test_a_trial_that_ends_twice_is_told_once(session):
@@ -181,7 +189,22 @@ def test_a_trial_that_ends_twice_is_told_once(session):
     session.die(trial)
     (trial,) = optuna_trials(session)
     assert trial.state == TrialState.COMPLETE
-    assert trial.value == 0.3
+    assert trial.value == 0.3 / 1.3
+
+
+def test_a_diverged_trial_does_not_blind_a_gaussian_process(tiny_file, path):
+    """Which standardizes: beside a loss of a million all others would be one."""
+    study = read_study(str(tiny_file), {"metric": "val_loss", "search.searcher": "gp"})
+    session = Session(study, path)
+    for loss in (2.0, 0.5):
+        trial = session.start()
+        for epoch in (1, 2, 3):
+            result = metrics(0.5) | {"val_loss": loss, "epoch": epoch}
+            session.result(trial, result | {"done": epoch == 3})
+    session.run(session.start(), [0.5], diverged=True)
+    bad, good, worst = (trial.value for trial in optuna_trials(session))
+    assert good < bad < worst
+    assert bad - good > 0.3 * (worst - good)
 
 
 def test_the_sampler_learns_from_what_it_is_told(tiny_file, path):
@@ -395,3 +418,37 @@ def test_it_is_not_restored_from_what_ray_writes(session, tmp_path):
     session.searcher.save(str(tmp_path / "state"))
     with pytest.raises(StudyError, match="Type the same command again"):
         session.searcher.restore(str(tmp_path / "state"))
+
+
+def test_nothing_is_suggested_while_there_is_no_room(session):
+    session.limit = 2
+    first, second = session.start(), session.start()
+    assert session.suggestion() is None
+    assert len(session.journal) == 2  # nothing was drawn for it
+    session.epoch(first, 1, 0.5)
+    assert session.suggestion() is None
+    session.epoch(first, 3, 0.5)  # its last
+    third = session.suggestion()
+    assert third[STUDY]["name"].startswith("trial-0002")
+    assert session.suggestion() is None
+    assert second.number == 1
+
+
+def test_a_list_is_suggested_in_its_order_as_there_is_room(tmp_path):
+    records = [TrialRecord(number=n, fields={}) for n in (7, 3, 5)]
+    limit = [1]
+    searcher = RecordSearcher(
+        records,
+        "val_error",
+        assign=lambda record: {"number": record.number},
+        limit=lambda: limit[0],
+        stopper=StudyStopper(),
+    )
+    assert searcher.suggest("a") == {STUDY: {"number": 7}}
+    assert searcher.suggest("b") is None
+    searcher.on_trial_complete("a", {}, error=True)
+    assert searcher.suggest("b") == {STUDY: {"number": 3}}
+    limit[0] = 3  # nodes have joined
+    assert searcher.suggest("c") == {STUDY: {"number": 5}}
+    assert searcher.suggest("d") == Searcher.FINISHED
+    assert [record.number for record in records] == [7, 3, 5]

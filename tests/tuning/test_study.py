@@ -14,8 +14,8 @@ from orthotune.train import read_config
 from orthotune.training.loop import Trial
 from orthotune.tuning.journal import Status
 from orthotune.tuning.study_file import read_study
-from orthotune.tuning.tracking import resolve_tracking_uri
-from tests.crashes import command, runs_of
+from orthotune.tuning.tracking_uri import resolve_tracking_uri
+from tests.crashes import answering, command, runs_of
 
 pytestmark = [
     pytest.mark.ray,
@@ -45,7 +45,7 @@ def runtime():
 
 
 def places(folder):
-    from orthotune.tuning.study import Places
+    from orthotune.tuning.outcome import Places
 
     return Places(
         storage=str(folder / "studies"),
@@ -103,6 +103,7 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
         assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.soak
 def test_a_trial_whose_end_a_dying_session_did_not_write_keeps_its_checkpoint(
     runtime, tiny_file, tmp_path
 ):
@@ -120,6 +121,7 @@ def test_a_trial_whose_end_a_dying_session_did_not_write_keeps_its_checkpoint(
     assert kept.read_bytes() == content
 
 
+@pytest.mark.soak
 def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
     process = command(
         tmp_path,
@@ -176,10 +178,11 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
         assert ("diverged" in run.data.tags) == diverged
 
 
+@pytest.mark.soak
 def test_a_study_whose_first_trials_fail_alike_stops_with_their_traceback(
     runtime, tiny_file, tmp_path, monkeypatch
 ):
-    from orthotune.tuning import study as module
+    from orthotune.tuning import fitting as module
 
     class Broken(module.StudyTrainable):
         def _advance(self):
@@ -187,31 +190,32 @@ def test_a_study_whose_first_trials_fail_alike_stops_with_their_traceback(
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "StudyTrainable", Broken)
-        study = read_study(str(tiny_file), {"search.num_trials": 12})
+        study = read_study(str(tiny_file), {"search.num_trials": 7})
         outcome = run_here(study, places(tmp_path))
     assert not outcome.report.best
     assert outcome.report.best_file is None
     assert outcome.trace.strip().endswith("RuntimeError: the roof is on fire")
     failed = [r for r in outcome.records if r.status == Status.FAILED]
-    assert 3 <= len(failed) < 12
+    assert 3 <= len(failed) < 7
     assert all("roof is on fire" in record.error for record in failed)
     _, parent, runs = runs_of(tmp_path, "tiny")
     assert parent.info.status == "KILLED"
     assert "RUNNING" not in {run.info.status for run in runs}
     # Mended, the same command runs them again, and every trial is there once.
     outcome = run_here(study, places(tmp_path))
-    assert [record.number for record in outcome.records] == list(range(12))
+    assert [record.number for record in outcome.records] == list(range(7))
     assert {r.status for r in outcome.records} <= {Status.FINISHED, Status.STOPPED}
     _, parent, runs = runs_of(tmp_path, "tiny")
     assert parent.info.status == "FINISHED"
-    assert len(runs) == 12
+    assert len(runs) == 7
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
 
 
+@pytest.mark.soak
 def test_one_broken_trial_does_not_end_a_study(
     runtime, tiny_file, tmp_path, monkeypatch
 ):
-    from orthotune.tuning import study as module
+    from orthotune.tuning import fitting as module
 
     class SometimesBroken(module.StudyTrainable):
         def _advance(self):
@@ -232,6 +236,7 @@ def test_one_broken_trial_does_not_end_a_study(
     assert failed.data.tags["error"] == "RuntimeError: bad luck"
 
 
+@pytest.mark.soak
 def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_path):
     from orthotune.training.config import TrialConfig
 
@@ -244,6 +249,7 @@ def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_
             assert trial.run_epoch()["val_loss"] == record.history[epoch]["val_loss"]
 
 
+@pytest.mark.soak
 def test_the_trainable_passes_rays_own_check_of_save_and_restore(runtime):
     from ray.tune.utils import validate_save_restore
 
@@ -261,6 +267,21 @@ def test_a_dead_tracking_server_is_refused_before_anything_is_started(
     assert process.returncode == 2
     assert err.count("\n") == 1
     assert "must be an MLflow server that answers" in err
+    assert out == ""
+    assert os.listdir(tmp_path) == ["tiny.yaml"]
+
+
+def test_an_old_tracking_server_is_refused_before_anything_is_started(
+    tiny_file, tmp_path
+):
+    with answering("2.9.0") as uri:
+        process = command(tmp_path, "tiny.yaml", "--tracking-uri", uri)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err == (
+        "orthotune: --tracking-uri must be an MLflow server of version 3 or later, but "
+        f"{uri} is of 2.9.0 version. Upgrade it.\n"
+    )
     assert out == ""
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
@@ -295,7 +316,7 @@ def test_a_trial_this_machine_cannot_hold_is_refused(runtime, tiny_file):
 
 
 def test_a_storage_that_cannot_be_opened_is_refused(tiny_study, tmp_path):
-    from orthotune.tuning.study import Places
+    from orthotune.tuning.outcome import Places
 
     target = Places(storage="foo://bar", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(StudyError, match="--storage must be a folder or a URI"):
@@ -304,7 +325,7 @@ def test_a_storage_that_cannot_be_opened_is_refused(tiny_study, tmp_path):
 
 
 def test_a_storage_that_is_a_file_is_refused(tiny_study, tmp_path):
-    from orthotune.tuning.study import Places
+    from orthotune.tuning.outcome import Places
 
     target = Places(
         storage=str(tmp_path / "tiny.yaml"),
@@ -323,12 +344,14 @@ def test_plan_starts_nothing(tiny_file, tmp_path):
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
 
+@pytest.mark.soak
 def test_short_trials_share_the_workers_there_is_room_for(
     runtime, tiny_file, tmp_path, monkeypatch
 ):
-    from orthotune.tuning import study as module
+    from orthotune.tuning import fitting as module
+    from orthotune.tuning import study as whole
 
-    monkeypatch.setattr(module, "ray_runtime", lambda *_: nullcontext(2))
+    monkeypatch.setattr(whole, "ray_runtime", lambda *_: nullcontext(2))
     seen = tmp_path / "seen"
     seen.mkdir()
 

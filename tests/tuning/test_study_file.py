@@ -260,11 +260,28 @@ MALFORMED = {
         2,
         "must be a fraction of one GPU or a whole number, but got 1.5",
     ),
+    "gpus_by_another_word": (
+        "resources: {gpus: automatic}\n" + space("{}"),
+        1,
+        r"must be a number in \[0, 1024\] or auto, but got the string 'automatic'",
+    ),
     "modulated_residual": (
         "fixed: {modulation.enabled: true}\n"
         "space:\n  model.family: {type: categorical, choices: [plain, residual]}\n",
         1,
         "must be false for `model.family` residual.*model.family=residual",
+    ),
+    "what_no_trial_reads": (
+        "space:\n  optimizer.lr: {type: float, low: 1e-3, high: 1e-1}\n"
+        "  optimizer.schedule.gamma: {type: float, low: 0.1, high: 0.5}\n",
+        3,
+        "changes nothing here: no trial of this space reads it",
+    ),
+    "what_trials_read_only_if_switched_on": (
+        "fixed: {modulation.enabled: false}\n"
+        "space:\n  modulation.threshold: {type: float, low: 0, high: 1}\n",
+        3,
+        "changes nothing here",
     ),
     "window_that_may_close_before_it_opens": (
         "fixed: {modulation.schedule.kind: window}\nspace:\n"
@@ -397,6 +414,13 @@ def test_set_fixes_a_field_which_leaves_the_space(tmp_path):
     names = [parameter.name for parameter in study.space.parameters]
     assert names == ["optimizer.lr"]  # what needs modulation has gone with it
     assert study.space.fixed == {"model.depth": 20, "modulation.enabled": False}
+
+
+def test_a_switch_that_is_set_may_leave_parameters_without_effect(tmp_path):
+    text = "space:\n  modulation.threshold: {type: float, low: 0, high: 1}\n"
+    path = str(write(tmp_path, text))
+    assert len(read_study(path).space.parameters) == 1
+    read_study(path, {"modulation.enabled": False})
 
 
 @pytest.mark.parametrize(

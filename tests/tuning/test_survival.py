@@ -25,14 +25,6 @@ from tests.crashes import (
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """The study that nobody disturbs."""
-    work = Workplace(tmp_path_factory.mktemp("reference"))
-    work.finish()
-    return work
-
-
 def checkpoints(work):
     """The study's checkpoints, by name."""
     folder = work.folder / "studies" / "killed" / "checkpoints"
@@ -61,7 +53,7 @@ def test_an_undisturbed_study_is_in_mlflow_once(reference):
 
 def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):
     work = Workplace(tmp_path)
-    for kind, kill in enumerate([kill_driver, kill_worker, interrupt, kill_driver]):
+    for kind, kill in enumerate([kill_driver, kill_worker, interrupt]):
         before = work.events("epoch")
         process = work.start()
         work.wait_for("epoch", before + 2 + kind, process)
@@ -116,6 +108,7 @@ def test_a_polite_kill_ends_in_order(tmp_path):
     assert "Continue it" in out
 
 
+@pytest.mark.soak
 def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
     work = Workplace(tmp_path)
     process = work.start()
@@ -181,6 +174,7 @@ def test_a_second_driver_is_kept_off(tmp_path):
     kill_driver(third)
 
 
+@pytest.mark.soak
 def test_more_trials_are_added_to_those_that_ran(reference, tmp_path):
     shutil.copytree(reference.folder, tmp_path / "more")
     work = Workplace(tmp_path / "more", "--set", "search.num_trials=12")
@@ -277,6 +271,7 @@ def fill(folder):
     return path
 
 
+@pytest.mark.soak
 def test_a_full_disk_stops_the_study_and_room_continues_it(
     reference, tmp_path, small_disk
 ):
@@ -298,6 +293,7 @@ def test_a_full_disk_stops_the_study_and_room_continues_it(
     assert_undisturbed(work, reference)
 
 
+@pytest.mark.soak
 def test_a_read_only_storage_is_one_sentence(tmp_path, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     work = Workplace(tmp_path, "--storage", str(small_disk))

@@ -5,12 +5,13 @@ real study; a later session reads it again.
 """
 
 import contextlib
-import http.server
+import dataclasses
 import itertools
 import shlex
 import sqlite3
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
@@ -21,13 +22,10 @@ from orthotune.training.metrics import METRICS
 from orthotune.tuning import tracking
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.tracking import (
-    Group,
-    Summary,
-    Tracker,
-    check_store,
-    resolve_tracking_uri,
-)
+from orthotune.tuning.summary import Group, Summary
+from orthotune.tuning.tracked_run import TrackedRun
+from orthotune.tuning.tracking import Tracker
+from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.crashes import Server
 
 NUM_EPOCHS = 3
@@ -54,6 +52,9 @@ def quick(monkeypatch):
 def impatient(monkeypatch):
     """For a store that never answers."""
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 0.3)
+
+
+SOAK = pytest.mark.soak
 
 
 class Session:
@@ -189,11 +190,29 @@ def assert_mirrors(uri, name, journal, status="FINISHED", params=PARAMS):
     best, expected = 1.0, []
     for record in sorted(finished, key=lambda r: (r.ended_ms, r.number)):
         best = min(best, record.history[NUM_EPOCHS]["val_error"])
-        expected.append((record.number, best))
-    assert points.get("best_val_error", []) == sorted(expected)
+        expected.append((len(expected) + 1, best))
+    assert points.get("best_val_error", []) == expected
 
 
 # A session that nothing happens to
+
+
+def test_what_is_left_for_people_is_there_before_the_run_has_ended(uri, tmp_path):
+    """What has ended is not looked at again: a report lost on the way would stay so."""
+    session = Session(tmp_path, uri, "order").start()
+    session.play([0.5, 0.4, 0.25])
+    store, calls = session.tracker._client, []
+
+    class Noting:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(store, name)
+
+    session.tracker._client = Noting()
+    (tmp_path / "note.txt").write_text("kept")
+    session.finish(artifacts=[tmp_path / "note.txt"])
+    assert calls.count("log_artifact") == 1
+    assert calls[-1] == "set_terminated"
 
 
 def test_a_study_is_a_parent_run_with_a_child_per_trial(uri, tmp_path):
@@ -449,7 +468,7 @@ def second_session(session, in_step=False):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_step", [True, False])
+@pytest.mark.parametrize("in_step", [pytest.param(True, marks=SOAK), False])
 def test_a_session_killed_at_any_call_is_made_good_by_the_next(uri, tmp_path, in_step):
     for left in itertools.count():
         name = f"killed-{in_step}-{left}"
@@ -470,7 +489,7 @@ def test_a_session_killed_at_any_call_is_made_good_by_the_next(uri, tmp_path, in
     assert left > 10
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_later_session_killed_at_any_call_is_made_good_too(uri, tmp_path):
     for left in itertools.count():
         name = f"again-{left}"
@@ -492,7 +511,7 @@ def test_a_later_session_killed_at_any_call_is_made_good_too(uri, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Refusing, Deaf])
+@pytest.mark.parametrize("kind", [pytest.param(Refusing, marks=SOAK), Deaf])
 def test_any_one_call_may_fail_or_lose_its_answer(uri, tmp_path, kind, capsys):
     for failing in itertools.count(1):
         name = f"{kind.__name__}-{failing}"
@@ -560,6 +579,105 @@ def test_a_store_that_is_down_for_a_while_gets_everything(uri, tmp_path, capsys)
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_latest_best_is_the_best_whichever_trial_began_last(uri, tmp_path):
+    session = Session(tmp_path, uri, "overtaken").start()
+    first, second = (session.play([0.5, 0.5], Status.RUNNING) for _ in range(2))
+    session.report(second, 0.5)
+    session.journal.end(second, Status.FINISHED)
+    session.report(first, 0.25)
+    session.journal.end(first, Status.FINISHED)
+    session.finish()
+    assert runs(uri, "overtaken")["overtaken"].data.metrics["best_val_error"] == 0.25
+    assert_mirrors(uri, "overtaken", session.journal)
+
+
+def test_one_failure_late_in_what_is_left_is_tried_again(uri, tmp_path, monkeypatch):
+    """However long the rest has taken until then."""
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 1.0)
+    session = Session(tmp_path, uri, "late")
+
+    class Slow(Refusing):
+        def call(self, call):
+            time.sleep(0.1)
+            return super().call(call)
+
+    store = Slow(session.tracker, failing=-1)
+    monkeypatch.setattr(tracking, "GATHER_S", 3600)  # but for the end of the session
+    session.start()
+    for _ in range(5):
+        session.play([0.5, 0.4, 0.25])
+    store.failing = store.calls + 12
+    session.finish()
+    assert store.calls > store.failing
+    assert session.tracker.first_error == "busy"
+    assert session.tracker.complete
+    assert_mirrors(uri, "late", session.journal)
+
+
+def test_a_run_that_somebody_deletes_is_made_again_and_holds_up_no_other(uri, tmp_path):
+    session = Session(tmp_path, uri, "deleted").start(in_step=True)
+    number = session.play([0.5], Status.RUNNING)
+    session.tracker._client.delete_run(session.tracker._runs[number].run_id)
+    session.journal.observers = [session.tracker]
+    session.report(number, 0.4)
+    session.play([0.5, 0.4, 0.25])
+    session.report(number, 0.3)
+    session.journal.end(number, Status.FINISHED)
+    session.finish()
+    assert session.tracker.complete
+    assert_mirrors(uri, "deleted", session.journal)
+
+
+def test_a_trial_that_the_store_refuses_holds_up_no_other(uri, tmp_path, monkeypatch):
+    session = Session(tmp_path, uri, "refused")
+    store = Store(session.tracker)
+    real = Tracker._create
+
+    def create(self, record, *more):
+        if record.number == 0:
+            raise OSError("never this one")
+        return real(self, record, *more)
+
+    monkeypatch.setattr(Tracker, "_create", create)
+    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 2.0)
+    session.start()
+    for _ in range(4):
+        session.play([0.5, 0.4, 0.25])
+    start = time.monotonic()
+    session.finish()
+    assert time.monotonic() - start < 60  # it is not waited for as if it were slow
+    assert store.calls
+    assert not session.tracker.complete
+    ended = {n: r.info.status for n, r in runs(uri, "refused").items() if "-" in n}
+    assert ended == {f"trial-000{n}": "FINISHED" for n in (1, 2, 3)}
+
+
+def test_what_comes_after_the_copy_of_the_record_is_not_written_yet(uri, tmp_path):
+    session = Session(tmp_path, uri, "settled")
+    number = session.play([0.5, 0.4], Status.RUNNING)
+    news = iter([lambda: session.report(number, 0.25)])
+    seen = []
+
+    def settle():
+        next(news, lambda: None)()  # while the storage is written to
+
+    session.tracker._settle = settle
+    real = session.tracker._log
+
+    def log(run, record, until, tags):
+        seen.append(until)
+        real(run, record, until, tags)
+
+    session.tracker._log = log
+    session.start(in_step=True)
+    session.journal.observers = [session.tracker]
+    session.journal.end(number, Status.FINISHED)
+    session.finish()
+    assert seen[0] == 2
+    assert seen[-1] == 3
+    assert_mirrors(uri, "settled", session.journal)
+
+
 def test_the_end_of_a_session_does_not_wait_for_the_next_attempt(
     uri, tmp_path, monkeypatch
 ):
@@ -586,7 +704,7 @@ def held(tracker):
             return len(value) + sum(map(items, value.values()))
         if isinstance(value, (list, set, tuple)):
             return len(value) + sum(map(items, value))
-        return items(vars(value)) if isinstance(value, tracking._Run) else 0
+        return items(vars(value)) if isinstance(value, TrackedRun) else 0
 
     return sum(items(v) for name, v in vars(tracker).items() if name != "_records")
 
@@ -787,71 +905,7 @@ def test_a_server_killed_in_the_middle_misses_nothing(server, tmp_path, capfd):
     assert err.count("\n") == err.count("orthotune: warning: MLflow at") == 1
 
 
-# What the user says and is told
-
-
-@pytest.mark.parametrize(
-    "uri", ["file:./mlruns", "mlruns", "ftp://host/x", "", "databricks"]
-)
-def test_a_store_we_do_not_write_to_is_refused(uri):
-    with pytest.raises(StudyError, match=r"--tracking-uri must be http.*sqlite:///ml"):
-        resolve_tracking_uri(uri)
-
-
-def test_a_relative_sqlite_file_becomes_absolute(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert resolve_tracking_uri("sqlite:///x.db") == f"sqlite:///{tmp_path}/x.db"
-
-
-def test_a_server_that_does_not_answer_is_refused():
-    with pytest.raises(
-        StudyError, match=r"http://127.0.0.1:9 does not .*mlflow server"
-    ):
-        check_store("http://127.0.0.1:9")
-
-
-def test_a_sqlite_file_in_no_folder_is_refused(tmp_path):
-    with pytest.raises(StudyError, match=r"can be written to, but .*nowhere is not"):
-        check_store(f"sqlite:///{tmp_path}/nowhere/mlflow.db")
-
-
-@contextlib.contextmanager
-def answering(version):
-    """The URI of a server that is well, and says which MLflow it is."""
-
-    class Health(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = {"/health": b"OK", "/version": version.encode()}.get(self.path)
-            self.send_response(404 if body is None else 200)
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Health)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_server_that_answers_passes():
-    with answering("3.17.2") as uri:
-        check_store(uri)
-
-
-@pytest.mark.parametrize("version", ["2.22.1", "", "<html>"])
-def test_a_server_that_is_too_old_is_refused(version):
-    with (
-        answering(version) as uri,
-        pytest.raises(StudyError, match=r"of version 3 or later, but http.*Upgrade it"),
-    ):
-        check_store(uri)
+# What the user is told
 
 
 def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
@@ -869,9 +923,17 @@ def test_the_address_of_the_runs_table_names_the_workspace(uri, tmp_path):
     assert words[-1] == uri
 
 
-def test_a_password_is_not_printed():
-    shown = tracking.without_secrets("postgresql://me:secret@host/db")
-    assert shown == "postgresql://me:HIDDEN@host/db"
+def test_a_password_is_not_printed(tmp_path, capfd):
+    def fail(_name):
+        raise OSError("https://me:secret@host says no\nand more")
+
+    tracker = Session(tmp_path, "https://me:secret@host", "secret").tracker
+    assert tracker.ui_address() == "https://me:HIDDEN@host"
+    tracker._client = SimpleNamespace(get_experiment_by_name=fail)
+    with pytest.raises(StudyError, match=r"host says: https://me:HIDDEN@host says no."):
+        tracker.connect()
+    tracker._warn(OSError("https://me:secret@host"))
+    assert "secret" not in tracker.first_error + capfd.readouterr().err
 
 
 # Groups: runs between the parent's and the trials'
@@ -927,6 +989,19 @@ def test_a_group_is_a_run_between_the_study_and_its_trials(uri, tmp_path):
     assert_grouped(uri, "grouped")
 
 
+def test_a_curve_of_an_interrupted_session_does_not_stay_beside_the_last(uri, tmp_path):
+    first = Session(tmp_path, uri, "twice").start()
+    replicates(first)
+    curve = {epoch: value + 0.125 for epoch, value in GROUPS[0].curve.items()}
+    first.finish(
+        "KILLED", groups=[dataclasses.replace(GROUPS[0], curve=curve), GROUPS[1]]
+    )
+    assert set(history(uri, runs(uri, "twice")["full"])) == {"num_seeds"}
+    second = Session(tmp_path, uri, "twice").start()
+    second.finish(groups=GROUPS)
+    assert_grouped(uri, "twice")
+
+
 @pytest.mark.slow
 def test_groups_of_a_session_killed_at_any_call_are_made_good(uri, tmp_path):
     for left in itertools.count():
@@ -947,7 +1022,7 @@ def test_groups_of_a_session_killed_at_any_call_are_made_good(uri, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Refusing, Deaf])
+@pytest.mark.parametrize("kind", [pytest.param(Refusing, marks=SOAK), Deaf])
 def test_groups_survive_a_call_that_fails(uri, tmp_path, kind):
     for failing in itertools.count(1):
         name = f"grouped-{kind.__name__}-{failing}"

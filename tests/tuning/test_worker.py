@@ -3,23 +3,29 @@
 A worker that dies is one that is never called again; only its checkpoint stays.
 """
 
+import gc
 import math
 import subprocess
 import sys
 import types
+import weakref
 
 import pytest
 import torch
 import torch.nn.functional as F
 from ray.tune.result import TRIAL_INFO
 
+from orthotune.errors import GpuBusyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.training.metrics import METRICS
-from orthotune.tuning import worker
+from orthotune.tuning import trainable, worker
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import TrialRecord
-from orthotune.tuning.worker import STUDY, StudyTrainable, assignment
+from orthotune.tuning.lease import Lease
+from orthotune.tuning.storage import StorageFolder
+from orthotune.tuning.trainable import OrthoTrainable
+from orthotune.tuning.worker import STUDY, UNSAVED, StudyTrainable, assignment
 from tests import small
 from tests.tuning.ray_part import trial_info
 
@@ -45,6 +51,25 @@ def config(folder, reported=0, **fields):
     record = TrialRecord(number=7, key="abc", fields={**FIELDS, **fields})
     record.history = {epoch: {} for epoch in range(1, reported + 1)}
     return {STUDY: assignment(folder, record), TRIAL_INFO: trial_info(record.name)}
+
+
+def test_a_driver_that_has_lost_the_study_overwrites_no_checkpoint(tmp_path, always):
+    """Its workers go on for an epoch; the file is the new driver's trial's by then."""
+    study = tmp_path.as_uri()
+    folder = CheckpointFolder(f"{study}/checkpoints/id")
+    lease = Lease(StorageFolder(study))
+    lease.acquire()
+    record = TrialRecord(number=7, key="abc", fields=FIELDS)
+    task = assignment(folder, record, holder=lease.holder)
+    trial = StudyTrainable(config={STUDY: task, TRIAL_INFO: trial_info(record.name)})
+    trial.train()
+    before = folder.read(NAME)
+    assert before is not None
+    lease.release()
+    Lease(StorageFolder(study)).acquire()  # another's
+    trial.train()
+    trial.stop()
+    assert folder.read(NAME) == before
 
 
 def start(folder, reported=0, **fields):
@@ -266,6 +291,33 @@ def test_a_trial_that_does_not_fit_is_trained_in_smaller_parts(folder, memory, e
     assert memory.asked == [32] + [16] * (4 * 3 * 2)
 
 
+def test_smaller_parts_are_told_and_kept_by_the_next_worker(folder, always, memory):
+    one = start(folder)
+    assert "lived" not in one.train()
+    memory.images = 16
+    results = [one.train(), one.train()]
+    told = [r for r in results if "lived" in r]
+    assert told
+    assert all(r["lived"] == {"data.num_micro_batches": 2} for r in told)
+    assert results[-1]["hp/data.num_micro_batches"] == 2.0
+    one.stop()
+    task = config(folder)
+    task[STUDY] |= {"parted": True}
+    task[STUDY]["fields"] |= {"data.num_micro_batches": 2}
+    again = StudyTrainable(task)
+    rest_of = rest(again)
+    assert rest_of[-1]["hp/data.num_micro_batches"] == 2.0
+    assert rest_of[-1]["lived"] == {"data.num_micro_batches": 2}
+
+
+def test_a_node_that_is_not_fit_ends_no_trial(folder, monkeypatch):
+    monkeypatch.setattr(worker, "misfit", lambda _looked: "It must have torch 2.")
+    result = start(folder).train()
+    assert result["node_error"] == "It must have torch 2."
+    assert not result["done"]
+    assert "epoch" not in result
+
+
 def test_an_error_that_is_not_of_memory_is_not_tried_again(folder, memory):
     memory.images, memory.error = 16, RuntimeError("shapes cannot be multiplied")
     assert_ends(start(folder).train(), "error")
@@ -319,7 +371,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_training_goes_on(
     (tmp_path / "checkpoints").write_text("in the way")
     first, second = one.train(), one.train()
     for result in (first, second):
-        assert result["checkpoint_error"] == f"{folder.uri}: File exists"
+        assert result["checkpoint_error"] == f"{folder.uri}/: File exists"
         assert not result["done"]
     (tmp_path / "checkpoints").unlink()
     third, fourth = rest(one)
@@ -327,6 +379,17 @@ def test_a_folder_that_cannot_be_written_is_told_and_training_goes_on(
     assert [shown(r) for r in (first, second, third, fourth)] == reference()
     # What went wrong once is not told again by the next worker.
     assert all("checkpoint_error" not in result for result in rest(start(folder)))
+
+
+def test_the_keys_of_a_storage_are_not_told(folder, always, monkeypatch):
+    def fail(_self, _name, _content):
+        raise OSError("s3://AK:SECRET@b/p does not answer")
+
+    one = start(folder)
+    one._folder = CheckpointFolder("s3://AK:SECRET@b/p")
+    monkeypatch.setattr(CheckpointFolder, "write", fail)
+    told = one.train()["checkpoint_error"]
+    assert told == "s3://AK:HIDDEN@b/p/: s3://AK:HIDDEN@b/p does not answer"
 
 
 @pytest.mark.parametrize(
@@ -365,3 +428,82 @@ def test_what_runs_on_a_worker_never_opens_a_tracking_store():
     # Several processes that open a fresh SQLite store at once break it for good.
     code = "import sys, orthotune.tuning.worker as w; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# A storage that does not answer
+
+
+def test_a_storage_that_fails_for_a_while_is_asked_again(folder, monkeypatch):
+    first = start(folder)
+    first.train()
+    first.stop()
+    answers = iter([OSError(110, "timed out"), OSError(110, "timed out")])
+    load = CheckpointFolder.load
+
+    def unsteady(self, name):
+        for err in answers:
+            raise err
+        return load(self, name)
+
+    monkeypatch.setattr(CheckpointFolder, "load", unsteady)
+    monkeypatch.setattr(worker, "STORAGE_WAIT_S", 1.0)
+    second = start(folder, reported=1)
+    assert [shown(result) for result in rest(second)] == reference()[1:]
+
+
+def test_a_storage_that_stays_away_ends_the_study_and_no_trial(folder, monkeypatch):
+    def away(_self, _name):
+        raise OSError(110, "timed out")
+
+    monkeypatch.setattr(CheckpointFolder, "load", away)
+    monkeypatch.setattr(worker, "STORAGE_WAIT_S", 0.01)
+    trial = start(folder)
+    for _ in range(2):  # Ray may ask again before it hears
+        result = trial.train()
+        assert result[UNSAVED] == f"{folder.uri}/{NAME}: timed out"
+        assert not result["done"]
+        assert "epoch" not in result
+        assert "error" not in result
+
+
+# GPUs, which are made up
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """A GPU that has room; what is asked of it: share, bytes, and whether a trial is
+    still there."""
+    asked, made = [], []
+    monkeypatch.setattr(OrthoTrainable, "_device", lambda self: "cuda")
+
+    def on_the_cpu(trained, _device):
+        trial = Trial(trained, "cpu")
+        made.append(weakref.ref(trial))
+        return trial
+
+    def make_room(share, needed):
+        gc.collect()
+        asked.append((share, needed, sum(ref() is not None for ref in made)))
+
+    monkeypatch.setattr(trainable, "Trial", on_the_cpu)
+    monkeypatch.setattr(trainable.gpu, "make_room", make_room)
+    return asked
+
+
+def test_the_last_trial_is_gone_before_room_is_made_for_the_next(folder, on_a_gpu):
+    one = start(folder)
+    one.train()
+    task = config(folder, seed=3)
+    task[STUDY]["gpu_bytes"] = 7
+    assert one.reset(task)
+    assert on_a_gpu == [(1.0, None, 0), (1.0, 7, 0)]
+
+
+def test_a_gpu_that_others_hold_ends_the_trial_as_failed(folder, on_a_gpu, monkeypatch):
+    def busy(_share, _needed):
+        raise GpuBusyError("A trial must find 1.0 GB free: process 7 has 2.0 GB.")
+
+    monkeypatch.setattr(trainable.gpu, "make_room", busy)
+    result = start(folder).train()
+    assert_ends(result, "error")
+    assert "process 7 has 2.0 GB." in result["error"].splitlines()[-1]

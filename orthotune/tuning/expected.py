@@ -1,0 +1,40 @@
+"""What nodes of a cluster are asked, as it travels to them: imports nothing heavy."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from orthotune.training.config import DataConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a node is compared with.
+
+    Args:
+        versions: Of Python, orthotune, Ray and torch, as the driver has them.
+        storage: The study's storage.
+        probes: A folder in it.
+        mark: What the driver has written there, in the file `driver`.
+        data: The data sets and their fingerprints.
+        gpus: Whether trials want any.
+    """
+
+    versions: Mapping[str, str]
+    storage: str
+    probes: str
+    mark: str
+    data: Mapping[DataConfig, str]
+    gpus: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What was found out before trials began.
+
+    Args:
+        nodes: The ids of the nodes that are fit.
+        expected: What the others are asked.
+    """
+
+    nodes: Collection[str]
+    expected: Expected

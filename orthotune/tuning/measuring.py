@@ -1,0 +1,148 @@
+"""Measures what trials take of the GPUs there are: see `packing`."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from orthotune.errors import StudyError
+from orthotune.training.config import TrialConfig
+from orthotune.training.footprint import Footprint, measure, shape_of
+from orthotune.training.gpu import gpu_names
+from orthotune.training.progress import ProgressLine, duration
+from orthotune.tuning.nodes import (
+    alive_nodes,
+    gpus_of,
+    last_line,
+    name_of_node,
+    only_on,
+)
+from orthotune.tuning.packing import (
+    FootprintCache,
+    GpuShares,
+    as_said,
+    cached_shares,
+    is_auto,
+)
+from orthotune.tuning.settings import Study
+from orthotune.tuning.table import counted
+
+GPU_WAIT_S = 600
+"""For a cluster that starts its nodes when they are asked for."""
+
+MEASURING_S = 600
+"""For one shape on one kind of GPU; most of it would be a compilation."""
+
+Missing = list[tuple[str, TrialConfig]]
+
+
+def shares_on_cluster(study: Study, storage: str, *, may_grow: bool) -> GpuShares:
+    """What each trial gets of a GPU of the cluster this process is connected to.
+
+    Args:
+        study: The study.
+        storage: Folder or URI in which what was measured before is looked up.
+        may_grow: Whether nodes may join. A machine without a GPU computes on its CPU;
+            a cluster without one is asked for one, and waited for.
+
+    Raises:
+        StudyError: If no GPU comes, or one cannot be used.
+    """
+    if not is_auto(study):
+        return as_said(study.settings.resources)
+    cpus = study.settings.resources.cpus
+    kinds = _kinds(cpus)
+    if not kinds and not may_grow:
+        return GpuShares(default=0.0)
+    if not kinds:
+        _await_gpu(cpus)
+        kinds = _kinds(cpus)
+    shares, missing = cached_shares(study, list(kinds), FootprintCache(storage))
+    shares = shares.completed(_measured(missing, kinds) if missing else [])
+    for line in shares.lines():
+        sys.stderr.write(f"orthotune: {line}\n")
+    return shares
+
+
+def _kinds(cpus: int) -> dict[str, Mapping[str, Any]]:
+    """A node of each kind of GPU on which trials of so many CPU cores can run."""
+    nodes = [
+        node
+        for node in alive_nodes()
+        if gpus_of(node) and node["Resources"].get("CPU", 0) >= cpus
+    ]
+    task = ray.remote(gpu_names)
+    asked = [
+        task.options(num_cpus=0, scheduling_strategy=only_on(node)).remote()
+        for node in nodes
+    ]
+    kinds: dict[str, Mapping[str, Any]] = {}
+    for node, ref in zip(nodes, asked, strict=True):
+        try:
+            for name in ray.get(ref, timeout=MEASURING_S):
+                kinds.setdefault(name, node)
+        except Exception as err:  # Ray's own, of many kinds; the node may be gone
+            sys.stderr.write(
+                f"orthotune: warning: {name_of_node(node)} does not say which GPUs "
+                f"it has ({last_line(err)}).\n"
+            )
+    return kinds
+
+
+def _await_gpu(cpus: int) -> None:
+    """Ask the cluster for a GPU, so that its autoscaler starts a node with one."""
+    sys.stderr.write(
+        "orthotune: `resources.gpus` is auto, and no node has a GPU and "
+        f"{counted(cpus, 'CPU core')}; waiting up to {duration(GPU_WAIT_S)} for one "
+        "(for none: --set resources.gpus=0).\n"
+    )
+    asked = ray.remote(num_gpus=1, num_cpus=cpus)(gpu_names).remote()
+    done, _ = ray.wait([asked], timeout=GPU_WAIT_S)
+    if not done:
+        ray.cancel(asked, force=True)
+        raise StudyError(
+            "`resources.gpus` must be a number where no node has a GPU and "
+            f"{counted(cpus, 'CPU core')} for a trial, but is auto, and none has come "
+            f"in {duration(GPU_WAIT_S)}. Set it to 0, lower `resources.cpus`, or start "
+            "a node with both."
+        )
+
+
+def _measured(
+    missing: Missing, kinds: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, str, Footprint]]:
+    """What is missing, measured on a node of each kind; shape after shape on each."""
+    task = ray.remote(num_gpus=1, num_cpus=0, max_calls=1)(measure)
+    left = {
+        task.options(scheduling_strategy=only_on(kinds[kind])).remote(
+            config.to_dict()
+        ): (kind, shape_of(config))
+        for kind, config in missing
+    }
+    found, start, progress = [], time.monotonic(), ProgressLine()
+    progress.show(f"measuring {len(left)} shapes of networks on their GPUs")
+    try:
+        while left:
+            done, _ = ray.wait(list(left), timeout=MEASURING_S)
+            if not done:
+                raise TimeoutError(f"no answer in {duration(MEASURING_S)}")
+            kind, shape = left.pop(done[0])
+            found.append((kind, shape, ray.get(done[0])))
+            each_s = (time.monotonic() - start) / len(found)
+            progress.show(
+                f"measured {len(found)} of {len(missing)} shapes, "
+                f"{duration(each_s * len(left))} left",
+                final=not left,
+            )
+        return found
+    except Exception as err:  # Ray's own, of many kinds
+        raise StudyError(
+            "`resources.gpus: auto` must find out what a trial takes of a GPU, but: "
+            f"{last_line(err)}. Set `resources.gpus` to a number, or try again."
+        ) from err
+    finally:
+        progress.close()
+        for ref in left:
+            ray.cancel(ref, force=True)

@@ -1,0 +1,95 @@
+"""What a study finds on its cluster: nodes that are fit for it, and room for trials."""
+
+import sys
+import time
+from dataclasses import dataclass
+
+from orthotune.tuning.expected import Looked
+from orthotune.tuning.identity import Fingerprints
+from orthotune.tuning.measuring import shares_on_cluster
+from orthotune.tuning.nodes import alive_nodes
+from orthotune.tuning.packing import GpuShares
+from orthotune.tuning.preflight import (
+    expected_of,
+    preflight,
+    refuse,
+    table,
+)
+from orthotune.tuning.runtime import slots
+from orthotune.tuning.settings import Study
+
+COUNT_EVERY_S = 2.0
+
+
+@dataclass(kw_only=True)
+class Room:
+    """What trials get.
+
+    Args:
+        shares: Of GPUs, by trial.
+        cpus: CPU cores of a trial.
+        may_grow: Whether nodes may join and leave.
+        looked: What was found of the nodes, on a cluster.
+    """
+
+    shares: GpuShares
+    cpus: int
+    may_grow: bool
+    looked: Looked | None = None
+
+    def __post_init__(self) -> None:
+        self._counted_at, self._slots = float("-inf"), 0
+
+    def limit(self) -> int:
+        """How many trials may be under way: as many as run, and on a cluster some more.
+
+        One that waits is what an autoscaler starts a node for; but it knows less of the
+        results of the others. So a cluster can grow by a quarter at a time.
+        """
+        if time.monotonic() - self._counted_at > COUNT_EVERY_S:
+            self._slots = slots(self.cpus, self.shares.smallest)
+            self._counted_at = time.monotonic()
+        if not self.may_grow:
+            return max(1, self._slots)
+        return self._slots + self._slots // 4 + 1
+
+    def tags(self) -> dict[str, str]:
+        """For MLflow: what was measured to share GPUs, if it was."""
+        lines = self.shares.lines()
+        return {"orthotune.gpus": "\n".join(lines)} if lines else {}
+
+
+NO_ROOM = Room(shares=GpuShares(default=0.0), cpus=1, may_grow=False)
+"""Of a study in which nothing is left to run."""
+
+
+def find_room(
+    study: Study, storage: str, fingerprints: Fingerprints, *, may_grow: bool
+) -> Room:
+    """Look at the cluster this process is connected to, and say what was found.
+
+    Args:
+        study: What is to run.
+        storage: Folder or URI under which it keeps its files.
+        fingerprints: Of every data set it names.
+        may_grow: Whether nodes may join it: then they are other machines.
+
+    Raises:
+        StudyError: If the study would fail there later.
+    """
+    looked = None
+    if may_grow:
+        nodes = alive_nodes()
+        checks = preflight(study, storage, fingerprints, nodes)
+        sys.stderr.write(f"{table(checks)}\n")
+        refuse(checks)
+        looked = Looked(
+            nodes=frozenset(node["NodeID"] for node in nodes),
+            expected=expected_of(study, storage, fingerprints),
+        )
+    return Room(
+        shares=shares_on_cluster(study, storage, may_grow=may_grow),
+        cpus=study.settings.resources.cpus,
+        may_grow=may_grow,
+        looked=looked,
+    )

@@ -1,0 +1,115 @@
+"""What a trial takes of a GPU: the shapes, and the sums; the GPU is made up."""
+
+import pytest
+import torch
+
+from orthotune.training import footprint
+from orthotune.training.config import FIELD_RULES, TrialConfig
+from orthotune.training.footprint import SHAPE_FIELDS, measure, shape_of
+
+OTHER = {
+    "model.family": "residual",
+    "model.depth": 14,
+    "model.widths": [4, 8, 8],
+    "data.name": "synthetic",
+    "data.batch_size": 32,
+    "data.num_micro_batches": 2,
+    "data.augment": True,
+    "training.precision": "bf16",
+    "training.compile": True,
+    "training.batch_norm": "running",
+    "regularizer.kind": "l2",
+    "modulation.enabled": False,
+}
+
+
+def test_every_field_of_the_shape_changes_it_and_no_other_does():
+    assert set(OTHER) == set(SHAPE_FIELDS)
+    # Modulation and shortcuts exclude each other.
+    base = {"modulation.enabled": False}
+    shapes = [shape_of(TrialConfig.from_dict({**base, n: v})) for n, v in OTHER.items()]
+    shapes.append(shape_of(TrialConfig()))
+    assert len(set(shapes)) == len(OTHER) + 1
+    numbers = {"optimizer.lr": 1.0, "seed": 3, "regularizer.coeff": 0.5}
+    assert numbers.keys() <= FIELD_RULES.keys()
+    assert shape_of(TrialConfig.from_dict(numbers)) == shape_of(TrialConfig())
+
+
+class FakeGpu:
+    """Counts what a trial on the CPU would have taken, by a script."""
+
+    def __init__(self, monkeypatch, *, before=2_000, context=500, reserved=3_000):
+        self.used = before
+        answers = {
+            "device_memory_used": lambda: self.used,
+            "memory_reserved": lambda: reserved,
+            "max_memory_reserved": lambda: reserved + 700,
+            "mem_get_info": lambda: (0, 80_000),
+            "utilization": lambda: 40,
+        }
+        for name, answer in answers.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+        monkeypatch.setattr(footprint, "MEASURED_S", 0.3)
+        original = footprint.Trial
+
+        def trial(config, device):
+            assert device == "cuda"
+            self.config = config
+            self.used = before + context + reserved
+            return original(config, "cpu")
+
+        monkeypatch.setattr(footprint, "Trial", trial)
+
+
+FIELDS = {
+    "model.depth": 8,
+    "model.widths": [4, 4, 4],
+    "data.name": "synthetic",
+    "optimizer.lr": 100.0,
+    "changes.epochs": [1],
+    "changes.lr": [50.0],
+    "training.num_epochs": 2,
+}
+
+
+def test_a_footprint_is_the_peak_the_context_and_the_utilization(monkeypatch):
+    fake = FakeGpu(monkeypatch)
+    found = measure(FIELDS)
+    assert found.tensor_bytes == 3_700
+    assert found.context_bytes == 500  # what others had before is not its own
+    assert found.total_bytes == 80_000
+    assert found.busy == pytest.approx(0.4)
+    assert shape_of(fake.config) == shape_of(TrialConfig.from_dict(FIELDS))
+    assert fake.config.data.num_train == 1400  # all: recalibration would take as many
+
+
+def test_lack_of_memory_is_an_answer(monkeypatch):
+    FakeGpu(monkeypatch)
+
+    def full(config, device):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(footprint, "Trial", full)
+    found = measure(FIELDS)
+    assert (found.tensor_bytes, found.total_bytes, found.busy) == (0, 80_000, 1.0)
+
+
+def test_another_error_is_none(monkeypatch):
+    FakeGpu(monkeypatch)
+
+    def broken(config, device):
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(footprint, "Trial", broken)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        measure(FIELDS)
+
+
+def test_a_driver_that_does_not_tell_utilization_leaves_a_gpu_to_one(monkeypatch):
+    FakeGpu(monkeypatch)
+
+    def unsupported():
+        raise RuntimeError("Not Supported")
+
+    monkeypatch.setattr(torch.cuda, "utilization", unsupported)
+    assert measure(FIELDS).busy == 1.0

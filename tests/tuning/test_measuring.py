@@ -1,0 +1,31 @@
+"""Where trials are measured: no Ray is started here."""
+
+import pytest
+
+from orthotune.tuning import measuring
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "asked"),
+    [
+        ({"GPU": 1.0}, 1, False),  # a head on which no trial is to run
+        ({"GPU": 1.0, "CPU": 1.0}, 2, False),
+        ({"GPU": 1.0, "CPU": 2.0}, 2, True),
+        ({"CPU": 2.0}, 2, False),
+    ],
+)
+def test_only_gpus_on_which_trials_can_run_are_asked_for(
+    resources, cpus, asked, monkeypatch
+):
+    class Task:
+        def options(self, **_how):
+            return self
+
+        def remote(self):
+            return "answer"
+
+    node = {"NodeID": "ab" * 28, "Resources": resources}
+    monkeypatch.setattr(measuring, "alive_nodes", lambda: [node])
+    monkeypatch.setattr(measuring.ray, "remote", lambda _function: Task())
+    monkeypatch.setattr(measuring.ray, "get", lambda _ref, timeout: ["H100"])
+    assert measuring._kinds(cpus) == ({"H100": node} if asked else {})
