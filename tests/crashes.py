@@ -376,10 +376,10 @@ class Cluster:
         raise AssertionError("".join(said))
 
 
-def kill_driver(process: subprocess.Popen) -> str:
-    """SIGKILL the command itself, as `kill -9` does; what it had said of errors."""
+def kill_driver(process: subprocess.Popen) -> None:
+    """SIGKILL the command itself, as `kill -9` does."""
     os.kill(process.pid, signal.SIGKILL)
-    return process.communicate(timeout=60)[1]
+    process.communicate(timeout=60)
 
 
 def interrupt(process: subprocess.Popen) -> None:
