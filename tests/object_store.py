@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from tests.crashes import free_port
+from tests.crashes import HANGING_S, free_port
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -70,7 +70,7 @@ class ObjectStore:
         self._process.wait()
 
     def _wait(self, url: str) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + HANGING_S
         while time.monotonic() < end:
             assert self._process.poll() is None, self._log.read_text()
             try:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.crashes import free_port
+from tests.crashes import HANGING_S, free_port
 
 USER = "postgres"
 PASSWORD = "planted-database-secret"
@@ -43,7 +43,7 @@ class Postgres:
             **self._as,
         )
         self.uri = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
-        end = time.monotonic() + 60
+        end = time.monotonic() + HANGING_S
         while not self._ready(port):
             assert time.monotonic() < end, "PostgreSQL does not start"
             time.sleep(0.1)

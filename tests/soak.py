@@ -23,6 +23,7 @@ from tests.crashes import (
     Workplace,
     assert_mlflow_agrees,
     assert_the_same,
+    ended,
     kill_worker,
 )
 
@@ -80,7 +81,7 @@ def one_study(folder: Path, seed: int, reference: Workplace, rows) -> int:
                 rows.writerow([seed, session, kind, f"{after_s:.2f}", *done])
                 kills += 1
                 strike(kind, strikes.process, server, cluster, rng)
-            _, err = strikes.process.communicate(timeout=300)
+            _, err = ended(strikes.process)
             finished, session = strikes.process.returncode == 0, session + 1
             code = strikes.process.returncode
             # -SIGINT: an interrupt that came while Python took itself down, all closed.

@@ -20,9 +20,7 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from tests import crashes
 from tests.ablation.small import RETUNE, TINY
-from tests.crashes import runs_of
-
-WAIT_S = 240
+from tests.crashes import HANGING_S, ended, runs_of
 
 
 @pytest.fixture
@@ -38,7 +36,7 @@ def command(folder, *arguments):
 
 
 def finished(process):
-    out, err = process.communicate(timeout=WAIT_S)
+    out, err = ended(process)
     assert process.returncode == 0, err
     return out, err
 
@@ -132,7 +130,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder, capsys):
     assert len(runs_of(folder, "tiny")[2]) == 9
     # What was asked cannot be changed under the answer.
     other = command(folder, "--set", "seeds=[1, 2]")
-    _, err = other.communicate(timeout=WAIT_S)
+    _, err = ended(other)
     assert other.returncode == 2
     assert "`looks` was [3] and is [2] (and 1 more). Put it back, or start" in err
     assert main(["tiny.yaml", "--plan"]) == 0
@@ -148,7 +146,7 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
         if " trials done" in line and not line.strip().startswith("0/"):
             break
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    ended(process)
     finished(command(folder, *longer))
     finished(command(folder, *longer, "--name", "whole", "--no-reuse"))
     killed, whole = cells(folder), cells(folder, "whole")
@@ -167,13 +165,12 @@ def test_arms_are_tuned_and_asked_again_also_after_a_kill(folder):
     (folder / "tiny.yaml").write_text(TINY + RETUNE + "register: tiny-net\n")
     longer = ["--set", "training.num_epochs=4", "--set", "seeds=[1, 2]"]
     process = command(folder, *longer)
-    record, deadline = folder / "studies/tiny/record.jsonl", time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        if record.exists() and ", re-tuned" in record.read_text():
-            break
+    record = folder / "studies/tiny/record.jsonl"
+    while not (record.exists() and ", re-tuned" in record.read_text()):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    ended(process)
     out, _ = finished(command(folder, *longer))
     assert "; re-tuned: **undecided**" in out  # two seeds decide nothing
     assert_best_draws_were_asked_again(folder / "studies" / "tiny")
@@ -222,7 +219,7 @@ def assert_is_registered(folder, client, out):
         capture_output=True,
         text=True,
         check=True,
-        timeout=WAIT_S,
+        timeout=HANGING_S,
     )
     assert float(done.stdout) == pytest.approx(float(error))
 
@@ -345,7 +342,7 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
     )
     (folder / "tiny.yaml").write_text(text)
     process = command(folder, "--set", "seeds=[1, 2]")
-    _, err = process.communicate(timeout=WAIT_S)
+    _, err = ended(process)
     assert process.returncode == 0, err
     assert "4/4 trials done" in err
     assert len(cells(folder)) == 6

@@ -4,6 +4,7 @@ MLflow runs on PostgreSQL where that is installed, and the storage is an object 
 """
 
 import contextlib
+import os
 import re
 import time
 from pathlib import Path
@@ -13,10 +14,12 @@ from mlflow import MlflowClient
 
 from tests import namespaces
 from tests.crashes import (
+    HANGING_S,
     Cluster,
     Server,
     Workplace,
     assert_mlflow_agrees,
+    ended,
     kill_driver,
     read_trials,
 )
@@ -25,7 +28,7 @@ from tests.postgres import PASSWORD, Postgres, tools
 
 pytestmark = pytest.mark.ray
 
-SETTINGS = ("max_concurrent=3", "num_trials=9", "max_epochs=24", "grace_epochs=6")
+SETTINGS = ("max_concurrent=3", "max_epochs=24", "grace_epochs=6")
 MORE = [word for one in SETTINGS for word in ("--set", f"search.{one}")]
 
 
@@ -53,7 +56,7 @@ def places(request, tmp_path, monkeypatch):
         yield hosts, cluster, server, store, arguments
 
 
-def until(condition, process, limit_s=120):
+def until(condition, process, limit_s=HANGING_S):
     end = time.monotonic() + limit_s
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -66,9 +69,14 @@ PLANTED = (KEYS["AWS_SECRET_ACCESS_KEY"], PASSWORD)
 
 def secrets_in(folder):
     """Files that hold a planted secret."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    paths = [Path(at, name) for at, _, names in os.walk(folder) for name in names]
     secrets = [one.encode() for one in PLANTED]
-    return [str(p) for p in files if any(one in p.read_bytes() for one in secrets)]
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # of a Ray that lives
+            content = path.read_bytes() if path.is_file() else b""
+            found += [str(path) for one in secrets if one in content]
+    return found
 
 
 def secrets_told(uri):
@@ -101,7 +109,9 @@ def secrets_told(uri):
 def test_nodes_and_the_driver_die_and_the_study_completes(places, tmp_path):
     hosts, cluster, server, store, arguments = places
     more = (*arguments, "--address", cluster.address, *MORE)
-    first = Workplace(tmp_path / "first", *more, on=hosts.on(0) if hosts else ())
+    endless = ("--set", "search.num_trials=1000")  # whatever is fast or slow
+    on = hosts.on(0) if hosts else ()
+    first = Workplace(tmp_path / "first", *more, *endless, on=on)
     process = first.start()
     until(lambda: all(cluster.busy()), process)  # trials are on all nodes
     first.wait_for("epoch", 4, process)
@@ -114,10 +124,11 @@ def test_nodes_and_the_driver_die_and_the_study_completes(places, tmp_path):
     on = hosts.on(4) if hosts else ()  # the node that has joined
     elsewhere = Workplace(tmp_path / "elsewhere", *more, on=on)
     process = elsewhere.start()
-    out, err = process.communicate(timeout=300)
+    out, err = ended(process)
     assert process.returncode == 0, err
     trials = elsewhere.trials()
-    assert [trial["number"] for trial in trials] == list(range(9))
+    assert len(trials) >= 8  # as many as the study asks for, or were begun
+    assert [trial["number"] for trial in trials] == list(range(len(trials)))
     assert {t["status"] for t in trials} <= {"finished", "stopped", "diverged"}
     for trial in trials:  # every epoch once, none left out
         assert list(map(int, trial["history"])) == list(
@@ -152,7 +163,7 @@ def test_two_studies_on_one_cluster_do_not_see_each_other(tmp_path):
     works[1].more += ("--name", "another")
     try:
         started = [work.start() for work in works]
-        said = [process.communicate(timeout=300) for process in started]
+        said = [ended(process) for process in started]
     finally:
         cluster.stop()
         server.kill()

@@ -5,7 +5,7 @@ import json
 import pytest
 from mlflow import MlflowClient
 
-from tests.crashes import Cluster, Server, Workplace, read_trials
+from tests.crashes import Cluster, Server, Workplace, ended, read_trials
 from tests.fake_gpus import python_path
 
 pytestmark = pytest.mark.ray
@@ -31,11 +31,11 @@ def test_a_study_measures_its_shapes_once_and_packs_gpus(tmp_path, monkeypatch):
         work = Workplace(tmp_path / "work", *places)
         (work.folder / "killed.yaml").write_text(AUTO)
         process = work.start()
-        _, said = process.communicate(timeout=240)
+        _, said = ended(process)
         assert process.returncode == 0, said
         plan = Workplace(tmp_path / "work", "--plan")  # which measures nothing anew
         (plan.folder / "killed.yaml").write_text(AUTO)
-        planned, _ = plan.start().communicate(timeout=240)
+        planned, _ = ended(plan.start())
         client = MlflowClient(server.uri)
         (found,) = client.search_experiments(filter_string="name = 'killed'")
         runs = client.search_runs([found.experiment_id])

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from orthotune.pack import main
 from orthotune.tuning.provenance import provenance
-from tests.crashes import STUDY, Cluster, Server
+from tests.crashes import HANGING_S, STUDY, Cluster, Server
 
 ROOT = Path(__file__).parents[1]
 
@@ -178,7 +178,7 @@ def test_a_submitted_study_runs_and_its_exit_code_comes_back(work):
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
-                    timeout=240,
+                    timeout=HANGING_S,
                     check=False,
                 )
             )

@@ -13,6 +13,7 @@ from orthotune import ablate, pack, search, train
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import parse_settings
 from orthotune.tuning.study_file import read_study
+from tests.crashes import HANGING_S, TOO_SLOW
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -97,15 +98,18 @@ def test_the_yaml_examples_are_valid(tmp_path):
 def test_python_snippets_run(snippet, tmp_path):
     path = tmp_path / "snippet.py"
     path.write_text(snippet)
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        cwd=tmp_path,
-        env={**os.environ, "RAY_ADDRESS": "local"},  # whatever cluster ran here before
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, str(path)],
+            cwd=tmp_path,
+            env={**os.environ, "RAY_ADDRESS": "local"},  # whatever cluster ran before
+            capture_output=True,
+            text=True,
+            timeout=HANGING_S,
+            check=False,
+        )
+        if TOO_SLOW not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr[-2000:]
 
 

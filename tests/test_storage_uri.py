@@ -10,6 +10,7 @@ from tests.crashes import (
     Workplace,
     assert_mlflow_agrees,
     command,
+    ended,
     kill_driver,
 )
 from tests.object_store import KEYS, ObjectStore
@@ -51,7 +52,7 @@ def test_a_driver_killed_goes_on_in_a_folder_that_knows_nothing(
     kill_driver(process)
     work = Workplace(tmp_path / "c", *places)
     process = work.start()
-    out, err = process.communicate(timeout=300)
+    out, err = ended(process)
     assert process.returncode == 0, err
     errors += err
     assert work.trials() == reference.trials()
@@ -67,7 +68,7 @@ def test_a_driver_killed_goes_on_in_a_folder_that_knows_nothing(
 
     shown = Workplace(tmp_path / "d", *places)  # a finished study, from anywhere
     process = shown.start()
-    again, err = process.communicate(timeout=120)
+    again, err = ended(process)
     assert process.returncode == 0, err
     assert "8 trials" in again
     assert shown.trials() == reference.trials()
@@ -85,7 +86,7 @@ def everything_in_environment():
 def test_a_bucket_that_is_not_there_is_refused_and_nothing_is_made(tmp_path, store):
     work = Workplace(tmp_path / "a", "--storage", store.uri.replace("bucket", "none"))
     process = command(work.folder, "killed.yaml", *work.more)
-    _, err = process.communicate(timeout=120)
+    _, err = ended(process)
     assert process.returncode == 2, err
     assert err.strip().splitlines()[-1].startswith("orthotune: --storage must be")
     assert "Traceback" not in err

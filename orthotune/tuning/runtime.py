@@ -83,8 +83,11 @@ def _init(address: str | None, attempts: int = 2) -> None:
 
 def _children() -> set[int]:
     """The processes that this one has started; none where the system does not say."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for one in lists for pid in one.read_text().split()}
+    found: set[int] = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # of a thread that has ended meanwhile
+            found |= set(map(int, children.read_text().split()))
+    return found
 
 
 def _resolved(address: str | None) -> str | None:

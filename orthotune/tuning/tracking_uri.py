@@ -12,6 +12,9 @@ from orthotune.tuning.secrets import without_secrets
 OLDEST_SERVER = 3
 """The major version of MLflow whose servers this program was tried with."""
 
+ANSWER_S = 15.0
+"""How long a server may take to say that it is well."""
+
 
 def resolve_tracking_uri(uri: str) -> str:
     """A tracking URI as every process understands it.
@@ -92,7 +95,7 @@ def _ask(uri: str, path: str) -> str:
     from mlflow.utils.rest_utils import http_request
 
     answer: Any = http_request(
-        get_default_host_creds(uri), path, "GET", timeout=5, max_retries=0
+        get_default_host_creds(uri), path, "GET", timeout=ANSWER_S, max_retries=0
     )
     if not answer.ok:
         kind = PermissionError if answer.status_code in (401, 403) else ConnectionError

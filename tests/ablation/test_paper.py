@@ -13,6 +13,7 @@ from orthotune.ablation.design import Claim
 from orthotune.training.config import TrialConfig
 from tests import crashes
 from tests.cifar import TRUSTING, trust_here, write_cifar10
+from tests.crashes import ended
 
 FILE = Path(__file__).parents[2] / "ablations" / "paper_cifar10.yaml"
 NETWORKS = {
@@ -28,7 +29,6 @@ SMALL = [
     "--set=data.num_train=32",
     "--set=data.batch_size=16",
 ]
-WAIT_S = 240
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_two_epochs_of_every_arm_end_with_a_report(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     options = [str(FILE), "--set=data.root=files", *SMALL]
     process = crashes.command(folder, *options, module="orthotune.ablate")
-    _, err = process.communicate(timeout=WAIT_S)
+    _, err = ended(process)
     assert process.returncode == 0, err
     study = folder / "studies" / "paper_cifar10"
     rows = list(csv.DictReader((study / "cells.csv").read_text().splitlines()))

@@ -9,7 +9,7 @@ from orthotune.tuning import joining
 from orthotune.tuning.joining import watched_nodes
 from orthotune.tuning.preflight import NO_ANSWER, Check
 
-WAIT_S = 20
+WAIT_S = 120
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ class Looks:
     def __call__(self, nodes):
         names = [node["NodeID"] for node in nodes]
         self.seen.append(names)
-        self.looked.release()
         failure = self.problems.get(names[0], "")
+        self.looked.release()
         if isinstance(failure, Exception):
             raise failure
         checks = ("versions", "disk")

@@ -28,6 +28,7 @@ from tests import small
 from tests.crashes import (
     STATUSES,
     command,
+    ended,
     kill_driver,
     kill_worker,
     read_trials,
@@ -417,7 +418,7 @@ def test_a_space_of_too_few_configurations_is_no_population(tmp_path):
 
 def run_to_the_end(folder, *more):
     process = command(folder, "pbt.yaml", *more)
-    out, err = process.communicate(timeout=300)
+    out, err = ended(process)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     return out
@@ -499,7 +500,7 @@ def test_a_population_that_is_killed_again_and_again_is_a_whole_one(tmp_path, se
             kill_driver(process)
         else:  # all that trains, at once; the others are paused
             kill_worker(process)
-            _, err = process.communicate(timeout=300)
+            _, err = ended(process)
             assert "Traceback" not in err
             assert process.returncode == 0, err
     run_to_the_end(tmp_path)

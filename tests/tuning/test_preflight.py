@@ -25,7 +25,7 @@ from orthotune.tuning.preflight import (
     refuse,
     table,
 )
-from tests.crashes import Cluster, Server, Workplace, assert_the_same
+from tests.crashes import Cluster, Server, Workplace, assert_the_same, ended
 from tests.import_hook import python_path
 
 DIGITS = DataConfig(name="digits")
@@ -159,7 +159,7 @@ def test_a_node_that_leaves_meanwhile_is_no_problem(monkeypatch):
     monkeypatch.setattr(preflight.ray, "get", dead)
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(nodes.ray, "nodes", lambda: next(states))
-    (check,) = preflight._answer(None, node, time.monotonic() + 10)
+    (check,) = preflight._answer(None, node, time.monotonic() + 1000)
     assert (check.node, check.problem) == ("10.0.0.7 (abcdef)", "")
     assert check.found == "has left the cluster"
 
@@ -178,7 +178,7 @@ def test_a_node_on_which_the_task_itself_fails_is_there_and_not_waited_for(monke
     monkeypatch.setattr(preflight.ray, "get", failed)
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(nodes.ray, "nodes", lambda: pytest.fail("asked for the nodes"))
-    (check,) = preflight._answer(None, node, time.monotonic() + 10)
+    (check,) = preflight._answer(None, node, time.monotonic() + 1000)
     assert check.problem == (
         "10.0.0.7 (abcdef) must answer, with orthotune installed, but: "
         "ModuleNotFoundError: No module named 'orthotune'. "
@@ -389,7 +389,7 @@ def test_a_node_that_joins_unfit_ends_the_session_and_without_it_the_study_goes_
         process = work.start()
         work.wait_for("epoch", 3, process)
         cluster.add_node(PYTHONPATH=path)
-        _, err = process.communicate(timeout=240)
+        _, err = ended(process)
         assert process.returncode == 1, err
         *_, said = err.strip().splitlines()
         assert "must have the versions of the driver, but has torch 0.1 and not" in said

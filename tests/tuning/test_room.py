@@ -18,6 +18,7 @@ def count(monkeypatch):
         return found["slots"]
 
     monkeypatch.setattr(room, "slots", slots)
+    monkeypatch.setattr(room, "COUNT_EVERY_S", 1e9)
     return found
 
 

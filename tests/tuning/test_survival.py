@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -17,6 +16,8 @@ from tests.crashes import (
     Workplace,
     assert_mlflow_agrees,
     assert_the_same,
+    command,
+    ended,
     interrupt,
     kill_driver,
     kill_worker,
@@ -53,18 +54,14 @@ def test_an_undisturbed_study_is_in_mlflow_once(reference):
 
 def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):
     work = Workplace(tmp_path)
-    for kind, kill in enumerate([kill_driver, kill_worker, interrupt]):
+    for kind, kill in enumerate([kill_driver, interrupt, kill_worker]):
         before = work.events("epoch")
         process = work.start()
         work.wait_for("epoch", before + 2 + kind, process)
-        if process.poll() is None:
-            kill(process)
-            _out, err = process.communicate(timeout=300)
-            assert "Traceback" not in err
-            if kill is kill_worker:
-                assert process.returncode == 0, err
-            if kill is interrupt:
-                assert process.returncode in (0, 130)
+        kill(process)
+        _, err = ended(process)
+        assert "Traceback" not in err
+    assert process.returncode == 0, err  # another worker has gone on
     work.finish()
     assert_undisturbed(work, reference)
 
@@ -91,7 +88,7 @@ def test_a_worker_that_dies_between_two_trials_fails_none(reference, tmp_path):
     for count in (1, 3):
         work.wait_for("ended", count, process)
         kill_worker(process)
-    _, err = process.communicate(timeout=300)
+    _, err = ended(process)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert_undisturbed(work, reference)
@@ -103,7 +100,7 @@ def test_a_polite_kill_ends_in_order(tmp_path):
     process = work.start()
     work.wait_for("epoch", 2, process)
     process.terminate()
-    out, err = process.communicate(timeout=60)
+    out, err = ended(process)
     assert process.returncode == 130, err
     assert "Continue it" in out
 
@@ -114,7 +111,7 @@ def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
     process = work.start()
     work.wait_for("epoch", 3, process)
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = ended(process)
     assert process.returncode == 130, err
     assert "-m orthotune.search killed.yaml" in out.split("Continue it")[1]
     client = MlflowClient(tracking_uri=store(work))
@@ -127,31 +124,23 @@ def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
 
 def test_a_finished_study_is_shown_again_without_training(reference):
     before = reference.record.read_bytes()
-    start = time.monotonic()
     out = reference.finish(limit=1)
     assert "Best of those that ran 8 epochs" in out
     assert "Continue it" not in out
     assert reference.record.read_bytes() == before
-    assert time.monotonic() - start < 60
     assert_mlflow_agrees(reference, store(reference))
 
 
 def test_another_question_under_the_same_name_is_refused(reference):
     before = reference.record.read_bytes()
     different = ["--set", "optimizer.lr=0.1"]
-    process = subprocess.run(
-        [sys.executable, "-m", "orthotune.search", "killed.yaml", *different],
-        cwd=reference.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    process = command(reference.folder, "killed.yaml", *different)
+    _, err = ended(process)
     assert process.returncode == 2
-    assert process.stderr.count("\n") == 1
-    assert "must go on as it began, but `fixed.optimizer.lr` was absent and is 0.1" in (
-        process.stderr
-    )
-    assert "--name" in process.stderr
+    assert err.count("\n") == 1
+    said = "must go on as it began, but `fixed.optimizer.lr` was absent and is 0.1"
+    assert said in err
+    assert "--name" in err
     assert reference.record.read_bytes() == before
 
 
@@ -162,7 +151,7 @@ def test_a_second_driver_is_kept_off(tmp_path):
     try:
         work.wait_for("started", 1, first)
         second = work.start()
-        _, err = second.communicate(timeout=60)
+        _, err = ended(second)
         assert second.returncode == 2
         assert f"Only one process may run a study, but process {first.pid} on" in err
         assert err.count("\n") == 1
@@ -202,7 +191,7 @@ def test_a_tracking_server_that_dies_gets_everything_when_it_is_back(
         process = work.start()
         work.wait_for("epoch", 2, process)
         server.kill()
-        out, err = process.communicate(timeout=300)
+        out, err = ended(process)
         assert process.returncode == 0, err
         assert err.count("warning: MLflow") == 1
         assert "MLflow is incomplete" in out
@@ -239,7 +228,7 @@ def test_a_damaged_record_and_a_cut_checkpoint_are_one_sentence_each(
 
 def refused(work):
     process = work.start()
-    out, err = process.communicate(timeout=120)
+    out, err = ended(process)
     assert process.returncode == 2, err
     assert err.count("\n") == 1
     assert out == ""
@@ -281,7 +270,7 @@ def test_a_full_disk_stops_the_study_and_room_continues_it(
     while process.poll() is None and not record.exists():
         time.sleep(0.02)
     filler = fill(small_disk)
-    out, err = process.communicate(timeout=300)
+    out, err = ended(process)
     assert process.returncode == 1, (out, err)
     assert "Traceback" not in err
     (sentence,) = [line for line in err.splitlines() if "must be writable" in line]

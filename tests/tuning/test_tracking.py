@@ -11,6 +11,7 @@ import shlex
 import sqlite3
 import threading
 import time
+import types
 from types import SimpleNamespace
 
 import pytest
@@ -123,7 +124,7 @@ class Session:
         return number
 
 
-def wait_for(condition, limit_s=30):
+def wait_for(condition, limit_s=120):
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -541,10 +542,10 @@ def test_a_store_that_fails_costs_one_warning_and_never_the_study(
     session.start()
     for _ in range(3):
         session.play([0.5, 0.4, 0.3])
+    wait_for(lambda: store.calls > 3)  # it tries again
     start = time.monotonic()
     session.finish()
-    assert time.monotonic() - start < 5
-    assert store.calls > 3  # it has tried again
+    assert time.monotonic() - start < 60  # and does not hold up the end
     assert not session.tracker.complete
     assert session.tracker.first_error == "the disk is gone"
     assert capsys.readouterr().err == (
@@ -593,12 +594,15 @@ def test_the_latest_best_is_the_best_whichever_trial_began_last(uri, tmp_path):
 
 def test_one_failure_late_in_what_is_left_is_tried_again(uri, tmp_path, monkeypatch):
     """However long the rest has taken until then."""
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(tracking, "time", clock)
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 1.0)
     session = Session(tmp_path, uri, "late")
 
     class Slow(Refusing):
         def call(self, call):
-            time.sleep(0.1)
+            now[0] += 0.1
             return super().call(call)
 
     store = Slow(session.tracker, failing=-1)
@@ -643,13 +647,17 @@ def test_a_trial_that_the_store_refuses_holds_up_no_other(uri, tmp_path, monkeyp
     session.start()
     for _ in range(4):
         session.play([0.5, 0.4, 0.25])
+
+    def ended():
+        found = runs(uri, "refused").items()
+        return {name: run.info.status for name, run in found if "-" in name}
+
+    wait_for(lambda: ended() == {f"trial-000{n}": "FINISHED" for n in (1, 2, 3)})
     start = time.monotonic()
     session.finish()
     assert time.monotonic() - start < 60  # it is not waited for as if it were slow
     assert store.calls
     assert not session.tracker.complete
-    ended = {n: r.info.status for n, r in runs(uri, "refused").items() if "-" in n}
-    assert ended == {f"trial-000{n}": "FINISHED" for n in (1, 2, 3)}
 
 
 def test_what_comes_after_the_copy_of_the_record_is_not_written_yet(uri, tmp_path):
@@ -691,7 +699,7 @@ def test_the_end_of_a_session_does_not_wait_for_the_next_attempt(
     store.down = False  # it is back, but not asked before a minute has passed
     start = time.monotonic()
     session.finish()
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 50
     assert session.tracker.complete
     assert_mirrors(uri, "waiting", session.journal)
 
@@ -719,7 +727,7 @@ def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path, impa
         for number in numbers:
             session.report(number, 0.5)
     assert held(session.tracker) == before
-    wait_for(lambda: list(session.tracker._dirty) == numbers)
+    wait_for(lambda: session.tracker._dirty.keys() == set(numbers))
     assert session.tracker._records.keys() == set(numbers)
     session.finish()
 
@@ -885,6 +893,7 @@ def test_a_server_killed_in_the_middle_misses_nothing(server, tmp_path, capfd):
         if number == 9:
             wait_for(lambda: len(runs(server.store, "server")) > 5)
             server.kill()  # in the middle of whatever it did
+        if number == 10:
             wait_for(lambda: session.tracker._failures)
     number = session.play([0.75, 0.5], Status.RUNNING)
     server.start()

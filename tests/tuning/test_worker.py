@@ -445,10 +445,13 @@ def test_a_storage_that_fails_for_a_while_is_asked_again(folder, monkeypatch):
             raise err
         return load(self, name)
 
+    waits = []
+    clock = types.SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append)
     monkeypatch.setattr(CheckpointFolder, "load", unsteady)
-    monkeypatch.setattr(worker, "STORAGE_WAIT_S", 1.0)
+    monkeypatch.setattr(worker, "time", clock)
     second = start(folder, reported=1)
     assert [shown(result) for result in rest(second)] == reference()[1:]
+    assert waits == [5.0, 5.0]
 
 
 def test_a_storage_that_stays_away_ends_the_study_and_no_trial(folder, monkeypatch):
