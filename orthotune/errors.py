@@ -50,6 +50,10 @@ class GpuBusyError(OrthotuneError):
     """A trial's GPU has no room for it, because of others."""
 
 
+class GpuMissingError(OrthotuneError):
+    """A trial was given a GPU that torch cannot use."""
+
+
 class StudyError(OrthotuneError):
     """A study cannot start, or one of its servers cannot be reached."""
 

@@ -109,7 +109,10 @@ def test_the_job_of_kubernetes_runs_a_search_with_places_all_nodes_see():
         parsed(start, ["--head", *words])
 
 
-def test_the_script_for_slurm_is_a_script_with_options_ray_knows(tmp_path):
+@pytest.mark.parametrize(("gpus", "number"), [("1", 1), ("8", 8), ("a100:4", 4)])
+def test_the_script_for_slurm_is_a_script_with_options_ray_knows(
+    tmp_path, gpus, number
+):
     path = FOLDER / "slurm.sh"
     subprocess.run(["bash", "-n", path], check=True)
     text = path.read_text()
@@ -120,7 +123,8 @@ def test_the_script_for_slurm_is_a_script_with_options_ray_knows(tmp_path):
     assert "exclusive" in dict(settings)  # and refuses to beside another
     ran = tmp_path / "ran"
     for name, body in {
-        "ray": f'[ "$1" = get-auth-token ] || printf "%s\\n" "$@" > {ran}',
+        "ray": f'[ "$1" = get-auth-token ] || '
+        f'printf "%s\\n" "$SRUN_CPUS_PER_TASK" "$@" > {ran}',
         "scontrol": "printf 'node1\\nnode2\\n'",
         "srun": 'shift; exec "$@"',
     }.items():
@@ -134,17 +138,19 @@ def test_the_script_for_slurm_is_a_script_with_options_ray_knows(tmp_path):
         "SLURM_JOB_ID": "123456",
         "SLURM_NNODES": "2",
         "SLURM_CPUS_PER_TASK": "8",
+        "SLURM_GPUS_PER_TASK": gpus,
     }
     words = ["bash", str(path), "a study.yaml", "--set", "search.num_trials=3"]
     subprocess.run(words, check=True, env=env)
-    command, *given = ran.read_text().splitlines()
+    cpus, command, *given = ran.read_text().splitlines()
+    assert cpus == "8"
     assert command == "symmetric-run"
     assert cli.commands[command] is symmetric_run
     own = parsed(symmetric_run, given)
     assert (own["address"], own["min_nodes"]) == ("node1:23456", 2)
     after = given.index("--")
     starting = given[given.index("--num-cpus") : after]
-    assert parsed(start, ["--head", *starting])["num_gpus"] == 1
+    assert parsed(start, ["--head", *starting])["num_gpus"] == number
     options = searches(given[after + 1 :])
     assert (options.file, options.address) == ("a study.yaml", "auto")
     assert options.set == ["search.num_trials=3"]

@@ -96,18 +96,20 @@ def measure(fields: Mapping[str, Any]) -> Footprint:
     Raises:
         ConfigError: If a field may not hold its value.
         DataError: As `load_dataset`.
+        GpuBusyError: If other processes compute there, too.
     """
+    gpu.wait_to_be_alone()
     try:
         return _measure(TrialConfig.from_dict(fields))
     except Exception as err:  # of which lack of memory is an answer
         if not gpu.is_out_of_memory(err):
             raise
-    total = torch.cuda.mem_get_info()[1]
+    total = torch.cuda.get_device_properties(0).total_memory
     return Footprint(tensor_bytes=0, context_bytes=0, total_bytes=total, busy=1.0)
 
 
 def _measure(config: TrialConfig) -> Footprint:
-    before = torch.cuda.device_memory_used()  # asks the driver: no context is made yet
+    before = _used()
     samples: list[float] = []
     trial = Trial(_short(config), "cuda")
     trial.run_epoch()  # with what is done once: kernels are loaded, or compiled
@@ -115,13 +117,25 @@ def _measure(config: TrialConfig) -> Footprint:
         end = time.monotonic() + MEASURED_S
         while time.monotonic() < end and not trial.finished:
             trial.run_epoch()
-    beside = torch.cuda.device_memory_used() - before - torch.cuda.memory_reserved()
+    free, total = torch.cuda.mem_get_info()
+    after = _used()
+    if before is None or after is None:  # then alone there, as on a part of a GPU
+        before, after = 0, total - free
+    beside = after - before - torch.cuda.memory_reserved()
     return Footprint(
         tensor_bytes=torch.cuda.max_memory_reserved(),
         context_bytes=max(0, beside),
-        total_bytes=torch.cuda.mem_get_info()[1],
+        total_bytes=total,
         busy=sum(samples) / len(samples) if samples else 1.0,
     )
+
+
+def _used() -> int | None:
+    """Bytes that are taken, by the driver: no context is made; None if it tells not."""
+    try:
+        return torch.cuda.device_memory_used(0)
+    except Exception:  # NVML's, without a common base here
+        return None
 
 
 def _short(config: TrialConfig) -> TrialConfig:

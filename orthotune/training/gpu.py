@@ -1,7 +1,7 @@
 """The GPU this process computes on: what is left of its memory, and who has it.
 
-The one place that asks. Where there is no GPU only `is_out_of_memory` and `gpu_names`
-may be called.
+The one place that asks. Where there is no GPU only `gpu_names`, `is_out_of_memory` and
+`is_broken` may be called.
 """
 
 import contextlib
@@ -23,6 +23,10 @@ WAIT_S = 60.0
 """How long a process that has ended, or is about to, may keep memory."""
 
 POLL_S = 0.5
+MOST = 0.9
+"""The part of its share that a trial is made to wait for, whatever was measured: on a
+GPU of another kind, or to the last megabyte, it might never be there."""
+
 PROMISED = 0.75
 """The part of its share of a GPU that a trial must find there, if nobody has measured
 what it needs: a screen or another process's kernels may have the rest."""
@@ -35,12 +39,15 @@ for number in range(torch.cuda.device_count()):
 """
 
 
-def gpu_names() -> list[str]:
+def gpu_names(*, all_there_are: bool = True) -> list[str]:
     """The GPUs of this machine that torch sees, by name.
 
-    In a process of its own: they may be hidden from this one, and it is not to use any.
+    In a process of its own, as this one is not to use any.
+
+    Args:
+        all_there_are: Also those that are hidden from this process, as Ray does.
     """
-    hidden = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    hidden = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES") if all_there_are else ()
     done = subprocess.run(
         [sys.executable, "-c", NAME_GPUS],
         env={name: val for name, val in os.environ.items() if name not in hidden},
@@ -68,9 +75,11 @@ def make_room(share: float, needed_bytes: int | None) -> None:
     gc.collect()
     torch.cuda.empty_cache()
     share = min(1.0, share)
+    # Not by `mem_get_info`, which fails where there is no room to be there at all.
+    own = share * torch.cuda.get_device_properties(0).total_memory
     if needed_bytes is None:
-        needed_bytes = int(PROMISED * share * torch.cuda.mem_get_info()[1])
-    wait_for(needed_bytes)
+        needed_bytes = int(PROMISED * own)
+    wait_for(min(needed_bytes, int(MOST * own)))
     torch.cuda.set_per_process_memory_fraction(share)
 
 
@@ -91,9 +100,41 @@ def wait_for(needed_bytes: int) -> None:
         time.sleep(POLL_S)
 
 
+def wait_to_be_alone() -> None:
+    """Wait until no other process computes on this process's GPU.
+
+    Before it has touched the GPU itself. Where the driver names nobody, as for a part
+    of a GPU, there is nothing to wait for.
+
+    Raises:
+        GpuBusyError: If another one is there for `WAIT_S`; it names them.
+    """
+    end = time.monotonic() + WAIT_S
+    while others := _processes():
+        if time.monotonic() > end:
+            raise GpuBusyError(
+                "A GPU must be free to measure what a trial takes of it, but after "
+                f"{WAIT_S:.0f} s {_shown(others)}. Stop that, or set `resources.gpus` "
+                "to a number."
+            )
+        time.sleep(POLL_S)
+
+
+def _processes() -> list[tuple[float, str]]:
+    """Megabytes and number of the processes on the GPU; none if nobody tells."""
+    with contextlib.suppress(Exception):  # NVML's, which answers for itself
+        return _listed()
+    return []
+
+
 def _left() -> int:
     """Bytes that are free, and what this process has taken already."""
-    return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    try:
+        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    except RuntimeError as err:
+        if is_out_of_memory(err):  # not even for this process to be there
+            return 0
+        raise
 
 
 def _gigabytes(size: float) -> str:
@@ -103,13 +144,22 @@ def _gigabytes(size: float) -> str:
 def _holders() -> str:
     """The processes on the GPU, the largest first."""
     try:
-        listed = torch.cuda.list_gpu_processes()
+        return _shown(_listed()) or "no process says that it has the rest"
     except Exception as err:  # NVML's, which answers for itself in a container
         return f"what holds the rest is not known ({err})"
+
+
+def _listed() -> list[tuple[float, str]]:
+    """As `_processes`, or whatever the driver raises."""
+    listed = torch.cuda.list_gpu_processes(0)  # by its number: no context is made
     found = re.findall(r"process\s+(\d+) uses\s+([\d.]+) MB", listed)
-    named = sorted(((float(mb), pid) for pid, mb in found), reverse=True)
-    shown = [f"process {pid}{_command(pid)} has {mb / 1e3:.1f} GB" for mb, pid in named]
-    return ", ".join(shown) or "no process says that it has the rest"
+    return sorted(((float(mb), pid) for pid, mb in found), reverse=True)
+
+
+def _shown(named: list[tuple[float, str]]) -> str:
+    return ", ".join(
+        f"process {pid}{_command(pid)} has {mb / 1e3:.1f} GB" for mb, pid in named
+    )
 
 
 def _command(pid: str) -> str:
@@ -154,5 +204,21 @@ def is_out_of_memory(err: Exception) -> bool:
     """
     if isinstance(err, (MemoryError, torch.OutOfMemoryError)):
         return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+    words = ["out of memory", "can't allocate memory", "not enough memory"]
+    words += ["ALLOC_FAILED"]  # of cuBLAS and cuDNN
     return isinstance(err, RuntimeError) and any(word in str(err) for word in words)
+
+
+def is_broken(err: Exception) -> bool:
+    """Whether this process can compute no more on its GPU, whatever it is asked.
+
+    After an illegal access, a failed launch, or a fault of the hardware every later
+    call fails as well: only another process helps.
+
+    Example:
+        >>> is_broken(torch.AcceleratorError("CUDA error: unspecified launch failure"))
+        True
+        >>> is_broken(torch.AcceleratorError("CUDA error: out of memory"))
+        False
+    """
+    return isinstance(err, torch.AcceleratorError) and not is_out_of_memory(err)

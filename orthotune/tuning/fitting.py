@@ -23,13 +23,13 @@ from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import Journal, TrialRecord
 from orthotune.tuning.lease import Holder
-from orthotune.tuning.nodes import last_line
 from orthotune.tuning.placement import placements
 from orthotune.tuning.population import open_members, population_scheduler, settings_at
 from orthotune.tuning.record_searcher import RecordSearcher
 from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.searcher import OptunaSearcher
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import COPIES_KEPT, Study
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -12,20 +13,17 @@ from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
 from orthotune.training.progress import ProgressLine, duration
-from orthotune.tuning.nodes import (
-    alive_nodes,
-    gpus_of,
-    last_line,
-    name_of_node,
-    only_on,
-)
+from orthotune.tuning.nodes import alive_nodes, gpus_of, name_of_node, only_on
 from orthotune.tuning.packing import (
     FootprintCache,
     GpuShares,
     as_said,
     cached_shares,
     is_auto,
+    least_share,
+    not_measured,
 )
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import Study
 from orthotune.tuning.table import counted
 
@@ -35,6 +33,7 @@ GPU_WAIT_S = 600
 MEASURING_S = 600
 """For one shape on one kind of GPU; most of it would be a compilation."""
 
+Nodes = Sequence[Mapping[str, Any]]
 Missing = list[tuple[str, TrialConfig]]
 
 
@@ -53,26 +52,36 @@ def shares_on_cluster(study: Study, storage: str, *, may_grow: bool) -> GpuShare
     if not is_auto(study):
         return as_said(study.settings.resources)
     cpus = study.settings.resources.cpus
-    kinds = _kinds(cpus)
-    if not kinds and not may_grow:
+    nodes = _gpu_nodes(cpus)
+    if not nodes and not may_grow:
         return GpuShares(default=0.0)
-    if not kinds:
+    if not nodes:
         _await_gpu(cpus)
-        kinds = _kinds(cpus)
+        nodes = _gpu_nodes(cpus)
+    kinds = _kinds(nodes)
     shares, missing = cached_shares(study, list(kinds), FootprintCache(storage))
     shares = shares.completed(_measured(missing, kinds) if missing else [])
+    shares = replace(shares, least=least_share(study, sum(map(gpus_of, nodes))))
     for line in shares.lines():
         sys.stderr.write(f"orthotune: {line}\n")
     return shares
 
 
-def _kinds(cpus: int) -> dict[str, Mapping[str, Any]]:
-    """A node of each kind of GPU on which trials of so many CPU cores can run."""
-    nodes = [
+def _gpu_nodes(cpus: int) -> Nodes:
+    """The nodes with GPUs on which trials of so many CPU cores can run."""
+    return [
         node
         for node in alive_nodes()
         if gpus_of(node) and node["Resources"].get("CPU", 0) >= cpus
     ]
+
+
+def _kinds(nodes: Nodes) -> dict[str, Mapping[str, Any]]:
+    """A node of each kind of GPU.
+
+    Raises:
+        StudyError: If torch sees none: trials would silently train on the CPU.
+    """
     task = ray.remote(gpu_names)
     asked = [
         task.options(num_cpus=0, scheduling_strategy=only_on(node)).remote()
@@ -88,6 +97,11 @@ def _kinds(cpus: int) -> dict[str, Mapping[str, Any]]:
                 f"orthotune: warning: {name_of_node(node)} does not say which GPUs "
                 f"it has ({last_line(err)}).\n"
             )
+    if not kinds:
+        raise StudyError(
+            f"torch must see the {sum(map(gpus_of, nodes)):g} GPUs that Ray sees, but "
+            "sees none. Install a driver for its CUDA, or set `resources.gpus` to 0."
+        )
     return kinds
 
 
@@ -127,7 +141,9 @@ def _measured(
         while left:
             done, _ = ray.wait(list(left), timeout=MEASURING_S)
             if not done:
-                raise TimeoutError(f"no answer in {duration(MEASURING_S)}")
+                raise TimeoutError(
+                    f"no answer in {duration(MEASURING_S)} (are all GPUs taken?)"
+                )
             kind, shape = left.pop(done[0])
             found.append((kind, shape, ray.get(done[0])))
             each_s = (time.monotonic() - start) / len(found)
@@ -138,10 +154,7 @@ def _measured(
             )
         return found
     except Exception as err:  # Ray's own, of many kinds
-        raise StudyError(
-            "`resources.gpus: auto` must find out what a trial takes of a GPU, but: "
-            f"{last_line(err)}. Set `resources.gpus` to a number, or try again."
-        ) from err
+        raise not_measured(err) from err
     finally:
         progress.close()
         for ref in left:

@@ -8,8 +8,6 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orthotune.tuning.secrets import without_secrets
-
 
 def alive_nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster this process is connected to, as Ray describes them."""
@@ -39,9 +37,3 @@ def as_started(path: str) -> str:
     """
     started = os.environ.get("TUNE_ORIG_WORKING_DIR", "")
     return str(Path(started, os.path.expanduser(path)))
-
-
-def last_line(err: Exception) -> str:
-    """The end of what an error says; Ray's begin with the traceback of a worker."""
-    lines = str(err).strip().splitlines() or [repr(err)]
-    return without_secrets(lines[-1].strip().rstrip("."))

@@ -92,6 +92,12 @@ def check_storage(folder: Path, storage: str) -> None:
     around = [folder, *folder.parents]
     existing = next(path for path in around if os.path.exists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
+        if is_remote(storage):
+            raise StudyError(
+                "A study keeps a part of its files where it is started, which must be "
+                f"a folder that can be written to, but {existing} is not. Start it in "
+                "another one."
+            )
         raise StudyError(
             f"--storage must be a folder that can be written to, but {existing} is "
             "not. Choose another one."

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
-from orthotune.errors import ConfigError
+from orthotune.errors import ConfigError, GpuBusyError, StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import SHAPE_FIELDS, Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
 from orthotune.tuning.footprint_cache import FootprintCache, Footprints
 from orthotune.tuning.search_space import CategoricalParameter, Parameter
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import AUTO, Resources, Study
 
 MARGIN = 0.1
@@ -69,6 +70,7 @@ class GpuShares:
         measured: The footprints, by kind of GPU and shape; empty if `default` is what
             the user said.
         largest: The values that stand for all others of their field, by name.
+        least: What a measured trial gets at least, as more would leave GPUs idle.
 
     Example:
         >>> gb = 10**9
@@ -84,13 +86,14 @@ class GpuShares:
     default: float
     measured: Footprints = field(default_factory=dict)
     largest: Mapping[str, Any] = field(default_factory=dict)
+    least: float = 0.0
 
     def of(self, fields: Mapping[str, Any]) -> float:
         """The GPUs of a trial: on every kind there is, so many fit."""
         found = self._footprints(fields)
         if not found:
             return self.default
-        return share_of(min(map(trials_a_gpu, found)))
+        return max(map(self._share, found))
 
     def tensor_bytes(self, fields: Mapping[str, Any]) -> int | None:
         """The memory a trial's tensors take at their peak; None if not measured."""
@@ -101,7 +104,7 @@ class GpuShares:
     def smallest(self) -> float:
         """The least that any trial gets."""
         found = [
-            share_of(trials_a_gpu(one))
+            self._share(one)
             for by_shape in self.measured.values()
             for one in by_shape.values()
         ]
@@ -110,8 +113,7 @@ class GpuShares:
     def lines(self) -> list[str]:
         """What was measured, and what follows, a line a shape."""
         return [
-            f"{shape} on {kind}: {share_of(trials_a_gpu(one)):g} GPU a trial "
-            f"({_described(one)})"
+            f"{shape} on {kind}: {self._share(one):g} GPU a trial ({_described(one)})"
             for kind, by_shape in self.measured.items()
             for shape, one in by_shape.items()
         ]
@@ -122,6 +124,9 @@ class GpuShares:
         for kind, shape, footprint in found:
             measured.setdefault(kind, {})[shape] = footprint
         return replace(self, measured=measured)
+
+    def _share(self, footprint: Footprint) -> float:
+        return max(self.least, share_of(trials_a_gpu(footprint)))
 
     def _footprints(self, fields: Mapping[str, Any]) -> list[Footprint]:
         if not self.measured:
@@ -142,6 +147,22 @@ def _described(footprint: Footprint) -> str:
 def as_said(resources: Resources) -> GpuShares:
     """The shares of a study that says how many GPUs a trial gets."""
     return GpuShares(default=float(resources.gpus))
+
+
+def least_share(study: Study, num_gpus: float) -> float:
+    """The share with which a study's trials spread over all GPUs, if they are few.
+
+    Ray fills one GPU before it takes the next: eight trials of a quarter each would
+    leave six of eight GPUs idle.
+
+    Args:
+        study: The study.
+        num_gpus: The GPUs there are, at least one.
+    """
+    search = study.settings.search
+    num_trials = study.num_runs - search.num_validations
+    together = min(num_trials, search.max_concurrent or num_trials)
+    return share_of(max(1, math.ceil(together / num_gpus)))
 
 
 def largest_values(study: Study) -> dict[str, Any]:
@@ -227,15 +248,29 @@ def is_auto(study: Study) -> bool:
     return study.settings.resources.gpus == AUTO
 
 
+def not_measured(err: Exception) -> StudyError:
+    """The sentence for what has gone wrong when a shape was measured."""
+    cause = getattr(err, "cause", err)  # of Ray's own errors, which wrap it
+    if isinstance(cause, GpuBusyError):
+        return StudyError(str(cause))
+    return StudyError(
+        "`resources.gpus: auto` must find out what a trial takes of a GPU, but: "
+        f"{last_line(err)}. Set `resources.gpus` to a number, or try again."
+    )
+
+
 def planned_shares(study: Study, storage: str) -> GpuShares | None:
     """The shares for a plan: as said, as kept, or measured on this machine's GPU.
 
     None if nobody knows yet. Nothing is written.
+
+    Raises:
+        StudyError: If that GPU cannot be used.
     """
     if not is_auto(study):
         return as_said(study.settings.resources)
     cache, wanted = FootprintCache(storage), shapes(study).keys()
-    here = gpu_names()[:1]
+    here = gpu_names(all_there_are=False)[:1]  # as the process that measures
     kept = [kind for kind, known in cache.read().items() if wanted <= known.keys()]
     shares, missing = cached_shares(study, here or kept, cache)
     if not missing:
@@ -247,4 +282,7 @@ def planned_shares(study: Study, storage: str) -> GpuShares | None:
             (kind, shape_of(config), apart.submit(measure, config.to_dict()))
             for kind, config in missing
         ]
-        return shares.completed((k, shape, run.result()) for k, shape, run in found)
+        try:
+            return shares.completed((k, shape, run.result()) for k, shape, run in found)
+        except Exception as err:  # also of a process that is killed
+            raise not_measured(err) from err

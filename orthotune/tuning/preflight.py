@@ -33,11 +33,10 @@ from orthotune.tuning.nodes import (
     alive_nodes,
     as_started,
     gpus_of,
-    last_line,
     name_of_node,
     only_on,
 )
-from orthotune.tuning.secrets import without_secrets
+from orthotune.tuning.secrets import last_line, without_secrets
 from orthotune.tuning.settings import Study
 from orthotune.tuning.storage import StorageFolder, is_remote, joined
 from orthotune.tuning.table import aligned, counted

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
-from orthotune.tuning.nodes import last_line
 from orthotune.tuning.provenance import DIRTY
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.tracked_run import MIXED_CODE, RUN_STATUS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import

@@ -17,6 +17,7 @@ from orthotune.tuning.preflight import (
 )
 from orthotune.tuning.runtime import slots
 from orthotune.tuning.settings import Study
+from orthotune.tuning.table import counted
 
 COUNT_EVERY_S = 2.0
 
@@ -87,9 +88,16 @@ def find_room(
             nodes=frozenset(node["NodeID"] for node in nodes),
             expected=expected_of(study, storage, fingerprints),
         )
-    return Room(
+    room = Room(
         shares=shares_on_cluster(study, storage, may_grow=may_grow),
         cpus=study.settings.resources.cpus,
         may_grow=may_grow,
         looked=looked,
     )
+    if may_grow and not slots(room.cpus, room.shares.smallest):
+        gpus = f" and {room.shares.smallest:g} GPUs" if room.shares.smallest else ""
+        sys.stderr.write(
+            "orthotune: no node can hold a trial: it needs "
+            f"{counted(room.cpus, 'CPU core')}{gpus}. Trials wait until one joins.\n"
+        )
+    return room

@@ -13,7 +13,8 @@ from pathlib import Path
 import ray
 
 from orthotune.errors import StudyError
-from orthotune.tuning.nodes import alive_nodes, last_line
+from orthotune.tuning.nodes import alive_nodes
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import Study
 
 OTHER_VERSION = "Version mismatch"  # in what Ray says of a cluster

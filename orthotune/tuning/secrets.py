@@ -32,6 +32,12 @@ def without_secrets(text: str) -> str:
     return _OPTION.sub(rf"\1{HIDDEN}", text)
 
 
+def last_line(err: Exception) -> str:
+    """The end of what an error says; Ray's begin with the traceback of a worker."""
+    lines = str(err).strip().splitlines() or [repr(err)]
+    return without_secrets(lines[-1].strip().rstrip("."))
+
+
 def _without_password(found: re.Match[str]) -> str:
     # The last @ may be in the value of an option, whose end then follows it.
     rest = "" if _OPTION.search(found[2]) else f"@{found[3]}"

@@ -15,7 +15,6 @@ from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.joining import watched_nodes
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.mirror import RecordMirror
-from orthotune.tuning.nodes import last_line
 from orthotune.tuning.outcome import Outcome, Places, R, Writer, Written
 from orthotune.tuning.population import (
     is_member,
@@ -29,6 +28,7 @@ from orthotune.tuning.remaining import is_finished, to_repeat
 from orthotune.tuning.reuse import EarlierTrials, code_text
 from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
+from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import SMALLEST_POPULATION, Listed, Study
 from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper

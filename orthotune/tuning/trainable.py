@@ -1,11 +1,13 @@
 """The trial as a Ray Tune Trainable, for the search and for one's own Tuner."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
 
+from orthotune.errors import GpuMissingError
 from orthotune.training import gpu
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
 from orthotune.training.config import TrialConfig
@@ -51,8 +53,23 @@ class OrthoTrainable(tune.Trainable):
         self._trial = Trial(TrialConfig.from_dict(fields), device)
 
     def _device(self) -> str:
-        # Ray leaves every GPU visible to a trial that was given none.
-        return "cuda" if self._gpus() != 0 and torch.cuda.is_available() else "cpu"
+        """Where to train.
+
+        Raises:
+            GpuMissingError: If Ray has given a GPU that torch cannot use.
+        """
+        granted = self._gpus()
+        if granted == 0:  # Ray leaves every GPU visible then
+            return "cpu"
+        if torch.cuda.is_available():
+            return "cuda"
+        if granted:  # a core would take days for it, and say nothing
+            raise GpuMissingError(
+                "A trial must be able to use the GPU that Ray has given it on "
+                f"{socket.gethostname()}, but torch {torch.__version__} sees none "
+                "there. Install a driver for its CUDA, or set `resources.gpus` to 0."
+            )
+        return "cpu"
 
     def _gpus(self) -> float | None:
         """The GPUs Ray has given to the trial; None outside of Ray."""

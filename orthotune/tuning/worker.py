@@ -19,14 +19,14 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from orthotune.errors import ConfigError
+from orthotune.errors import ConfigError, GpuMissingError
 from orthotune.training.checkpoint import (
     dump_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from orthotune.training.config import CHANGEABLE, TrialConfig
-from orthotune.training.gpu import is_out_of_memory
+from orthotune.training.gpu import is_broken, is_out_of_memory
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.expected import Looked
@@ -185,7 +185,12 @@ class StudyTrainable(OrthoTrainable):
         except _UnreadableError as err:
             self._failure = {UNSAVED: str(err)}
             return
+        except GpuMissingError as err:
+            self._failure = {UNFIT: str(err)}
+            return
         except Exception as err:  # becomes a result, with its traceback
+            if is_broken(err):
+                raise  # for Ray, which starts another process
             memory = is_out_of_memory(err)
             key = OUT_OF_MEMORY if memory else ERROR
             self._failure = {key: without_secrets(traceback.format_exc())}

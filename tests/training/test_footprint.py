@@ -1,8 +1,11 @@
 """What a trial takes of a GPU: the shapes, and the sums; the GPU is made up."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from orthotune.errors import GpuBusyError
 from orthotune.training import footprint
 from orthotune.training.config import FIELD_RULES, TrialConfig
 from orthotune.training.footprint import SHAPE_FIELDS, measure, shape_of
@@ -39,12 +42,14 @@ class FakeGpu:
     """Counts what a trial on the CPU would have taken, by a script."""
 
     def __init__(self, monkeypatch, *, before=2_000, context=500, reserved=3_000):
-        self.used = before
+        self.used, self.listed = before, "GPU:0\nno processes are running"
         answers = {
-            "device_memory_used": lambda: self.used,
+            "device_memory_used": lambda _number: self.used,
+            "list_gpu_processes": lambda _number: self.listed,
+            "get_device_properties": lambda _n: SimpleNamespace(total_memory=80_000),
             "memory_reserved": lambda: reserved,
             "max_memory_reserved": lambda: reserved + 700,
-            "mem_get_info": lambda: (0, 80_000),
+            "mem_get_info": lambda: (76_000, 80_000),
             "utilization": lambda: 40,
         }
         for name, answer in answers.items():
@@ -81,6 +86,25 @@ def test_a_footprint_is_the_peak_the_context_and_the_utilization(monkeypatch):
     assert found.busy == pytest.approx(0.4)
     assert shape_of(fake.config) == shape_of(TrialConfig.from_dict(FIELDS))
     assert fake.config.data.num_train == 1400  # all: recalibration would take as many
+
+
+def test_a_part_of_a_gpu_of_which_the_driver_tells_nothing_is_measured(monkeypatch):
+    FakeGpu(monkeypatch)
+
+    def untold(_number):
+        raise RuntimeError("device 0 is not visible")
+
+    monkeypatch.setattr(torch.cuda, "device_memory_used", untold)
+    found = measure(FIELDS)
+    assert (found.tensor_bytes, found.context_bytes) == (3_700, 1_000)
+
+
+def test_beside_others_nothing_is_measured(monkeypatch):
+    fake = FakeGpu(monkeypatch)
+    fake.listed = "process 4711 uses 3000.0 MB GPU memory"
+    monkeypatch.setattr(footprint.gpu, "WAIT_S", -1.0)
+    with pytest.raises(GpuBusyError, match=r"must be free to measure .* 4711 has 3"):
+        measure(FIELDS)
 
 
 def test_lack_of_memory_is_an_answer(monkeypatch):

@@ -1,5 +1,7 @@
 """What is asked of a GPU; there is none here, so its answers are made up."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -21,7 +23,8 @@ class FakeGpu:
         self.fraction = None
         self.listed = LISTED
         answers = {
-            "mem_get_info": lambda: (80 * GB - self.held - self.reserved, 80 * GB),
+            "mem_get_info": self.left,
+            "get_device_properties": lambda _n: SimpleNamespace(total_memory=80 * GB),
             "memory_reserved": lambda: self.reserved,
             "empty_cache": lambda: None,
             "list_gpu_processes": self.list_processes,
@@ -32,7 +35,14 @@ class FakeGpu:
         self.waits = []
         monkeypatch.setattr(gpu.time, "sleep", self.waits.append)
 
-    def list_processes(self):
+    def left(self):
+        free = 80 * GB - self.held - self.reserved
+        if free < GB // 2:  # which it takes to be there
+            raise torch.AcceleratorError("CUDA error: out of memory")
+        return free, 80 * GB
+
+    def list_processes(self, number):
+        assert number == 0  # without it torch makes a context to know which
         if isinstance(self.listed, Exception):
             raise self.listed
         return self.listed
@@ -72,6 +82,58 @@ def test_memory_that_is_released_late_is_waited_for(fake, monkeypatch):
     assert len(fake.waits) == 2
 
 
+def test_where_there_is_no_room_to_ask_there_is_none_and_it_is_waited_for(
+    fake, monkeypatch
+):
+    fake.held = 80 * GB
+
+    def release(seconds):
+        fake.waits.append(seconds)
+        fake.held -= 30 * GB
+
+    monkeypatch.setattr(gpu.time, "sleep", release)
+    gpu.make_room(0.5, None)
+    assert len(fake.waits) == 1
+
+
+def test_another_error_of_the_gpu_is_not_waited_for(fake, monkeypatch):
+    def broken():
+        raise torch.AcceleratorError("CUDA error: an illegal memory access")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    with pytest.raises(torch.AcceleratorError, match="illegal"):
+        gpu.make_room(0.5, None)
+    assert fake.waits == []
+
+
+@pytest.mark.parametrize(("measured", "asked"), [(40, 36), (200, 36), (20, 20)])
+def test_no_more_than_most_of_its_share_is_waited_for(
+    fake, monkeypatch, measured, asked
+):
+    """Measured on a larger GPU, or so much that a megabyte would decide."""
+    monkeypatch.setattr(gpu, "WAIT_S", 0.0)
+    fake.held = 75 * GB
+    with pytest.raises(GpuBusyError, match=rf"must find {asked}\.0 GB free"):
+        gpu.make_room(0.5, measured * GB)
+
+
+def test_who_measures_waits_to_be_alone(fake, monkeypatch):
+    def leave(seconds):
+        fake.waits.append(seconds)
+        fake.listed = "GPU:0\nno processes are running"
+
+    monkeypatch.setattr(gpu.time, "sleep", leave)
+    gpu.wait_to_be_alone()
+    assert len(fake.waits) == 1
+    fake.listed = RuntimeError("not of a part of a GPU")
+    gpu.wait_to_be_alone()
+    fake.listed = LISTED
+    monkeypatch.setattr(gpu, "WAIT_S", -1.0)
+    with pytest.raises(GpuBusyError, match=r"must be free to .* process 987654 has 30"):
+        gpu.wait_to_be_alone()
+    assert len(fake.waits) == 1
+
+
 def test_memory_that_is_not_released_names_its_holders(fake, monkeypatch):
     monkeypatch.setattr(gpu, "WAIT_S", 0.0)
     fake.held = 75 * GB
@@ -79,7 +141,7 @@ def test_memory_that_is_not_released_names_its_holders(fake, monkeypatch):
         gpu.make_room(0.5, 40 * GB)
     said = str(caught.value)
     assert said.startswith(
-        "A trial must find 40.0 GB free on its GPU, but after 0 s there are 5.0 GB: "
+        "A trial must find 36.0 GB free on its GPU, but after 0 s there are 5.0 GB: "
         "process 987654 has 30.0 GB, process 1 ("
     )
     assert said.endswith("Stop what holds it, or lower `resources.gpus`.")
@@ -129,9 +191,10 @@ def test_no_gpu_is_seen_here_or_the_tests_of_gpus_run():
 
 
 def test_gpus_are_named_by_a_process_from_which_none_is_hidden(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "hidden")
     code = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES', 'A'))"
     monkeypatch.setattr(gpu, "NAME_GPUS", code)
     assert gpu.gpu_names() == ["A"]
+    assert gpu.gpu_names(all_there_are=False) == ["hidden"]
     monkeypatch.setattr(gpu, "NAME_GPUS", "import nothing_of_this_name")
     assert gpu.gpu_names() == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orthotune.errors import StudyError
 from orthotune.tuning import measuring
 
 
@@ -28,4 +29,10 @@ def test_only_gpus_on_which_trials_can_run_are_asked_for(
     monkeypatch.setattr(measuring, "alive_nodes", lambda: [node])
     monkeypatch.setattr(measuring.ray, "remote", lambda _function: Task())
     monkeypatch.setattr(measuring.ray, "get", lambda _ref, timeout: ["H100"])
-    assert measuring._kinds(cpus) == ({"H100": node} if asked else {})
+    nodes = measuring._gpu_nodes(cpus)
+    assert nodes == ([node] if asked else [])
+    if asked:
+        assert measuring._kinds(nodes) == {"H100": node}
+        monkeypatch.setattr(measuring.ray, "get", lambda _ref, timeout: [])
+        with pytest.raises(StudyError, match="must see the 1 GPUs that Ray sees, but"):
+            measuring._kinds(nodes)

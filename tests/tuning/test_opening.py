@@ -92,3 +92,9 @@ def test_containers_of_one_account_are_several_storages(tmp_path, monkeypatch):
         for name in ("ours", "theirs")
     )
     assert ours != theirs
+
+
+def test_a_folder_to_start_in_that_is_none_is_not_called_the_storage(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match=r"where it is started.* another one"):
+        check_storage(tmp_path / "file" / "digits", f"file://{tmp_path}/there")

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from orthotune.errors import GpuBusyError, StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, shape_of
 from orthotune.tuning import packing
@@ -12,6 +13,7 @@ from orthotune.tuning.footprint_cache import CACHE, FootprintCache
 from orthotune.tuning.packing import (
     GpuShares,
     largest_values,
+    least_share,
     planned_shares,
     shapes,
     share_of,
@@ -197,13 +199,53 @@ def test_a_plan_measures_what_is_missing_on_the_gpu_of_this_machine(
     study = read_study(str(tiny_file), AUTO)
     known = dict.fromkeys(list(shapes(study))[:4], footprint())
     FootprintCache(str(tmp_path)).add({"H100": known})
-    monkeypatch.setattr(packing, "gpu_names", lambda: ["H100", "H100"])
+    monkeypatch.setattr(packing, "gpu_names", lambda all_there_are: ["H100", "H100"])
     monkeypatch.setattr(packing, "measure", half_busy)
     shares = planned_shares(study, str(tmp_path))
     assert sorted(one.busy for one in shares.measured["H100"].values()) == [
         *([0.25] * 4),
         *([0.5] * 2),
     ]
+
+
+def test_a_plan_on_a_gpu_that_cannot_be_used_is_one_sentence(
+    tiny_file, tmp_path, monkeypatch
+):
+    study = read_study(str(tiny_file), AUTO)
+    monkeypatch.setattr(packing, "gpu_names", lambda all_there_are: ["H100"])
+    monkeypatch.setattr(packing, "measure", unusable)
+    with pytest.raises(StudyError, match=r"what a trial takes .* No CUDA GPUs\. Set"):
+        planned_shares(study, str(tmp_path))
+    monkeypatch.setattr(packing, "measure", taken)
+    with pytest.raises(StudyError, match=r"^A GPU must be free\.$"):
+        planned_shares(study, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("trials", "at_once", "gpus", "share"),
+    [(20, None, 8, 0.3333), (8, None, 8, 1.0), (20, 4, 8, 1.0), (20, None, 1, 0.05)],
+)
+def test_few_trials_are_spread_over_all_gpus(tiny_file, trials, at_once, gpus, share):
+    settings = {"search.num_trials": trials, "search.max_concurrent": at_once}
+    study = read_study(str(tiny_file), {**AUTO, **settings})
+    assert least_share(study, gpus) == share
+    shares = GpuShares(
+        default=1.0,
+        measured={"H100": {shape: footprint() for shape in shapes(study)}},
+        least=share,
+    )
+    assert shares.smallest == max(share, 0.25)  # as many as fit
+    assert f"{shares.smallest:g} GPU a trial" in shares.lines()[0]
+    fields = next(iter(shapes(study).values())).to_dict()
+    assert shares.of(fields) == shares.smallest
+
+
+def unusable(_fields):
+    raise RuntimeError("No CUDA GPUs")
+
+
+def taken(_fields):
+    raise GpuBusyError("A GPU must be free.")
 
 
 def half_busy(_fields):

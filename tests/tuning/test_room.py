@@ -1,5 +1,7 @@
 """How many trials may be under way, as nodes come and go."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from orthotune.tuning import room
@@ -46,3 +48,25 @@ def test_nodes_that_join_are_counted(count, monkeypatch):
     assert there.limit() == 11
     count["slots"] = 16
     assert there.limit() == 21
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_cluster_that_can_hold_no_trial_is_told(count, capsys, monkeypatch, joined):
+    """Or it would look as if nothing happened; its autoscaler may be at work."""
+    count["slots"] = int(joined)
+    for name, found in {
+        "alive_nodes": [],
+        "preflight": [],
+        "table": "",
+        "expected_of": None,
+        "shares_on_cluster": GpuShares(default=0.5),
+    }.items():
+        monkeypatch.setattr(room, name, lambda *_a, found=found, **_how: found)
+    settings = SimpleNamespace(resources=SimpleNamespace(cpus=2))
+    study = SimpleNamespace(settings=settings)
+    room.find_room(study, "s3://bucket", {}, may_grow=True)
+    line = (
+        "orthotune: no node can hold a trial: it needs 2 CPU cores and 0.5 GPUs. "
+        "Trials wait until one joins.\n"
+    )
+    assert capsys.readouterr().err == "\n" + ("" if joined else line)

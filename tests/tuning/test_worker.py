@@ -25,7 +25,7 @@ from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.lease import Lease
 from orthotune.tuning.storage import StorageFolder
 from orthotune.tuning.trainable import OrthoTrainable
-from orthotune.tuning.worker import STUDY, UNSAVED, StudyTrainable, assignment
+from orthotune.tuning.worker import STUDY, UNFIT, UNSAVED, StudyTrainable, assignment
 from tests import small
 from tests.tuning.ray_part import trial_info
 
@@ -281,6 +281,8 @@ def memory(monkeypatch):
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCre"),
+        torch.AcceleratorError("CUDA error: out of memory"),
     ],
 )
 def test_a_trial_that_does_not_fit_is_trained_in_smaller_parts(folder, memory, error):
@@ -470,6 +472,23 @@ def test_a_storage_that_stays_away_ends_the_study_and_no_trial(folder, monkeypat
 
 
 # GPUs, which are made up
+
+
+def test_a_gpu_that_torch_cannot_use_ends_no_trial_and_trains_none(folder, monkeypatch):
+    monkeypatch.setattr(OrthoTrainable, "_gpus", lambda self: 0.25)
+    result = start(folder).train()
+    assert "must be able to use the GPU that Ray has given it on" in result[UNFIT]
+    assert not result["done"]
+    assert "epoch" not in result
+
+
+def test_a_process_that_can_compute_no_more_is_left_to_ray(folder, memory):
+    """Which starts another: in this one every later trial would fail as well."""
+    memory.images = 16
+    memory.error = torch.AcceleratorError("CUDA error: unspecified launch failure")
+    with pytest.raises(torch.AcceleratorError, match="launch failure"):
+        start(folder).train()
+    assert memory.asked == [32]
 
 
 @pytest.fixture
