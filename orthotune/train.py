@@ -9,13 +9,16 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orthotune.command import EXIT_OK, parse_settings, run
 from orthotune.errors import ConfigError, FileError
 from orthotune.training.config import TrialConfig, check_field
 from orthotune.training.progress import ProgressLine, duration
 from orthotune.training.yaml_file import read_mapping
+
+if TYPE_CHECKING:
+    from orthotune.training.loop import Trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,25 +78,23 @@ def read_config(path: str | None, settings: dict[str, Any]) -> TrialConfig:
 
 def _train(options: argparse.Namespace) -> int:
     config = read_config(options.config, parse_settings(options.set))
-    import torch
+    import torch  # it loads once the file is valid
 
-    from orthotune.training.loop import Trial  # torch loads once the file is valid
+    from orthotune.training.gpu import is_out_of_memory
+    from orthotune.training.loop import Trial
 
-    trial = Trial(config, "cuda" if torch.cuda.is_available() else "cpu")
-    progress = ProgressLine()
-    start, metrics = time.monotonic(), {}
-    while not trial.finished:
-        metrics = trial.run_epoch()
-        left = config.training.num_epochs - trial.epoch
-        rate = (time.monotonic() - start) / trial.epoch
-        progress.show(
-            f"epoch {trial.epoch}/{config.training.num_epochs}"
-            f"  train_loss {metrics['train_loss']:.4f}"
-            f"  val_error {metrics['val_error']:.4f}"
-            f"  {duration(left * rate)} left",
-            final=trial.finished,
-        )
-    progress.close()
+    try:
+        trial = Trial(config, "cuda" if torch.cuda.is_available() else "cpu")
+        metrics = _trained(trial)
+    except Exception as err:
+        if not is_out_of_memory(err):
+            raise
+        parts = config.data.num_micro_batches
+        raise ConfigError(
+            "data.num_micro_batches",
+            f"must leave parts of a batch that fit into memory, but with {parts} one "
+            "does not. Raise it, or lower data.batch_size.",
+        ) from err
     if options.json:
         print(json.dumps({"epoch": trial.epoch, **metrics}))
         return EXIT_OK
@@ -102,6 +103,25 @@ def _train(options: argparse.Namespace) -> int:
     if trial.diverged:
         print(f"The trial diverged in epoch {trial.epoch}: loss or weights not finite.")
     return EXIT_OK
+
+
+def _trained(trial: "Trial") -> dict[str, float]:
+    """The metrics of the last epoch, after all of them."""
+    progress, num_epochs = ProgressLine(), trial.config.training.num_epochs
+    start, metrics = time.monotonic(), {}
+    while not trial.finished:
+        metrics = trial.run_epoch()
+        left = num_epochs - trial.epoch
+        rate = (time.monotonic() - start) / trial.epoch
+        progress.show(
+            f"epoch {trial.epoch}/{num_epochs}"
+            f"  train_loss {metrics['train_loss']:.4f}"
+            f"  val_error {metrics['val_error']:.4f}"
+            f"  {duration(left * rate)} left",
+            final=trial.finished,
+        )
+    progress.close()
+    return metrics
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from orthotune import train
 from orthotune.errors import ConfigError, FileError
@@ -211,6 +212,21 @@ def test_too_few_images_are_one_line_and_exit_code_2(capsys):
     assert capsys.readouterr().err == (
         "orthotune: `data.num_train` must be at most 1197, the training images of "
         "digits, but got 5000.\n"
+    )
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_one_line_and_exit_code_2(
+    monkeypatch, capsys
+):
+    def full(_trial):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    monkeypatch.setattr(Trial, "run_epoch", full)
+    assert main(settings(SMALL)) == 2
+    assert capsys.readouterr() == (
+        "",
+        "orthotune: `data.num_micro_batches` must leave parts of a batch that fit into "
+        "memory, but with 1 one does not. Raise it, or lower data.batch_size.\n",
     )
 
 

@@ -61,14 +61,14 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
         figures[retuned] = f"{metric} by epoch, every arm re-tuned"
     if draw_signal(signal, findings):
         draw_spectrum(spectrum, findings)
+        seeds = _over_seeds(findings)
         figures[signal] = (
             "Signal propagation: backward error at every convolution's output, "
-            "unmodulated, and Gram deviation of every layer (geometric means over "
-            "seeds)"
+            f"unmodulated, and Gram deviation of every layer ({seeds})"
         )
         figures[spectrum] = (
             "Singular values of all filter banks together, in ascending order "
-            "(geometric means over seeds)"
+            f"({seeds})"
         )
     return figures
 
@@ -236,6 +236,17 @@ def _mean_profiles(
             for name in own[0]
         }
     return means
+
+
+def _over_seeds(findings: Findings) -> str:
+    """What a mean profile is of: a network that has diverged has none."""
+    lost = {
+        name: f"{name} {sum(one.diverged for one in own)} of {len(own)}"
+        for name, own in findings.arms.items()
+        if any(one.diverged for one in own)
+    }
+    without = f", without those that diverged: {', '.join(lost.values())}"
+    return f"geometric means over seeds{without if lost else ''}"
 
 
 def _title_and_explain(

@@ -197,7 +197,9 @@ def _seeds(ablation: Ablation) -> str:
         f"seeds from {ablation.seeds[0]} on, added to the arms of undecided claims: "
         f"judged after {', '.join(map(str, looks[:-1]))} and {looks[-1]} of them, at "
         f"{len(looks)} looks each at 1 / {len(looks)} of the level {ALPHA:g} "
-        "(Bonferroni)"
+        "(Bonferroni); effects of claims that were decided early are too large on "
+        "average, so read their intervals, and compare arms by their differences: "
+        "their means are over different numbers of seeds"
     )
 
 

@@ -114,8 +114,12 @@ def _wants_seeds(ablation: Ablation, k: int, found: PairedDifference | None) -> 
 
 
 def is_small(found: PairedDifference, smallest: float) -> bool:
-    """Whether the whole interval of a difference is within the smallest effect."""
-    if found.interval is None or not smallest:
+    """Whether the whole interval of a difference is within the smallest effect.
+
+    Not of one without width: where no two differences differ, no spread was seen, and
+    the interval says nothing.
+    """
+    if found.interval is None or not smallest or not found.sd:
         return False
     return -smallest < found.interval.low and found.interval.high < smallest
 

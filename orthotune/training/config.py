@@ -257,8 +257,8 @@ class TrainingConfig:
     """Passes over the training images; the schedules span them. Default 10."""
 
     precision: str = setting("fp32", Rule(kind=str, choices=("fp32", "bf16")))
-    """fp32, or bf16: forward and backward in bfloat16 autocast, weights in float32.
-    Default fp32."""
+    """fp32, also in a GPU's convolutions (no TF32), or bf16: forward and backward in
+    bfloat16 autocast, weights in float32. Default fp32."""
 
     compile: bool = setting(False, Rule(kind=bool))
     """Whether forward and backward are compiled (torch.compile), once for each shape in

@@ -313,13 +313,17 @@ def _norm(model: nn.Module) -> float:
 
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
-    """One thread on a CPU, deterministic convolutions on a GPU; put back afterwards."""
+    """One thread on a CPU, deterministic convolutions on a GPU; put back afterwards.
+
+    Float32 is that of IEEE there, too. TF32, which torch's convolutions take for it,
+    has 10 bits of mantissa: through a hundred layers that is another experiment.
+    """
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
         with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         ):
             yield
     finally:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.stand import difference, stand
+from orthotune.ablation.stand import difference, is_small, stand
 from orthotune.ablation.statistics import Verdict
 from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
@@ -201,6 +201,18 @@ def test_no_seeds_are_spent_on_what_is_smaller_than_the_smallest_effect(tmp_path
     assert findings.claims[0].verdict == Verdict.UNDECIDED
     assert more == set()
     assert findings.num_needed == 0
+
+
+def test_differences_without_any_spread_are_no_small_ones(tmp_path):
+    """As of arms that always diverge, or a metric in steps of one image."""
+    ablation = tiny(tmp_path, GROWING.replace("effect: 0.02", "effect: 0.9"))
+    dead = [*[Status.DIVERGED] * 3, *[None] * 4]
+    records = trained(ablation, {FULL: dead, L2: dead, OFF: [*CLEAR[:3], *[None] * 4]})
+    judged = find(ablation, records, DATA).claims[0]
+    assert judged.difference.interval.low == judged.difference.interval.high == 0
+    assert not is_small(judged.difference, 0.9)
+    more = further_trials(ablation, DATA)(records)
+    assert {one.fields["regularizer.kind"] for one in more} >= {"orthonormal", "l2"}
 
 
 def test_no_seeds_are_spent_on_an_arm_that_never_gives_a_value(tmp_path):

@@ -149,6 +149,20 @@ def test_networks_are_shown_layer_by_layer_if_they_were_looked_at(tmp_path):
     assert (tmp_path / "report.html").read_text().count('<svg role="img"') == 4
 
 
+def test_figures_of_networks_say_which_have_none_as_they_diverged(tmp_path):
+    ablation = tiny(tmp_path, FIVE)
+    write_report = report_writer(ablation, DATA, "again!")
+    dead = VALUES | {L2: [0.1, 0.2, *[Status.DIVERGED] * 3]}
+    expected = {
+        "(geometric means over seeds)": VALUES | {OFF: [0.5] * 5},
+        f"without those that diverged: {L2} 3 of 5, {OFF} 1 of 5)": dead,
+    }
+    for said, values in expected.items():
+        records = looked_at(trained(ablation, values))
+        text = text_of(write_report(None, tmp_path, records, None))
+        assert [one in text for one in expected] == [one == said for one in expected]
+
+
 def test_nothing_is_shown_of_layers_nobody_looked_at(tmp_path):
     report = write(tmp_path, VALUES, FIVE)
     assert not {"signal.svg", "spectrum.svg"} & {path.name for path in report.paths}

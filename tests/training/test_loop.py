@@ -572,6 +572,21 @@ def test_a_trial_computes_in_one_thread_whatever_the_environment_says():
     assert (before, seen) == (min(2, os.cpu_count()), [1])
 
 
+def test_float32_is_not_tf32_while_a_trial_computes(monkeypatch):
+    trial, seen = make(), []
+    forward = trial.model.forward
+
+    def look(images):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return forward(images)
+
+    monkeypatch.setattr(trial.model, "forward", look)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as it is by default
+    trial.run_epoch()
+    assert set(seen) == {False}
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_the_number_of_threads_is_put_back_after_a_failure(monkeypatch):
     trial = make()
 

@@ -244,6 +244,34 @@ def test_a_compiled_update_is_the_plain_one(kind, compiled):
     assert compiled
 
 
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["no modulation", "no modulation"],
+        ["no modulation", "paper"],
+        ["paper", "no modulation", "paper"],
+        ["residual", "residual"],
+    ],
+    ids=" ".join,
+)
+def test_probes_are_seen_by_what_was_compiled_without_them(kinds, compiled):
+    """In one update of each epoch, and in the next trial of the same process."""
+    batch = batch_of(8)
+    for kind in kinds:
+        ours, our_model = make(KINDS[kind], {"training.compile": True})
+        theirs, their_model = make(KINDS[kind])
+        for probe in (False, True, False, True):
+            row = ours.settings(0, 1)[0]
+            loss, moments = ours(batch, row, probe=probe)
+            expected, their_moments = theirs(batch, row, probe=probe)
+            assert loss == expected
+            assert (moments is None) == (their_moments is None)
+            assert moments is None or torch.equal(moments, their_moments)
+        pairs = zip(our_model.parameters(), their_model.parameters(), strict=True)
+        assert all(itertools.starmap(torch.equal, pairs))
+    assert len(compiled) <= 2
+
+
 @pytest.mark.parametrize("kind", ["paper", "l2"])
 def test_both_ingredients_are_one_graph_and_read_their_settings_from_it(kind, compiled):
     update, model = make(KINDS[kind])
