@@ -164,7 +164,7 @@ def markdown(
         METHOD,
         f"Design {ablation.design}, {len(ablation.arms)} arms, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
-        f"{_trained(findings)} of training{_reused(findings)}; "
+        f"{_trained(findings)} of training{_computed_by(findings)}{_reused(findings)}; "
         f"{versions('orthotune', 'torch', 'ray')}, code at commit "
         f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
@@ -213,6 +213,17 @@ def _trained(findings: Findings) -> str:
             if record.reused is None
         )
     )
+
+
+def _processors(findings: Findings) -> Counter[str]:
+    """How many trials each kind of processor has computed."""
+    return Counter(name for record in _records(findings) for name in record.computed_by)
+
+
+def _computed_by(findings: Findings) -> str:
+    """What has trained: a GPU's name, or the CPU's instructions."""
+    names = ", ".join(name for name, _ in _processors(findings).most_common())
+    return f" by {names}" if names else ""
 
 
 def _reused(findings: Findings) -> str:
@@ -376,6 +387,14 @@ def _remarks(findings: Findings) -> list[str]:
             f"The difference of {judged.claim.than} to {judged.claim.better} is within "
             f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
             "interval is."
+        )
+    processors = _processors(findings).most_common()
+    if len(processors) > 1:
+        shown = ", ".join(f"{name} ({n})" for name, n in processors)
+        remarks.append(
+            f"Trials were computed by several kinds of processors: {shown}. The pairs "
+            "of a seed share initial weights and images, but then not their rounding, "
+            "which deep networks amplify."
         )
     remarks += retuned_remarks(findings)
     if findings.num_needed:

@@ -84,6 +84,13 @@ class Trial:
         return self._dataset
 
     @property
+    def computed_by(self) -> str:
+        """A GPU's name, or the instructions of a CPU: only there bits are the same."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"CPU {torch.backends.cpu.get_cpu_capability()}"
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to train: full budget, or diverged."""
         return self.diverged or self.epoch >= self.config.training.num_epochs

@@ -11,6 +11,9 @@ from orthotune.tuning.event_log import Event, EventLog
 Profile = Mapping[str, Sequence[float]]
 """What is known of each layer of a network, in the order of the layers."""
 
+COMPUTED_BY = "computed_by"
+"""Key of the name of what has computed an epoch, where it is not that of before."""
+
 PROFILES = "profiles"
 """Key of what holds profiles, by epoch."""
 

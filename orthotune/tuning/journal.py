@@ -6,6 +6,7 @@ made from these records, at the start of a session as well as during it.
 
 import bisect
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,14 @@ from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
-from orthotune.tuning.history import PROFILES, History, Profile, Profiles, Times
+from orthotune.tuning.history import (
+    COMPUTED_BY,
+    PROFILES,
+    History,
+    Profile,
+    Profiles,
+    Times,
+)
 
 if TYPE_CHECKING:  # which knows how trials end from here
     from orthotune.tuning.reuse import Earlier
@@ -77,6 +85,7 @@ class TrialRecord:
         label: What it is called among those of its group.
         reused: The study and MLflow run its result was taken from, if it was.
         profiles: Its networks layer by layer, by epoch, if they were looked at.
+        computed_by: The GPUs or CPUs; several if it went on elsewhere.
     """
 
     number: int
@@ -95,6 +104,7 @@ class TrialRecord:
     label: str | None = None
     reused: str | None = None
     profiles: Mapping[int, Profile] = field(default_factory=dict)
+    computed_by: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -264,6 +274,8 @@ class Journal:
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
         if PROFILES in metrics:
             event[PROFILES] = metrics[PROFILES]
+        if metrics.get(COMPUTED_BY, "") not in ("", *record.computed_by):
+            event[COMPUTED_BY] = metrics[COMPUTED_BY]
         self._add(event)
         self._tell(lambda observer: observer.on_epoch(record, epoch))
 
@@ -273,7 +285,7 @@ class Journal:
         self._add({"event": "reused", "number": number, "source": source})
         self.start(number)
         for epoch, metrics in earlier.history.items():
-            self.report(number, epoch, metrics)
+            self.report(number, epoch, {**metrics, COMPUTED_BY: earlier.computed_by})
         self.end(number, earlier.status)
 
     def live(self, number: int, lived: Mapping[str, Any]) -> None:
@@ -375,6 +387,9 @@ class Journal:
             case "epoch":
                 self._histories[record.number].add(event, place)
                 self.num_reports += 1
+                if COMPUTED_BY in event:
+                    name = sys.intern(event[COMPUTED_BY])  # of most trials one
+                    record.computed_by = (*record.computed_by, name)
             case "reused":
                 record.reused = event["source"]
             case "lived":
@@ -388,6 +403,7 @@ class Journal:
                 record.attempt += 1
                 record.lived = {}
                 record.reused = None
+                record.computed_by = ()
                 self.num_reports -= len(record.history)
                 self._without_history(record)
                 self._stands(record, Status.INTERRUPTED)

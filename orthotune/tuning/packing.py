@@ -285,4 +285,5 @@ def planned_shares(study: Study, storage: str) -> GpuShares | None:
         try:
             return shares.completed((k, shape, run.result()) for k, shape, run in found)
         except Exception as err:  # also of a process that is killed
+            apart.shutdown(cancel_futures=True)
             raise not_measured(err) from err

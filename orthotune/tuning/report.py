@@ -220,6 +220,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "lived": record.lived,
                 "validates": record.validates,
                 "reused": record.reused,
+                "computed_by": record.computed_by,
                 "history": dict(record.history),
             }
             file.write(json.dumps(entry).encode() + b"\n")

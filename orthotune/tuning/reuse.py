@@ -17,7 +17,7 @@ from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.secrets import last_line
-from orthotune.tuning.tracked_run import MIXED_CODE, RUN_STATUS
+from orthotune.tuning.tracked_run import COMPUTED_BY_TAG, MIXED_CODE, RUN_STATUS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient
@@ -70,12 +70,14 @@ class Earlier:
         run_id: The trial's run in MLflow.
         status: How it ended: finished or diverged.
         history: Its metrics by epoch.
+        computed_by: What has computed it, if that is known.
     """
 
     study: str
     run_id: str
     status: Status
     history: Mapping[int, Mapping[str, float]]
+    computed_by: str = ""
 
 
 class EarlierTrials:
@@ -215,4 +217,5 @@ def _earlier(client: "MlflowClient", run: "Run") -> Earlier | None:
         run_id=run.info.run_id,
         status=Status(run.data.tags["orthotune.status"]),
         history={epoch: history[epoch] for epoch in sorted(history)},
+        computed_by=run.data.tags.get(COMPUTED_BY_TAG, ""),
     )

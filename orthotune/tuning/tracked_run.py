@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_PARAM_NAME = 250  # MLflow's limit; the study's file has what is longer
 SEEN = "diverged"  # the metric whose steps say which epochs a run has
 
+COMPUTED_BY_TAG = "orthotune.computed_by"
 MIXED_CODE = "orthotune.mixed_code"
 """Tag of a study that was continued with other code: nobody knows what gave what."""
 
@@ -98,6 +99,8 @@ def existing_run(run: "Run") -> TrackedRun:
 def status_tags(record: TrialRecord, status: Status) -> dict[str, str]:
     """How a trial ended, for MLflow's filters."""
     tags = {"orthotune.status": str(status)}
+    if record.computed_by:
+        tags[COMPUTED_BY_TAG] = ", ".join(record.computed_by)
     if status == Status.DIVERGED:
         tags["diverged"] = f"in epoch {record.epoch}"
     if status == Status.OOM:

@@ -30,7 +30,7 @@ from orthotune.training.gpu import is_broken, is_out_of_memory
 from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.expected import Looked
-from orthotune.tuning.history import PROFILES, Profile
+from orthotune.tuning.history import COMPUTED_BY, PROFILES, Profile
 from orthotune.tuning.journal import PARTS, SETTING, Journal, Status, TrialRecord
 from orthotune.tuning.lease import Holder
 from orthotune.tuning.preflight import misfit
@@ -278,6 +278,7 @@ class StudyTrainable(OrthoTrainable):
         profiles = self._profiles(before=True)
         result = self._next_epoch()
         profiles |= self._profiles(before=False)
+        result[COMPUTED_BY] = self._trial.computed_by
         if profiles:
             result[PROFILES] = profiles
         if self._parted:  # no longer the result of the configuration as suggested

@@ -149,6 +149,24 @@ def test_networks_are_shown_layer_by_layer_if_they_were_looked_at(tmp_path):
     assert (tmp_path / "report.html").read_text().count('<svg role="img"') == 4
 
 
+def test_what_has_computed_the_cells_is_said_and_remarked_if_it_differs(tmp_path):
+    ablation = tiny(tmp_path, FIVE)
+    records = trained(ablation, VALUES)
+    write_report = report_writer(ablation, DATA, "again!")
+    assert "of training;" in text_of(write_report(None, tmp_path, records, None))
+    for one in records:
+        one.computed_by = ("A100",)
+    text = text_of(write_report(None, tmp_path, records, None))
+    assert "of training by A100;" in text
+    assert "several kinds" not in text
+    records[3].computed_by = ("A100", "CPU AVX2")
+    text = text_of(write_report(None, tmp_path, records, None))
+    assert "of training by A100, CPU AVX2;" in text
+    assert (
+        f"kinds of processors: A100 ({len(records)}), CPU AVX2 (1). The pairs" in text
+    )
+
+
 def test_figures_of_networks_say_which_have_none_as_they_diverged(tmp_path):
     ablation = tiny(tmp_path, FIVE)
     write_report = report_writer(ablation, DATA, "again!")

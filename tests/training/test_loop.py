@@ -572,6 +572,14 @@ def test_a_trial_computes_in_one_thread_whatever_the_environment_says():
     assert (before, seen) == (min(2, os.cpu_count()), [1])
 
 
+def test_a_trial_says_what_computes_it(monkeypatch):
+    trial = make()
+    assert trial.computed_by == f"CPU {torch.backends.cpu.get_cpu_capability()}"
+    monkeypatch.setattr(trial, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"one {device}")
+    assert trial.computed_by == "one cuda"
+
+
 def test_float32_is_not_tf32_while_a_trial_computes(monkeypatch):
     trial, seen = make(), []
     forward = trial.model.forward

@@ -8,7 +8,7 @@ import pytest
 from orthotune.errors import StudyStoppedError
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.history import PROFILES
+from orthotune.tuning.history import COMPUTED_BY, PROFILES
 from orthotune.tuning.journal import Journal, Status, equal_budget
 from tests.tuning.full_disk import full_disk
 from tests.tuning.records import DAY_MS, metrics, record
@@ -219,6 +219,20 @@ def test_of_a_reopened_trial_only_the_new_epochs_are_seen(path, clock):
         assert now[1].history == {1: metrics(0.3), 2: metrics(0.3)}
         assert now.reports == [(1, 1), (1, 2), (0, 1)]
         assert now.num_reports == 3
+
+
+def test_what_has_computed_a_trial_is_known_and_said_once(path):
+    journal = begun(path, trials=2)
+    for epoch, name in enumerate(["A100", "A100", "H100", "A100"], 1):
+        journal.report(0, epoch, metrics(0.5) | {COMPUTED_BY: name})
+    journal.report(1, 1, metrics(0.5))  # as a record of before this was asked
+    for now in (journal, opened(path)):
+        assert now[0].computed_by == ("A100", "H100")
+        assert now[1].computed_by == ()
+    assert path.read_text().count("A100") == 1
+    journal.end(0, Status.FAILED, "broken")
+    journal.reopen(0)
+    assert journal[0].computed_by == opened(path)[0].computed_by == ()
 
 
 def test_of_a_reopened_trial_only_the_new_profiles_are_seen(path):

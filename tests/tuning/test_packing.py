@@ -212,6 +212,8 @@ def test_a_plan_on_a_gpu_that_cannot_be_used_is_one_sentence(
     tiny_file, tmp_path, monkeypatch
 ):
     study = read_study(str(tiny_file), AUTO)
+    known = dict.fromkeys(list(shapes(study))[1:], footprint())
+    FootprintCache(str(tmp_path)).add({"H100": known})
     monkeypatch.setattr(packing, "gpu_names", lambda all_there_are: ["H100"])
     monkeypatch.setattr(packing, "measure", unusable)
     with pytest.raises(StudyError, match=r"what a trial takes .* No CUDA GPUs\. Set"):

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
+from orthotune.tuning.history import COMPUTED_BY
 from orthotune.tuning.journal import PARTS, SETTING, Journal, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.reuse import COMMIT, COMPUTING, EarlierTrials, code_of
@@ -44,7 +45,7 @@ def play(folder, uri, name, trials, tags=CODE):
         for epoch, error in enumerate(errors, 1):
             diverged = float(status == Status.DIVERGED and epoch == len(errors))
             metrics = {metric: k / 7 + epoch for k, metric in enumerate(METRICS)}
-            metrics |= {"val_error": error, "diverged": diverged}
+            metrics |= {"val_error": error, "diverged": diverged, COMPUTED_BY: "L4"}
             journal.report(number, epoch, metrics)
         if status.ended:
             journal.end(number, status, "broken" if status == Status.FAILED else None)
@@ -77,6 +78,7 @@ def test_a_result_is_read_as_it_was_reported_to_the_last_bit(uri, tmp_path):
         assert journal[0].status == Status.FINISHED
         assert dict(journal[0].history) == dict(earlier.history)
         assert journal[0].reused == f"whole, run {earlier.run_id}"
+        assert journal[0].computed_by == ("L4",)
 
 
 def test_divergence_is_a_result_and_failure_is_none(uri, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orthotune.tuning.secrets import without_secrets
+from orthotune.tuning.secrets import last_line, without_secrets
 
 SHOWN = {
     "postgresql://ann:p/w@db/mlflow": "postgresql://ann:HIDDEN@db/mlflow",
@@ -49,3 +49,12 @@ def test_passwords_and_keys_are_hidden(text):
 )
 def test_the_rest_is_shown_as_it_is(text):
     assert without_secrets(text) == text
+
+
+def test_the_last_line_of_an_error_shows_no_password():
+    err = RuntimeError("Traceback\n  OSError: s3://AK:se/cret@b/p is not there.\n")
+    assert last_line(err) == "OSError: s3://AK:HIDDEN@b/p is not there"
+
+
+def test_an_error_without_words_is_named():
+    assert last_line(ValueError()) == "ValueError()"

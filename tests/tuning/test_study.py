@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from functools import partial
 
 import pytest
+import torch
 
 from orthotune.errors import StudyError
 from orthotune.train import read_config
@@ -97,6 +98,9 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     expected = Counter(trial["status"] for trial in trials)
     assert Counter(r.data.tags["orthotune.status"] for r in runs) == expected
     assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
+    here = f"CPU {torch.backends.cpu.get_cpu_capability()}"
+    assert {r.data.tags["orthotune.computed_by"] for r in runs} == {here}
+    assert [trial["computed_by"] for trial in trials] == [[here]] * 4
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert f"Report              {folder / 'report.html'}" in out
     text = (folder / "report.md").read_text()

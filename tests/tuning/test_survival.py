@@ -22,6 +22,7 @@ from tests.crashes import (
     kill_driver,
     kill_worker,
 )
+from tests.import_hook import python_path
 
 pytestmark = pytest.mark.ray
 
@@ -91,6 +92,46 @@ def test_a_worker_that_dies_between_two_trials_fails_none(reference, tmp_path):
     _, err = ended(process)
     assert process.returncode == 0, err
     assert "Traceback" not in err
+    assert_undisturbed(work, reference)
+
+
+BROKEN_ONCE = """\
+from pathlib import Path
+
+
+def change(loop):
+    whole = loop.Trial.run_epoch
+
+    def broken(_trial):
+        raise loop.torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    def run_epoch(trial):
+        if trial.epoch == 2 and not Path({file!r}).exists():
+            Path({file!r}).touch()
+            loop.Trial.run_epoch = broken  # from now on, in this process
+            return broken(trial)
+        return whole(trial)
+
+    loop.Trial.run_epoch = run_epoch
+
+
+CHANGES = {{"orthotune.training.loop": change}}
+"""
+
+
+@pytest.mark.soak
+def test_a_process_that_can_compute_no_more_is_replaced_and_fails_no_trial(
+    reference, tmp_path, monkeypatch
+):
+    """As after an error of a GPU: whatever trains there next would fail as well."""
+    broken = tmp_path / "broken"
+    path = python_path(tmp_path / "site", BROKEN_ONCE.format(file=str(broken)))
+    monkeypatch.setenv("PYTHONPATH", path)
+    work = Workplace(tmp_path / "work")
+    _, err = ended(process := work.start())
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert broken.exists()
     assert_undisturbed(work, reference)
 
 
