@@ -75,7 +75,7 @@ def out_of_room(problem: str) -> StudyStoppedError:
 
 
 def unfit_node(problem: str) -> StudyStoppedError:
-    """The end of a session by a node that joined and is not fit for the study.
+    """The end of a session by a node that is not fit for the study.
 
     Args:
         problem: What must hold there, a sentence or two.

@@ -16,7 +16,7 @@ def change_torch(torch):
 
 
 def change_footprint(footprint):
-    def measure(fields):
+    def measure(fields, wait_s=0.0):
         sizes = {{"tensor_bytes": 10**9, "context_bytes": 0, "total_bytes": 10**11}}
         busy = 0.25 if fields["model.depth"] == 8 else 0.5
         return footprint.Footprint(**sizes, busy=busy)
@@ -26,7 +26,12 @@ def change_footprint(footprint):
     footprint.measure = measure
 
 
+def change_trainable(trainable):
+    trainable.OrthoTrainable._device = lambda self: "cpu"
+
+
 CHANGES = {{
+    "orthotune.tuning.trainable": change_trainable,
     "torch": change_torch,
     "orthotune.training.footprint": change_footprint,
 }}

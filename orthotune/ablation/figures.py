@@ -239,14 +239,14 @@ def _mean_profiles(
 
 
 def _over_seeds(findings: Findings) -> str:
-    """What a mean profile is of: a network that has diverged has none."""
+    """What a mean profile is of: once a network has diverged it has none."""
     lost = {
         name: f"{name} {sum(one.diverged for one in own)} of {len(own)}"
         for name, own in findings.arms.items()
         if any(one.diverged for one in own)
     }
-    without = f", without those that diverged: {', '.join(lost.values())}"
-    return f"geometric means over seeds{without if lost else ''}"
+    until = f", each until it diverged, as did {', '.join(lost.values())}"
+    return f"geometric means over seeds{until if lost else ''}"
 
 
 def _title_and_explain(

@@ -53,7 +53,7 @@ def plan_text(
     taken = others({key: listed[key] for key in listed.keys() - results.keys()})
     results |= {key: _value(one, ablation.metric) for key, one in taken.items()}
     left = [fields for key, fields in cells.items() if key not in results]
-    shares = planned_shares(study, storage)
+    shares = planned_shares(study, storage, num_cpus)
     slots = at_once(study, num_cpus, shares)
     retuning = _Tuning.of(tuning, cells, results)
     to_run = [*left, *retuning.left]

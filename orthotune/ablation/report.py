@@ -1,5 +1,6 @@
 """What an ablation leaves for people: a report, the same as a page, cells, figures."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from orthotune.tuning.settings import Study
 from orthotune.tuning.summary import Group
 from orthotune.tuning.table import counted, markdown_table
 from orthotune.tuning.tally import parted_text
+
+NOT_NOTED = "not noted"
+"""What is said to have computed a trial of a version that did not say."""
 
 METHOD = (
     "Arms are compared seed by seed: a seed fixes initial weights, order of the "
@@ -216,8 +220,10 @@ def _trained(findings: Findings) -> str:
 
 
 def _processors(findings: Findings) -> Counter[str]:
-    """How many trials each kind of processor has computed."""
-    return Counter(name for record in _records(findings) for name in record.computed_by)
+    """How many trials each kind of processor has computed, as far as that was noted."""
+    names = (record.computed_by or (NOT_NOTED,) for record in _records(findings))
+    found = Counter(itertools.chain.from_iterable(names))
+    return Counter() if found.keys() == {NOT_NOTED} else found
 
 
 def _computed_by(findings: Findings) -> str:

@@ -84,7 +84,7 @@ def shape_of(config: TrialConfig) -> str:
     return ", ".join([*words, *(word for word, on in switches.items() if on)])
 
 
-def measure(fields: Mapping[str, Any]) -> Footprint:
+def measure(fields: Mapping[str, Any], wait_s: float = gpu.WAIT_S) -> Footprint:
     """Train and evaluate for some seconds on the GPU, and see what that takes.
 
     In a process of its own, which has not touched the GPU: what it takes by being there
@@ -92,13 +92,14 @@ def measure(fields: Mapping[str, Any]) -> Footprint:
 
     Args:
         fields: A configuration of the shape; its learning rate is not used.
+        wait_s: How long others may stay on the GPU.
 
     Raises:
         ConfigError: If a field may not hold its value.
         DataError: As `load_dataset`.
         GpuBusyError: If other processes compute there, too.
     """
-    gpu.wait_to_be_alone()
+    gpu.wait_to_be_alone(wait_s)
     try:
         return _measure(TrialConfig.from_dict(fields))
     except Exception as err:  # of which lack of memory is an answer

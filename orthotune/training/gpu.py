@@ -100,30 +100,33 @@ def wait_for(needed_bytes: int) -> None:
         time.sleep(POLL_S)
 
 
-def wait_to_be_alone() -> None:
+def wait_to_be_alone(wait_s: float) -> None:
     """Wait until no other process computes on this process's GPU.
 
     Before it has touched the GPU itself. Where the driver names nobody, as for a part
     of a GPU, there is nothing to wait for.
 
     Raises:
-        GpuBusyError: If another one is there for `WAIT_S`; it names them.
+        GpuBusyError: If another one is there for so many seconds; it names them.
     """
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + wait_s
     while others := _processes():
         if time.monotonic() > end:
             raise GpuBusyError(
                 "A GPU must be free to measure what a trial takes of it, but after "
-                f"{WAIT_S:.0f} s {_shown(others)}. Stop that, or set `resources.gpus` "
+                f"{wait_s:.0f} s {_shown(others)}. Stop that, or set `resources.gpus` "
                 "to a number."
             )
         time.sleep(POLL_S)
 
 
 def _processes() -> list[tuple[float, str]]:
-    """Megabytes and number of the processes on the GPU; none if nobody tells."""
+    """Megabytes and number of the processes on the GPU; none if nobody tells.
+
+    Without the server through which others share it, which computes nothing.
+    """
     with contextlib.suppress(Exception):  # NVML's, which answers for itself
-        return _listed()
+        return [one for one in _listed() if "(nvidia-cuda-mps" not in _command(one[1])]
     return []
 
 
@@ -209,16 +212,20 @@ def is_out_of_memory(err: Exception) -> bool:
     return isinstance(err, RuntimeError) and any(word in str(err) for word in words)
 
 
-def is_broken(err: Exception) -> bool:
+def is_broken() -> bool:
     """Whether this process can compute no more on its GPU, whatever it is asked.
 
     After an illegal access, a failed launch, or a fault of the hardware every later
     call fails as well: only another process helps.
 
     Example:
-        >>> is_broken(torch.AcceleratorError("CUDA error: unspecified launch failure"))
-        True
-        >>> is_broken(torch.AcceleratorError("CUDA error: out of memory"))
+        >>> is_broken()
         False
     """
-    return isinstance(err, torch.AcceleratorError) and not is_out_of_memory(err)
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as err:
+        return not is_out_of_memory(err)
+    return False

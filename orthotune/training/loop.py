@@ -40,7 +40,8 @@ class Trial:
     """The training of one configuration, epoch by epoch.
 
     On a CPU every number is computed by one thread: the metrics of a configuration (but
-    for the two that measure time) are the same to the bit in every process.
+    for the two that measure time) are the same to the bit in every process, as long as
+    the CPU is of one kind.
 
     Args:
         config: What to train.
@@ -85,7 +86,7 @@ class Trial:
 
     @property
     def computed_by(self) -> str:
-        """A GPU's name, or the instructions of a CPU: only there bits are the same."""
+        """A GPU's name, or a CPU's instructions: on another kind last bits differ."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return f"CPU {torch.backends.cpu.get_cpu_capability()}"
@@ -322,15 +323,19 @@ def _norm(model: nn.Module) -> float:
 def _deterministic(device: torch.device) -> Iterator[None]:
     """One thread on a CPU, deterministic convolutions on a GPU; put back afterwards.
 
-    Float32 is that of IEEE there, too. TF32, which torch's convolutions take for it,
-    has 10 bits of mantissa: through a hundred layers that is another experiment.
+    Their float32 is that of IEEE. TF32, which torch takes for it there, has 10 bits of
+    mantissa: through a hundred layers that is another experiment.
     """
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
         with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            enabled=True,
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=False,
+            fp32_precision="ieee",
         ):
             yield
     finally:

@@ -177,13 +177,18 @@ def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
             f"needs a C++ compiler, but {compiler} was not found. Install one, set CXX "
             "to yours, or set it to false.",
         )
-    # Or it would not see that layers are probed now, or no more: for torch a module's
-    # hooks never change. Ours do, within an epoch and from trial to trial.
-    torch._dynamo.config.skip_nnmodule_hook_guards = False
     # torch stops at 8 shapes; a study's reused worker may meet more.
-    return torch.compile(
+    compiled = torch.compile(
         model,  # pyright: ignore[reportCallIssue]
         fullgraph=True,
         dynamic=False,
         recompile_limit=MAX_SHAPES,
     )
+
+    def forward(images: Tensor) -> Tensor:
+        # Or it would not see that layers are probed now, or no more: for torch a
+        # module's hooks never change. Ours do, in an epoch and from trial to trial.
+        with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
+            return compiled(images)
+
+    return forward

@@ -12,7 +12,7 @@ Profile = Mapping[str, Sequence[float]]
 """What is known of each layer of a network, in the order of the layers."""
 
 COMPUTED_BY = "computed_by"
-"""Key of the name of what has computed an epoch, where it is not that of before."""
+"""Key of the name of what has computed an epoch, where it is new to the trial."""
 
 PROFILES = "profiles"
 """Key of what holds profiles, by epoch."""

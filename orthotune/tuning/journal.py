@@ -282,10 +282,11 @@ class Journal:
     def reuse(self, number: int, earlier: "Earlier") -> None:
         """A trial ends with the result that another study has of it."""
         source = f"{earlier.study}, run {earlier.run_id}"
-        self._add({"event": "reused", "number": number, "source": source})
+        event = {"event": "reused", "number": number, "source": source}
+        self._add({**event, COMPUTED_BY: list(earlier.computed_by)})
         self.start(number)
         for epoch, metrics in earlier.history.items():
-            self.report(number, epoch, {**metrics, COMPUTED_BY: earlier.computed_by})
+            self.report(number, epoch, metrics)
         self.end(number, earlier.status)
 
     def live(self, number: int, lived: Mapping[str, Any]) -> None:
@@ -392,6 +393,7 @@ class Journal:
                     record.computed_by = (*record.computed_by, name)
             case "reused":
                 record.reused = event["source"]
+                record.computed_by = tuple(event.get(COMPUTED_BY, ()))
             case "lived":
                 record.lived = event["fields"]
             case "ended":

@@ -23,6 +23,7 @@ from orthotune.tuning.packing import (
     least_share,
     not_measured,
 )
+from orthotune.tuning.runtime import slots
 from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import Study
 from orthotune.tuning.table import counted
@@ -61,7 +62,8 @@ def shares_on_cluster(study: Study, storage: str, *, may_grow: bool) -> GpuShare
     kinds = _kinds(nodes)
     shares, missing = cached_shares(study, list(kinds), FootprintCache(storage))
     shares = shares.completed(_measured(missing, kinds) if missing else [])
-    shares = replace(shares, least=least_share(study, sum(map(gpus_of, nodes))))
+    num_gpus, num_slots = sum(map(gpus_of, nodes)), slots(cpus, 0)
+    shares = replace(shares, least=least_share(study, num_gpus, num_slots))
     for line in shares.lines():
         sys.stderr.write(f"orthotune: {line}\n")
     return shares
@@ -100,7 +102,8 @@ def _kinds(nodes: Nodes) -> dict[str, Mapping[str, Any]]:
     if not kinds:
         raise StudyError(
             f"torch must see the {sum(map(gpus_of, nodes)):g} GPUs that Ray sees, but "
-            "sees none. Install a driver for its CUDA, or set `resources.gpus` to 0."
+            "sees none. Install a torch and a driver that fit each other, or set "
+            "`resources.gpus` to 0."
         )
     return kinds
 

@@ -3,8 +3,9 @@
 Ray keeps the books of GPUs, but knows nothing of what trials take. With `auto` as
 `resources.gpus` one trial of each shape runs for some seconds on each kind of GPU there
 is. Its share is then one in so many as fit into the memory, and as keep the GPU busy:
-what computes for half of the time leaves room for one more. What was measured is kept
-in the storage, by kind of GPU and shape, for every later study.
+what computes for half of the time leaves room for one more. Where trials are fewer than
+that, each gets more, so that fewer GPUs idle. What was measured is kept in the storage,
+by kind of GPU and shape, for every later study.
 """
 
 import contextlib
@@ -149,8 +150,8 @@ def as_said(resources: Resources) -> GpuShares:
     return GpuShares(default=float(resources.gpus))
 
 
-def least_share(study: Study, num_gpus: float) -> float:
-    """The share with which a study's trials spread over all GPUs, if they are few.
+def least_share(study: Study, num_gpus: float, num_slots: int) -> float:
+    """The share with which a study's trials spread over the GPUs, if they are few.
 
     Ray fills one GPU before it takes the next: eight trials of a quarter each would
     leave six of eight GPUs idle.
@@ -158,10 +159,11 @@ def least_share(study: Study, num_gpus: float) -> float:
     Args:
         study: The study.
         num_gpus: The GPUs there are, at least one.
+        num_slots: Trials for which there are CPU cores.
     """
     search = study.settings.search
     num_trials = study.num_runs - search.num_validations
-    together = min(num_trials, search.max_concurrent or num_trials)
+    together = min(num_trials, search.max_concurrent or num_trials, num_slots)
     return share_of(max(1, math.ceil(together / num_gpus)))
 
 
@@ -259,10 +261,15 @@ def not_measured(err: Exception) -> StudyError:
     )
 
 
-def planned_shares(study: Study, storage: str) -> GpuShares | None:
+def planned_shares(study: Study, storage: str, num_cpus: int) -> GpuShares | None:
     """The shares for a plan: as said, as kept, or measured on this machine's GPU.
 
     None if nobody knows yet. Nothing is written.
+
+    Args:
+        study: The study.
+        storage: Where it keeps its files.
+        num_cpus: CPU cores that trials can use here.
 
     Raises:
         StudyError: If that GPU cannot be used.
@@ -270,20 +277,26 @@ def planned_shares(study: Study, storage: str) -> GpuShares | None:
     if not is_auto(study):
         return as_said(study.settings.resources)
     cache, wanted = FootprintCache(storage), shapes(study).keys()
-    here = gpu_names(all_there_are=False)[:1]  # as the process that measures
+    here = gpu_names(all_there_are=False)  # as the process that measures
     kept = [kind for kind, known in cache.read().items() if wanted <= known.keys()]
-    shares, missing = cached_shares(study, here or kept, cache)
+    shares, missing = cached_shares(study, here[:1] or kept, cache)
+    if here:
+        slots = num_cpus // study.settings.resources.cpus
+        shares = replace(shares, least=least_share(study, len(here), slots))
     if not missing:
         return shares if shares.measured else None
     with ProcessPoolExecutor(
         max_workers=1, max_tasks_per_child=1, mp_context=get_context("spawn")
     ) as apart:
         found = [
-            (kind, shape_of(config), apart.submit(measure, config.to_dict()))
+            (kind, shape_of(config), apart.submit(measure, config.to_dict(), 0.0))
             for kind, config in missing
         ]
         try:
             return shares.completed((k, shape, run.result()) for k, shape, run in found)
+        except GpuBusyError:  # it is measured when the study starts
+            apart.shutdown(cancel_futures=True)
+            return None
         except Exception as err:  # also of a process that is killed
             apart.shutdown(cancel_futures=True)
             raise not_measured(err) from err

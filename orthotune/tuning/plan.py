@@ -70,7 +70,7 @@ def plan_text(study: Study, num_cpus: int, storage: str) -> str:
         storage: Where it keeps its files.
     """
     search = study.settings.search
-    shares = planned_shares(study, storage)
+    shares = planned_shares(study, storage, num_cpus)
     timed = _timed_epoch(study)
     num_trials = int(min(search.num_trials, study.space.size))
     slots = at_once(study, num_cpus, shares)

@@ -77,7 +77,7 @@ class Earlier:
     run_id: str
     status: Status
     history: Mapping[int, Mapping[str, float]]
-    computed_by: str = ""
+    computed_by: tuple[str, ...] = ()
 
 
 class EarlierTrials:
@@ -212,10 +212,11 @@ def _earlier(client: "MlflowClient", run: "Run") -> Earlier | None:
     every = set(names) - {"test_error"}  # which is of the last epoch only
     if not history or not whole or any(every - e.keys() for e in history.values()):
         return None
+    computed_by = run.data.tags.get(COMPUTED_BY_TAG, "")
     return Earlier(
         study=run.data.tags["orthotune.study"],
         run_id=run.info.run_id,
         status=Status(run.data.tags["orthotune.status"]),
         history={epoch: history[epoch] for epoch in sorted(history)},
-        computed_by=run.data.tags.get(COMPUTED_BY_TAG, ""),
+        computed_by=tuple(filter(None, computed_by.split(", "))),
     )

@@ -67,7 +67,8 @@ class OrthoTrainable(tune.Trainable):
             raise GpuMissingError(
                 "A trial must be able to use the GPU that Ray has given it on "
                 f"{socket.gethostname()}, but torch {torch.__version__} sees none "
-                "there. Install a driver for its CUDA, or set `resources.gpus` to 0."
+                "there. Install a torch and a driver that fit each other, or set "
+                "`resources.gpus` to 0."
             )
         return "cpu"
 

@@ -11,6 +11,7 @@ the new settings as changes from that epoch on. Trained from scratch, it gives t
 """
 
 import math
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -48,7 +49,7 @@ UNSAVED = "checkpoint_error"
 """Key of a result whose checkpoint could not be read or written: where and why."""
 
 UNFIT = "node_error"
-"""Key of a result of a node that joined and is not fit: what must hold there."""
+"""Key of a result of a node that is not fit: what must hold there."""
 
 STORAGE_WAIT_S = 300.0
 """For a storage that cannot be read. Then the study stops; its trials stay open."""
@@ -189,11 +190,13 @@ class StudyTrainable(OrthoTrainable):
             self._failure = {UNFIT: str(err)}
             return
         except Exception as err:  # becomes a result, with its traceback
-            if is_broken(err):
-                raise  # for Ray, which starts another process
-            memory = is_out_of_memory(err)
+            memory, trace = is_out_of_memory(err), traceback.format_exc()
+            if is_broken():  # Ray starts another process; this one says why in its log
+                self._unsaved = False  # in the middle of an epoch
+                sys.stderr.write(without_secrets(trace))
+                raise
             key = OUT_OF_MEMORY if memory else ERROR
-            self._failure = {key: without_secrets(traceback.format_exc())}
+            self._failure = {key: without_secrets(trace)}
         # Out of the except clause, which holds on to every tensor of the failed frames.
         if memory and not self._retried and self._halve():
             self._retried, self._failure = True, None

@@ -159,6 +159,11 @@ def test_what_has_computed_the_cells_is_said_and_remarked_if_it_differs(tmp_path
     text = text_of(write_report(None, tmp_path, records, None))
     assert "of training by A100;" in text
     assert "several kinds" not in text
+    records[2].computed_by = ()
+    assert "of training by A100, not noted;" in text_of(
+        write_report(None, tmp_path, records, None)
+    )
+    records[2].computed_by = ("A100",)
     records[3].computed_by = ("A100", "CPU AVX2")
     text = text_of(write_report(None, tmp_path, records, None))
     assert "of training by A100, CPU AVX2;" in text
@@ -173,7 +178,7 @@ def test_figures_of_networks_say_which_have_none_as_they_diverged(tmp_path):
     dead = VALUES | {L2: [0.1, 0.2, *[Status.DIVERGED] * 3]}
     expected = {
         "(geometric means over seeds)": VALUES | {OFF: [0.5] * 5},
-        f"without those that diverged: {L2} 3 of 5, {OFF} 1 of 5)": dead,
+        f"each until it diverged, as did {L2} 3 of 5, {OFF} 1 of 5)": dead,
     }
     for said, values in expected.items():
         records = looked_at(trained(ablation, values))

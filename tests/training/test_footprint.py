@@ -101,10 +101,9 @@ def test_a_part_of_a_gpu_of_which_the_driver_tells_nothing_is_measured(monkeypat
 
 def test_beside_others_nothing_is_measured(monkeypatch):
     fake = FakeGpu(monkeypatch)
-    fake.listed = "process 4711 uses 3000.0 MB GPU memory"
-    monkeypatch.setattr(footprint.gpu, "WAIT_S", -1.0)
-    with pytest.raises(GpuBusyError, match=r"must be free to measure .* 4711 has 3"):
-        measure(FIELDS)
+    fake.listed = "process 99999999 uses 3000.0 MB GPU memory"
+    with pytest.raises(GpuBusyError, match=r"must be free to measure .* 99999999 has"):
+        measure(FIELDS, wait_s=-1.0)
 
 
 def test_lack_of_memory_is_an_answer(monkeypatch):

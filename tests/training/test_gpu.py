@@ -11,7 +11,7 @@ from orthotune.training import gpu
 GB = 10**9
 LISTED = f"""GPU:0
 process {1:>10d} uses {1500.0:>12.3f} MB GPU memory
-process {987654:>10d} uses {30000.0:>12.3f} MB GPU memory"""
+process {99999999:>10d} uses {30000.0:>12.3f} MB GPU memory"""
 
 
 class FakeGpu:
@@ -123,14 +123,15 @@ def test_who_measures_waits_to_be_alone(fake, monkeypatch):
         fake.listed = "GPU:0\nno processes are running"
 
     monkeypatch.setattr(gpu.time, "sleep", leave)
-    gpu.wait_to_be_alone()
+    gpu.wait_to_be_alone(60)
     assert len(fake.waits) == 1
     fake.listed = RuntimeError("not of a part of a GPU")
-    gpu.wait_to_be_alone()
+    gpu.wait_to_be_alone(60)
     fake.listed = LISTED
-    monkeypatch.setattr(gpu, "WAIT_S", -1.0)
-    with pytest.raises(GpuBusyError, match=r"must be free to .* process 987654 has 30"):
-        gpu.wait_to_be_alone()
+    with pytest.raises(GpuBusyError, match=r"must be free .* process 99999999 has 30"):
+        gpu.wait_to_be_alone(-1)
+    monkeypatch.setattr(gpu, "_command", lambda _pid: " (nvidia-cuda-mps-server)")
+    gpu.wait_to_be_alone(-1)
     assert len(fake.waits) == 1
 
 
@@ -142,7 +143,7 @@ def test_memory_that_is_not_released_names_its_holders(fake, monkeypatch):
     said = str(caught.value)
     assert said.startswith(
         "A trial must find 36.0 GB free on its GPU, but after 0 s there are 5.0 GB: "
-        "process 987654 has 30.0 GB, process 1 ("
+        "process 99999999 has 30.0 GB, process 1 ("
     )
     assert said.endswith("Stop what holds it, or lower `resources.gpus`.")
     assert fake.fraction is None
@@ -198,3 +199,22 @@ def test_gpus_are_named_by_a_process_from_which_none_is_hidden(monkeypatch):
     assert gpu.gpu_names(all_there_are=False) == ["hidden"]
     monkeypatch.setattr(gpu, "NAME_GPUS", "import nothing_of_this_name")
     assert gpu.gpu_names() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "broken"),
+    [
+        (None, False),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), False),
+    ],
+)
+def test_a_process_is_broken_if_its_gpu_answers_no_more(monkeypatch, error, broken):
+    def synchronize():
+        if error is not None:
+            raise error
+
+    assert not gpu.is_broken()  # it has used none
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    assert gpu.is_broken() == broken

@@ -1,5 +1,6 @@
 import itertools
 import sys
+import threading
 
 import pytest
 import torch
@@ -270,6 +271,24 @@ def test_probes_are_seen_by_what_was_compiled_without_them(kinds, compiled):
         pairs = zip(our_model.parameters(), their_model.parameters(), strict=True)
         assert all(itertools.starmap(torch.equal, pairs))
     assert len(compiled) <= 2
+
+
+def test_probes_are_seen_in_whichever_thread(compiled):
+    """torch keeps the settings of its compiler by thread."""
+    batch, (ours, _) = (
+        batch_of(8),
+        make(KINDS["no modulation"], {"training.compile": True}),
+    )
+    row, found = ours.settings(0, 1)[0], []
+
+    def train():
+        found.extend(ours(batch, row, probe=probe)[1] for probe in (False, True))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert found[0] is None
+    assert len(found[1]) == SMALL["model.depth"] - 1
 
 
 @pytest.mark.parametrize("kind", ["paper", "l2"])

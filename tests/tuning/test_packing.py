@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path):
 
 def test_a_plan_without_a_gpu_says_that_it_is_measured_later(tiny_file, tmp_path):
     study = read_study(str(tiny_file), AUTO)
-    assert planned_shares(study, str(tmp_path)) is None
+    assert planned_shares(study, str(tmp_path), 8) is None
     text = plan_text(study, num_cpus=2, storage=str(tmp_path))
     assert "1 CPU, auto GPU a trial; 2 at once here" in text
     assert "measured on a GPU when it starts" in text
@@ -201,7 +201,7 @@ def test_a_plan_measures_what_is_missing_on_the_gpu_of_this_machine(
     FootprintCache(str(tmp_path)).add({"H100": known})
     monkeypatch.setattr(packing, "gpu_names", lambda all_there_are: ["H100", "H100"])
     monkeypatch.setattr(packing, "measure", half_busy)
-    shares = planned_shares(study, str(tmp_path))
+    shares = planned_shares(study, str(tmp_path), 8)
     assert sorted(one.busy for one in shares.measured["H100"].values()) == [
         *([0.25] * 4),
         *([0.5] * 2),
@@ -217,20 +217,27 @@ def test_a_plan_on_a_gpu_that_cannot_be_used_is_one_sentence(
     monkeypatch.setattr(packing, "gpu_names", lambda all_there_are: ["H100"])
     monkeypatch.setattr(packing, "measure", unusable)
     with pytest.raises(StudyError, match=r"what a trial takes .* No CUDA GPUs\. Set"):
-        planned_shares(study, str(tmp_path))
+        planned_shares(study, str(tmp_path), 8)
     monkeypatch.setattr(packing, "measure", taken)
-    with pytest.raises(StudyError, match=r"^A GPU must be free\.$"):
-        planned_shares(study, str(tmp_path))
+    assert planned_shares(study, str(tmp_path), 8) is None  # when the study starts
 
 
 @pytest.mark.parametrize(
-    ("trials", "at_once", "gpus", "share"),
-    [(20, None, 8, 0.3333), (8, None, 8, 1.0), (20, 4, 8, 1.0), (20, None, 1, 0.05)],
+    ("trials", "at_once", "gpus", "slots", "share"),
+    [
+        (20, None, 8, 99, 0.3333),
+        (8, None, 8, 99, 1.0),
+        (20, 4, 8, 99, 1.0),
+        (20, None, 8, 4, 1.0),
+        (20, None, 1, 99, 0.05),
+    ],
 )
-def test_few_trials_are_spread_over_all_gpus(tiny_file, trials, at_once, gpus, share):
+def test_few_trials_are_spread_over_the_gpus(
+    tiny_file, trials, at_once, gpus, slots, share
+):
     settings = {"search.num_trials": trials, "search.max_concurrent": at_once}
     study = read_study(str(tiny_file), {**AUTO, **settings})
-    assert least_share(study, gpus) == share
+    assert least_share(study, gpus, slots) == share
     shares = GpuShares(
         default=1.0,
         measured={"H100": {shape: footprint() for shape in shapes(study)}},
@@ -242,14 +249,14 @@ def test_few_trials_are_spread_over_all_gpus(tiny_file, trials, at_once, gpus, s
     assert shares.of(fields) == shares.smallest
 
 
-def unusable(_fields):
+def unusable(_fields, _wait_s):
     raise RuntimeError("No CUDA GPUs")
 
 
-def taken(_fields):
+def taken(_fields, _wait_s):
     raise GpuBusyError("A GPU must be free.")
 
 
-def half_busy(_fields):
+def half_busy(_fields, _wait_s):
     """Of this module, as another process imports it."""
     return footprint(busy=0.5)

@@ -109,6 +109,8 @@ def change(loop):
         if trial.epoch == 2 and not Path({file!r}).exists():
             Path({file!r}).touch()
             loop.Trial.run_epoch = broken  # from now on, in this process
+            loop.torch.cuda.is_initialized = lambda: True
+            loop.torch.cuda.synchronize = lambda: broken(trial)
             return broken(trial)
         return whole(trial)
 

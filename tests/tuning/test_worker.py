@@ -476,19 +476,38 @@ def test_a_storage_that_stays_away_ends_the_study_and_no_trial(folder, monkeypat
 
 def test_a_gpu_that_torch_cannot_use_ends_no_trial_and_trains_none(folder, monkeypatch):
     monkeypatch.setattr(OrthoTrainable, "_gpus", lambda self: 0.25)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = start(folder).train()
     assert "must be able to use the GPU that Ray has given it on" in result[UNFIT]
     assert not result["done"]
     assert "epoch" not in result
 
 
-def test_a_process_that_can_compute_no_more_is_left_to_ray(folder, memory):
-    """Which starts another: in this one every later trial would fail as well."""
-    memory.images = 16
-    memory.error = torch.AcceleratorError("CUDA error: unspecified launch failure")
-    with pytest.raises(torch.AcceleratorError, match="launch failure"):
-        start(folder).train()
-    assert memory.asked == [32]
+def test_a_process_that_can_compute_no_more_is_left_to_ray(folder, monkeypatch, capsys):
+    """Which starts another, that goes on as if nothing had been: not from the middle
+    of an epoch."""
+    monkeypatch.setattr(worker, "CHECKPOINT_SHARE", FIRST_AND_LAST)
+    one = start(folder)
+    results = [one.train(), one.train()]  # of which the second is not saved
+    real, calls = F.cross_entropy, []
+
+    def second_fails(logits, targets, **how):
+        calls.append(1)
+        if len(calls) == 2:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+        return real(logits, targets, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "cross_entropy", second_fails)
+        patch.setattr(worker, "is_broken", lambda: True)
+        with pytest.raises(torch.AcceleratorError, match="launch failure"):
+            one.train()
+    assert "in second_fails" in capsys.readouterr().err  # what its log will say
+    one.stop()
+    again = rest(start(folder, reported=2))  # from the checkpoint, after one epoch
+    shown_all = [shown(result) for result in (*results, *again)]
+    assert shown_all[:2] + shown_all[3:] == reference()
+    assert shown_all[2] == shown_all[1]
 
 
 @pytest.fixture
