@@ -295,8 +295,8 @@ def planned_shares(study: Study, storage: str, num_cpus: int) -> GpuShares | Non
         try:
             return shares.completed((k, shape, run.result()) for k, shape, run in found)
         except GpuBusyError:  # it is measured when the study starts
-            apart.shutdown(cancel_futures=True)
             return None
         except Exception as err:  # also of a process that is killed
-            apart.shutdown(cancel_futures=True)
             raise not_measured(err) from err
+        finally:
+            apart.shutdown(cancel_futures=True)

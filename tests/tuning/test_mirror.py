@@ -40,6 +40,17 @@ def node(tmp_path, name, storage):
     return EventLog(path), RecordMirror(path, storage)
 
 
+def replaced(tmp_path, storage):
+    """A driver that falls silent after an event, and the one that takes its place."""
+    log, copy = node(tmp_path, "a", storage)
+    copy.acquire()
+    write(log, [0])
+    copy.settle()
+    other = RecordMirror(tmp_path / "b" / "record.jsonl", storage)
+    other.acquire()
+    return log, copy, other
+
+
 def write(log, numbers):
     for number in numbers:
         log.append({"event": "epoch", "number": number})
@@ -192,12 +203,7 @@ def test_a_driver_that_lives_is_not_replaced(tmp_path, storage, monkeypatch):
 def test_a_driver_that_is_silent_is_replaced_and_stops_when_it_comes_back(
     tmp_path, storage, capsys, monkeypatch
 ):
-    log, copy = node(tmp_path, "a", storage)
-    copy.acquire()
-    write(log, [0])
-    copy.settle()
-    other = RecordMirror(tmp_path / "b" / "record.jsonl", storage)
-    other.acquire()
+    log, copy, other = replaced(tmp_path, storage)
     assert "looking for up to" in capsys.readouterr().err
     told = threading.Event()
     errors = []
@@ -309,14 +315,9 @@ def test_what_a_dead_writer_left_is_forgotten_and_no_part(tmp_path, storage):
 
 
 def test_who_was_replaced_stops_also_when_the_other_has_finished(tmp_path, storage):
-    log, copy = node(tmp_path, "a", storage)
-    copy.acquire()
-    write(log, [0])
-    copy.settle()
-    other_log, other = node(tmp_path, "b", storage)
-    other.acquire()
+    log, copy, other = replaced(tmp_path, storage)
     other.restore()
-    write(EventLog(other_log.path), range(1, 30))
+    write(EventLog(tmp_path / "b" / "record.jsonl"), range(1, 30))
     other.close()  # and no lease is there any more
     whole = other.content()
     errors = []
@@ -332,12 +333,7 @@ def test_who_was_replaced_stops_also_when_the_other_has_finished(tmp_path, stora
 
 def test_nothing_is_written_late_by_who_was_replaced(tmp_path, storage):
     """As by a call that was held up while another driver went on."""
-    log, copy = node(tmp_path, "a", storage)
-    copy.acquire()
-    write(log, [0])
-    copy.settle()
-    other = RecordMirror(tmp_path / "b" / "record.jsonl", storage)
-    other.acquire()
+    log, copy, other = replaced(tmp_path, storage)
     other.restore()
     write(log, [77])
     with pytest.raises(OSError, match="must be in --storage first"):
