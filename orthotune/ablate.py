@@ -24,6 +24,7 @@ from orthotune.command import (
     same_study,
     study_parser,
 )
+from orthotune.console import note, say
 from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _ablate(options: argparse.Namespace) -> int:
         from orthotune.ablation.plan import plan_text
 
         cpus, others = cpu_count(), _others(ablation, options)
-        print(plan_text(ablation, fingerprints, options.storage, cpus, others))
+        say(plan_text(ablation, fingerprints, options.storage, cpus, others))
         return EXIT_OK
     return _run(ablation, options, fingerprints)
 
@@ -124,13 +125,12 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
         done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
     except Exception as err:  # MLflow's own have no common base
         why = without_secrets((str(err).splitlines() or [repr(err)])[0].rstrip("."))
-        print(
-            f"orthotune: {name} must get a new version, but: {why}. The ablation is "
-            "done; the same command tries again.",
-            file=sys.stderr,
+        note(
+            f"{name} must get a new version, but: {why}. The ablation is done; the "
+            "same command tries again."
         )
         return EXIT_FAILED
-    print(f"Registered          {done}")
+    say(f"Registered          {done}")
     return EXIT_OK
 
 
@@ -142,16 +142,16 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
     report = outcome.report
     reused = sum(record.reused is not None for record in outcome.records)
     taken = f", {reused} of them taken from other studies," if reused else ""
-    print(
+    say(
         f"\n{ablation.name}: {len(outcome.records)} cells{taken} in "
         f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
     )
     print_troubles(outcome, "cells")
     findings = report.findings
-    print(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
+    say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
     if findings.tuned is not None and findings.again is not None:
-        print(f"{retuned_arm_table(findings, findings.tuned)}\n")
-    print(f"Report              {report.paths[0]}")
+        say(f"{retuned_arm_table(findings, findings.tuned)}\n")
+    say(f"Report              {report.paths[0]}")
     print_next(outcome, "orthotune.ablate")
 
 

@@ -7,7 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orthotune.errors import FileError, OrthotuneError, StudyStoppedError
+from orthotune.console import is_heard, note, say
+from orthotune.errors import (
+    FileError,
+    OrthotuneError,
+    RayLostError,
+    StudyStoppedError,
+)
 from orthotune.training.yaml_file import parse_value
 from orthotune.tuning.secrets import without_secrets
 
@@ -46,12 +52,16 @@ def run(command: Callable[[], int]) -> int:
     """Run a command; errors made for people become one sentence and exit code 2."""
     try:
         return command()
+    except RayLostError as err:
+        note(without_secrets(str(err)))
+        # Not by the way that Python ends: Ray's threads wait there for what is lost.
+        os._exit(EXIT_FAILED)
     except OrthotuneError as err:
-        print(f"orthotune: {without_secrets(str(err))}", file=sys.stderr)
+        note(without_secrets(str(err)))
         stopped = isinstance(err, StudyStoppedError)
         return EXIT_FAILED if stopped else EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("orthotune: interrupted.", file=sys.stderr)
+        note("interrupted.")
         return EXIT_INTERRUPTED
 
 
@@ -130,17 +140,20 @@ def exit_code(outcome: "Outcome[Any]") -> int:
 def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
     """What went wrong with a study; `nouns` is what its trials are called."""
     if outcome.trace is not None:
-        alike = f"Stopped: the first {nouns} all failed in the same way."
-        print(f"{alike}\n\n{outcome.trace}", file=sys.stderr)
+        alike = f"stopped, because the first {nouns} all failed in the same way."
+        note(f"{alike}\n\n{outcome.trace}")
     if outcome.tracking_error is not None:
-        print(f"MLflow is incomplete: {outcome.tracking_error}")
+        say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
 def print_next(outcome: "Outcome[Any]", module: str) -> None:
     """How to open MLflow, where the study is there, and how it goes on if it does."""
     if outcome.ui_command is not None:
-        print(f"Start MLflow        {outcome.ui_command}")
-    print(f"Browse this study   {outcome.ui_address}")
+        say(f"Start MLflow        {outcome.ui_command}")
+    say(f"Browse this study   {outcome.ui_address}")
     if not outcome.finished or outcome.tracking_error is not None:
         words = [sys.executable, "-m", module, *sys.argv[1:]]
-        print(f"Continue it         {without_secrets(shlex.join(words))}")
+        again = without_secrets(shlex.join(words))
+        say(f"Continue it         {again}")
+        if not is_heard():
+            note(f"continue it with: {again}")

@@ -62,6 +62,10 @@ class StudyStoppedError(StudyError):
     """A study that ran cannot go on now; the same command continues it later."""
 
 
+class RayLostError(StudyStoppedError):
+    """Ray has died under a running study; its process must not ask Ray for more."""
+
+
 def out_of_room(problem: str) -> StudyStoppedError:
     """The end of a session by something that cannot be written to.
 

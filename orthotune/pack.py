@@ -17,6 +17,7 @@ from pathlib import Path
 import orthotune
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import EXIT_OK, overrides_of, run
+from orthotune.console import say
 from orthotune.errors import FileError
 from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.provenance import PACKED, packed_text
@@ -59,8 +60,8 @@ def _pack(options: argparse.Namespace) -> int:
     name = file.name
     submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265"]
     submit += ["--working-dir", str(folder), "--", "python", "-m", module, name]
-    print(f"Packed              {folder}")
-    print(
+    say(f"Packed              {folder}")
+    say(
         f"Submit it           {shlex.join(submit)} --address auto "
         "--storage s3://BUCKET/studies --tracking-uri http://MLFLOW:5000"
     )

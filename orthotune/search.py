@@ -24,6 +24,7 @@ from orthotune.command import (
     same_study,
     study_parser,
 )
+from orthotune.console import say
 from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
@@ -55,7 +56,7 @@ def _search(options: argparse.Namespace) -> int:
 
         from orthotune.tuning.plan import plan_text
 
-        print(plan_text(study, cpu_count(), options.storage))
+        say(plan_text(study, cpu_count(), options.storage))
         return EXIT_OK
     return _run(study, options, fingerprints)
 
@@ -104,23 +105,23 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     from orthotune.training.progress import duration
     from orthotune.tuning.tally import counts_text, divergence_rate
 
-    print(
+    say(
         f"\n{study.settings.name}: {len(outcome.records)} trials "
         f"({counts_text(outcome.records)}) in {duration(outcome.spent_s)}"
     )
     rate = divergence_rate(outcome.records)
     if rate > 0:
-        print(f"Diverged            {rate:.0%} of the trials that have ended")
+        say(f"Diverged            {rate:.0%} of the trials that have ended")
     print_troubles(outcome, "trials")
     if outcome.report.best_file is not None:
         _print_best(outcome, outcome.report.best_file)
     else:
-        print(_nothing_best(study))
-        print(outcome.report.table)
+        say(_nothing_best(study))
+        say(outcome.report.table)
         errors = [record.error for record in outcome.records if record.error]
         if errors:
-            print(f"First error         {errors[0]}")
-    print(f"Report              {outcome.report.page}")
+            say(f"First error         {errors[0]}")
+    say(f"Report              {outcome.report.page}")
     print_next(outcome, "orthotune.search")
 
 
@@ -134,9 +135,9 @@ def _print_best(outcome: "Outcome[Report]", best_file: Path) -> None:
     epochs = outcome.report.best[0].epoch
     words = [sys.executable, "-m", "orthotune.train", str(best_file)]
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])
-    print(f"\nBest of those that ran {epochs} epochs:\n{outcome.report.table}\n")
-    print(f"Best configuration  {best_file}")
-    print(f"Train it again      {again}")
+    say(f"\nBest of those that ran {epochs} epochs:\n{outcome.report.table}\n")
+    say(f"Best configuration  {best_file}")
+    say(f"Train it again      {again}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orthotune.command import EXIT_OK, parse_settings, run
+from orthotune.console import say
 from orthotune.errors import ConfigError, FileError
 from orthotune.training.config import TrialConfig, check_field
 from orthotune.training.progress import ProgressLine, duration
@@ -96,12 +97,12 @@ def _train(options: argparse.Namespace) -> int:
             "does not. Raise it, or lower data.batch_size.",
         ) from err
     if options.json:
-        print(json.dumps({"epoch": trial.epoch, **metrics}))
+        say(json.dumps({"epoch": trial.epoch, **metrics}))
         return EXIT_OK
     for name, value in metrics.items():
-        print(f"{name:24} {value:.6g}")
+        say(f"{name:24} {value:.6g}")
     if trial.diverged:
-        print(f"The trial diverged in epoch {trial.epoch}: loss or weights not finite.")
+        say(f"The trial diverged in epoch {trial.epoch}: loss or weights not finite.")
     return EXIT_OK
 
 

@@ -1,6 +1,9 @@
 """Fixtures every floor shares."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,17 @@ def pytest_configure():
     # Ray's workers have niceness 15: beside two tests that compute they get a twentieth
     # of a core each, and what takes 33 s takes 203.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        # Short, as Ray makes sockets there; its own would outlast the tests.
+        os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="rt-", dir="/tmp")
+
+
+def pytest_unconfigure():
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        from orthotune.tuning.scratch import remove_dead
+
+        shutil.rmtree(os.environ["RAY_TMPDIR"], ignore_errors=True)
+        remove_dead(Path(tempfile.gettempdir()))  # of processes that tests have killed
 
 
 def pytest_collection_modifyitems(items):

@@ -413,6 +413,14 @@ def interrupt(process: subprocess.Popen) -> None:
     ended(process)
 
 
+def end_everything(process: subprocess.Popen) -> None:
+    """SIGTERM to the command and all that it has started, as Slurm and systemd do."""
+    for pid in processes(process.pid, ""):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    ended(process)
+
+
 def kill_worker(process: subprocess.Popen) -> None:
     """SIGKILL what trains; the driver goes on."""
     for pid in processes(process.pid, "ray::ResourceTrainable"):

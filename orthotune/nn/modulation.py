@@ -17,7 +17,8 @@ l+1 after its own factor is :math:`S_{l+1}^2 q_{l+1}`: their ratio is the ratio 
 backward.
 
 This holds for chains. With shortcuts the error of a layer is a sum over paths, which no
-scalar per layer reproduces.
+scalar per layer reproduces: layers that declare one are refused, and the first backward
+pass shows whether the others are a chain in the order given.
 
 Letters: `L` convolutions in forward order; layer `L` is nearest the loss.
 """
@@ -201,11 +202,73 @@ def _sum_from_above(values: Tensor) -> Tensor:
     return values.flip(0).cumsum(0).flip(0)
 
 
-class ModulationHandle:
-    """Backward error modulation attached to a chain; made by `attach`."""
+class _OrderCheck:
+    """Sees in which order the errors of layers arrive, until that was judged.
+
+    In compiled code nothing is seen.
+
+    Args:
+        layers: The probed layers, in forward order.
+    """
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._probes = ErrorProbes([layer.get_submodule("conv") for layer in layers])
+        self._expected = list(range(len(layers)))[::-1]
+        self._seen: list[int] = []
+        self._handles = [
+            layer.register_forward_hook(self._hook(index))
+            for index, layer in enumerate(layers)
+        ]
+
+    def _hook(self, index: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def watch(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
+            if not torch.compiler.is_compiling() and output.requires_grad:
+                output.register_hook(lambda _error: self._seen.append(index))
+
+        return watch
+
+    def judge(self) -> None:
+        """Refuse what is no chain as soon as something was seen; then look no more.
+
+        Raises:
+            ValueError: If errors did not arrive from the last layer to the first, each
+                once a forward pass.
+        """
+        if not self._seen or not self._handles:
+            return
+        self.remove()
+        passes = max(1, len(self._seen) // len(self._expected))
+        if self._seen != self._expected * passes:
+            first = self._seen[: len(self._expected) + 1]
+            raise ValueError(
+                "`layers` must be a chain in forward order whose layers run once each, "
+                f"but in backward their errors arrived in the order {_cut(first)} "
+                f"(expected: {_cut(self._expected)}). Sort them, or take out what runs "
+                "more than once."
+            )
+
+    def remove(self) -> None:
+        """Look no more."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+
+def _cut(numbers: Sequence[int]) -> str:
+    """Numbers of layers as an error shows them."""
+    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+
+
+class ModulationHandle:
+    """Backward error modulation attached to what is known to be a chain.
+
+    Args:
+        layers: As in `attach`, which also looks whether they are one.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self._convolutions = [layer.get_submodule("conv") for layer in layers]
+        self._probes = ErrorProbes(self._convolutions)
+        self._order: _OrderCheck | None = None
         # Entry l of the scales is for the weight of conv l, entry l + 1 for its bn.
         self._scaled = [
             (parameter, index + offset)
@@ -229,8 +292,12 @@ class ModulationHandle:
 
         Raises:
             RuntimeError: If there was no backward since the last call.
+            ValueError: If the first backward shows that the layers are no chain in the
+                order in which they were attached.
         """
         moments = self._probes.moments()
+        if self._order is not None:
+            self._order.judge()
         scales = gradient_scales(moments, threshold, strength).unbind()
         pairs = [(p.grad, scales[i]) for p, i in self._scaled if p.grad is not None]
         torch._foreach_mul_([pair[0] for pair in pairs], [pair[1] for pair in pairs])
@@ -240,6 +307,12 @@ class ModulationHandle:
     def remove(self) -> None:
         """Take the probes off; the layers are as they were before."""
         self._probes.remove()
+        if self._order is not None:
+            self._order.remove()
+
+    def check_order(self) -> None:
+        """Have the first backward pass show that the layers are a chain."""
+        self._order = _OrderCheck(self._convolutions)
 
 
 def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
@@ -254,7 +327,11 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
             lies between two of them must not hold parameters.
 
     Returns:
-        The handle.
+        The handle. Its first `scale_gradients` refuses layers that are no chain in this
+        order.
+
+    Raises:
+        ValueError: If a layer declares a shortcut around it.
 
     Example:
         >>> from orthotune.nn.networks import PlainCNN
@@ -266,4 +343,14 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
         torch.Size([7])
         >>> modulation.remove()
     """
-    return ModulationHandle(layers)
+    for index, layer in enumerate(layers):
+        if getattr(layer, "shortcut", False):
+            raise ValueError(
+                "`layers` must have no shortcut around them, but layer "
+                f"{index} ({type(layer).__name__}) has one: an error that arrives by "
+                "two paths is no multiple of what modulation would make of it. Use a "
+                "plain network, or no modulation."
+            )
+    handle = ModulationHandle(layers)
+    handle.check_order()
+    return handle

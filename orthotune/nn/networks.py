@@ -27,6 +27,7 @@ class ConvBNReLU(nn.Module):
         out_channels: Channels out.
         stride: Of the convolution; 2 halves height and width (rounded up).
         relu: False leaves the ReLU out, as before a shortcut is added.
+        shortcut: Whether a shortcut leads around it; only said, for who must know.
 
     Example:
         >>> import torch
@@ -35,7 +36,12 @@ class ConvBNReLU(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int = 1, relu: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        relu: bool = True,
+        shortcut: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
@@ -43,6 +49,7 @@ class ConvBNReLU(nn.Module):
         )
         self.bn = nn.BatchNorm2d(out_channels)
         self.relu = relu
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, C, H, W)` to `(B, out_channels, H / stride, W / stride)`."""
@@ -155,8 +162,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.first = ConvBNReLU(in_channels, out_channels, stride)
-        self.second = ConvBNReLU(out_channels, out_channels, relu=False)
+        self.first = ConvBNReLU(in_channels, out_channels, stride, shortcut=True)
+        self.second = ConvBNReLU(out_channels, out_channels, relu=False, shortcut=True)
         self.stride = stride
         self.new_channels = out_channels - in_channels
 

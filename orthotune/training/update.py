@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orthotune.errors import ConfigError
-from orthotune.nn.modulation import ErrorProbes, attach
+from orthotune.nn.modulation import ErrorProbes, ModulationHandle
 from orthotune.nn.networks import PlainCNN, ResidualCNN
 from orthotune.nn.orthonormality import (
     L2Regularizer,
@@ -63,7 +63,8 @@ class Update:
         self._now = torch.zeros(len(CHANGEABLE), dtype=dtype, device=device)
         self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
         layers: list[nn.Module] = list(model.layers)
-        self._modulation = attach(layers) if config.modulation.enabled else None
+        enabled = config.modulation.enabled
+        self._modulation = ModulationHandle(layers) if enabled else None
         self._convolutions = [layer.get_submodule("conv") for layer in layers]
         kind = config.regularizer.kind
         self._regularizer = None

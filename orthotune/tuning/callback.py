@@ -1,12 +1,11 @@
 """Ray's callbacks, translated for the journal."""
 
-import contextlib
-import sys
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from orthotune.console import note
 from orthotune.errors import out_of_room, unfit_node
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.stopper import StudyStopper
@@ -142,8 +141,7 @@ class JournalCallback(Callback):
 
 
 def _say_it_goes_on(trial: Trial) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(
-            f"orthotune: the worker of trial {number_of(trial)} died; the trial goes "
-            "on from its last checkpoint.\n"
-        )
+    note(
+        f"the worker of trial {number_of(trial)} died; the trial goes on from its last "
+        "checkpoint."
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 from ray import tune
 
-from orthotune.errors import StudyStoppedError, out_of_room
+from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
@@ -28,6 +28,7 @@ from orthotune.tuning.population import open_members, population_scheduler, sett
 from orthotune.tuning.record_searcher import RecordSearcher
 from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
+from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import COPIES_KEPT, Study
@@ -52,6 +53,7 @@ class Fitter:
         shared: By which copies of members go from node to node.
         stopper: What stops it.
         room: What trials get.
+        call: Calls what waits for Ray, as `RayHealth.call`.
         holder: This driver, where another may take over the study.
     """
 
@@ -63,6 +65,7 @@ class Fitter:
     shared: CheckpointFolder
     stopper: StudyStopper
     room: Room
+    call: Callable[[Callable[[], object]], None]
     holder: Holder | None = None
 
     def __post_init__(self) -> None:
@@ -107,9 +110,12 @@ class Fitter:
 
     def _fit(self, tuner: Callable[[str], tune.Tuner]) -> None:
         # What Ray writes of an experiment is nobody's: see RECORD.md.
-        scratch = tempfile.mkdtemp(prefix="orthotune-ray-")
+        scratch = tempfile.mkdtemp(dir=scratch_folder())
         try:
-            tuner(scratch).fit()
+            self.call(lambda: tuner(scratch).fit())
+        except RayLostError as err:
+            # First: whatever else was met follows from it.
+            self.stopper.error = err
         except Exception as err:  # Ray's own, without a common base
             self.stopper.error = (
                 self.stopper.error

@@ -5,11 +5,11 @@ have joined later.
 """
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from orthotune.console import note
 from orthotune.errors import StudyError, unfit_node
 from orthotune.tuning.nodes import alive_nodes, name_of_node
 from orthotune.tuning.preflight import NO_ANSWER, Check, refuse
@@ -64,20 +64,15 @@ def _watch(
         except Exception as err:  # Ray's own, of many kinds, as when it ends
             if not over.is_set() and last_line(err) != said:
                 said = last_line(err)
-                _say(f"nodes that join cannot be looked at ({said})")
+                note(f"nodes that join cannot be looked at ({said}).")
             continue
         silent = {check.node for check in checks if check.found == NO_ANSWER}
         checks = [check for check in checks if check.node not in silent]
         known |= {n["NodeID"] for n in joined if name_of_node(n) not in silent}
         for name in dict.fromkeys(check.node for check in checks):
-            _say(f"{name} has joined the cluster")
+            note(f"{name} has joined the cluster.")
         try:
             refuse(checks)
         except StudyError as err:
             lose(unfit_node(str(err)))
             return
-
-
-def _say(what: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"orthotune: {what}.\n")

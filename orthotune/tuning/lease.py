@@ -9,13 +9,13 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.tuning.storage import StorageFolder
 
@@ -142,9 +142,9 @@ class Lease:
 
     def _watch(self, there: dict[str, Any]) -> None:
         """Wait until a holder has been silent for long enough."""
-        sys.stderr.write(
-            f"orthotune: {_who(there)} ran this study; looking for up to "
-            f"{SILENT_S:.0f} s whether it still does.\n"
+        note(
+            f"{_who(there)} ran this study; looking for up to {SILENT_S:.0f} s whether "
+            "it still does."
         )
         end = time.monotonic() + SILENT_S
         while time.monotonic() < end:

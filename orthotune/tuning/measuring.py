@@ -1,6 +1,5 @@
 """Measures what trials take of the GPUs there are: see `packing`."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from typing import Any
 
 import ray
 
+from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, measure, shape_of
@@ -65,7 +65,7 @@ def shares_on_cluster(study: Study, storage: str, *, may_grow: bool) -> GpuShare
     num_gpus, num_slots = sum(map(gpus_of, nodes)), slots(cpus, 0)
     shares = replace(shares, least=least_share(study, num_gpus, num_slots))
     for line in shares.lines():
-        sys.stderr.write(f"orthotune: {line}\n")
+        note(line)
     return shares
 
 
@@ -95,9 +95,9 @@ def _kinds(nodes: Nodes) -> dict[str, Mapping[str, Any]]:
             for name in ray.get(ref, timeout=MEASURING_S):
                 kinds.setdefault(name, node)
         except Exception as err:  # Ray's own, of many kinds; the node may be gone
-            sys.stderr.write(
-                f"orthotune: warning: {name_of_node(node)} does not say which GPUs "
-                f"it has ({last_line(err)}).\n"
+            note(
+                f"warning: {name_of_node(node)} does not say which GPUs it has "
+                f"({last_line(err)})."
             )
     if not kinds:
         raise StudyError(
@@ -110,10 +110,10 @@ def _kinds(nodes: Nodes) -> dict[str, Mapping[str, Any]]:
 
 def _await_gpu(cpus: int) -> None:
     """Ask the cluster for a GPU, so that its autoscaler starts a node with one."""
-    sys.stderr.write(
-        "orthotune: `resources.gpus` is auto, and no node has a GPU and "
+    note(
+        "`resources.gpus` is auto, and no node has a GPU and "
         f"{counted(cpus, 'CPU core')}; waiting up to {duration(GPU_WAIT_S)} for one "
-        "(for none: --set resources.gpus=0).\n"
+        "(for none: --set resources.gpus=0)."
     )
     asked = ray.remote(num_gpus=1, num_cpus=cpus)(gpu_names).remote()
     done, _ = ray.wait([asked], timeout=GPU_WAIT_S)

@@ -12,13 +12,13 @@ deleted, only once the events they follow from are there.
 
 import contextlib
 import itertools
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.training.atomic import atomic_write
 from orthotune.tuning.event_log import Event, first_event
@@ -290,12 +290,10 @@ class RecordMirror:
         if self._warned:
             return
         self._warned = True
-        with contextlib.suppress(OSError):
-            sys.stderr.write(
-                f"orthotune: warning: --storage {self._folder.place('')} fails "
-                f"({_reason(err)}); training goes on, and what it misses is written "
-                "when it answers.\n"
-            )
+        note(
+            f"warning: --storage {self._folder.place('')} fails ({_reason(err)}); "
+            "training goes on, and what it misses is written when it answers."
+        )
 
 
 def _reason(err: OSError) -> str:

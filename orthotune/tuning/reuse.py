@@ -7,12 +7,12 @@ packages that compute. MLflow keeps metrics as double-precision numbers: what is
 what was reported, to the last bit.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.console import note
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
 from orthotune.tuning.provenance import DIRTY
@@ -107,9 +107,9 @@ class EarlierTrials:
         try:
             return dict(self._found(wanted))
         except Exception as err:  # MLflow's own, which have no common base
-            sys.stderr.write(
-                "orthotune: warning: MLflow does not say what other studies have run "
-                f"({last_line(err)}); none of it is used.\n"
+            note(
+                "warning: MLflow does not say what other studies have run "
+                f"({last_line(err)}); none of it is used."
             )
             return {}
 

@@ -1,9 +1,9 @@
 """What a study finds on its cluster: nodes that are fit for it, and room for trials."""
 
-import sys
 import time
 from dataclasses import dataclass
 
+from orthotune.console import note
 from orthotune.tuning.expected import Looked
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.measuring import shares_on_cluster
@@ -82,7 +82,7 @@ def find_room(
     if may_grow:
         nodes = alive_nodes()
         checks = preflight(study, storage, fingerprints, nodes)
-        sys.stderr.write(f"{table(checks)}\n")
+        note(f"the nodes of the cluster:\n{table(checks)}")
         refuse(checks)
         looked = Looked(
             nodes=frozenset(node["NodeID"] for node in nodes),
@@ -96,8 +96,8 @@ def find_room(
     )
     if may_grow and not slots(room.cpus, room.shares.smallest):
         gpus = f" and {room.shares.smallest:g} GPUs" if room.shares.smallest else ""
-        sys.stderr.write(
-            "orthotune: no node can hold a trial: it needs "
-            f"{counted(room.cpus, 'CPU core')}{gpus}. Trials wait until one joins.\n"
+        note(
+            f"no node can hold a trial: it needs {counted(room.cpus, 'CPU core')}"
+            f"{gpus}. Trials wait until one joins."
         )
     return room

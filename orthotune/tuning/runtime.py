@@ -6,34 +6,59 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 
-from orthotune.errors import StudyError
+from orthotune.errors import RayLostError, StudyError
 from orthotune.tuning.nodes import alive_nodes
+from orthotune.tuning.ray_health import RayHealth
+from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import Study
 
 OTHER_VERSION = "Version mismatch"  # in what Ray says of a cluster
 TOO_SLOW = "timed out during startup"  # in what Ray says of a node of our own
 
+FOR_THE_DRIVER = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that the Ray of our own shall survive, as Ray itself sees to for Ctrl-C.
+
+`timeout`, Slurm and systemd send SIGTERM to every process, a terminal that is closed
+SIGHUP: the driver ends its trials in order then, for which it needs its Ray.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """A Ray that this process is connected to.
+
+    Args:
+        may_grow: Whether nodes may join it, and leave.
+        health: Whether it is still there.
+    """
+
+    may_grow: bool
+    health: RayHealth
+
 
 @contextmanager
-def ray_runtime(study: Study, address: str | None) -> Iterator[bool]:
+def ray_runtime(study: Study, address: str | None) -> Iterator[Runtime]:
     """A Ray runtime: the cluster at `address`, or one of our own on this machine.
 
-    Gives whether nodes may join it, and leave.
+    One that is lost is left as it is, since it cannot be asked to end.
     """
     if ray.is_initialized():  # the user's own, in a notebook: left as it is
         _check_resources(study)
-        yield True
+        yield Runtime(may_grow=True, health=RayHealth(own=False))
         return
     address = _resolved(address)
     if address is not None:
         _check_address(address)
+    before = _children()
     try:
         _init(address)
     except Exception as err:  # Ray raises that itself, beside OSErrors and others
@@ -51,12 +76,20 @@ def ray_runtime(study: Study, address: str | None) -> Iterator[bool]:
                 "what it lacks, or give the --address of a cluster."
             ) from err
         raise _silent(address, last_line(err)) from err
+    servers, lost = _children() - before, False
     try:
         if address is None:
             _check_resources(study)
-        yield address is not None
+        health = RayHealth(own=address is None)
+        yield Runtime(may_grow=address is not None, health=health)
+    except RayLostError:
+        lost = True
+        raise
     finally:
-        ray.shutdown()
+        if lost:
+            _kill(servers)
+        else:
+            _shut_down(servers)
 
 
 def _init(address: str | None, attempts: int = 2) -> None:
@@ -66,20 +99,58 @@ def _init(address: str | None, attempts: int = 2) -> None:
     forgets it: what it has started would run beside the second.
     """
     before = _children()
+    # Processes inherit what is blocked here. What comes meanwhile is handled after.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
     try:
         ray.init(
             address=address or "local",
             include_dashboard=None if address else False,
             logging_level=logging.ERROR,
             log_to_driver=False,
+            _temp_dir=None if address else str(scratch_folder() / "ray"),
         )
     except Exception as err:
         if address or attempts == 1 or TOO_SLOW not in str(err):
             raise
-        for pid in _children() - before:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(_children() - before)
         _init(address, attempts - 1)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _shut_down(servers: Collection[int]) -> None:
+    """Disconnect from Ray, and end our own.
+
+    Ray would wait a second for each process, which cannot hear that it shall end.
+    """
+    over = threading.Event()
+    killer = threading.Thread(target=_kill_told, args=(servers, over), daemon=True)
+    killer.start()
+    try:
+        ray.shutdown()
+    finally:
+        over.set()
+        killer.join()
+
+
+def _kill_told(pids: Collection[int], over: threading.Event) -> None:
+    """Kill processes once they were sent a SIGTERM that they block."""
+    while not over.wait(0.02):
+        _kill([pid for pid in pids if _is_told(pid)])
+
+
+def _is_told(pid: int) -> bool:
+    """Whether a SIGTERM waits for a process; False where the system does not say."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+        return bool(found and int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
+
+
+def _kill(pids: Collection[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _children() -> set[int]:

@@ -1,13 +1,13 @@
 """One run of the command on a study: settle, run what is left, conclude."""
 
 import contextlib
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Generic
 
+from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.tuning.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.tuning.fitting import Fitter, unwritable
@@ -303,9 +303,9 @@ class Session(Generic[R]):
                 folder = StorageFolder(self.places.of_study(self.study, *names[:-1]))
                 folder.write(names[-1], path.read_bytes())
         except OSError as err:
-            sys.stderr.write(
-                f"orthotune: warning: the study's files are only in {self.folder}: "
-                f"--storage fails ({last_line(err)}).\n"
+            note(
+                f"warning: the study's files are only in {self.folder}: --storage "
+                f"fails ({last_line(err)})."
             )
 
     def _summary(self, report: R | None, finished: bool) -> Summary:

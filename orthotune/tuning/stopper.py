@@ -1,8 +1,6 @@
 """What ends a study before its last trial, by Ray's Stopper contract."""
 
-import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +8,12 @@ from types import FrameType
 
 from ray import tune
 
+from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.tuning.journal import Journal, Status, TrialRecord
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a polite kill and a closed terminal."""
 
 SAME_ERRORS = 3
 """Failed trials with one and the same error, and none that worked, after which it is
@@ -21,7 +23,9 @@ taken for an error of the code or of the study, not of a trial."""
 class StudyStopper(tune.Stopper):
     """Ends the study on Ctrl-C, on a failure of the record, and on broken code.
 
-    The first Ctrl-C ends it in order; the second raises KeyboardInterrupt.
+    The first Ctrl-C ends it in order; the second raises KeyboardInterrupt. Signals that
+    are ignored when this is made (`nohup`, a shell's `&`) stay ignored, whatever Ray
+    does to them meanwhile.
 
     Attributes:
         interrupted: Whether Ctrl-C has come.
@@ -35,6 +39,7 @@ class StudyStopper(tune.Stopper):
         self.error: StudyError | None = None
         self.trace: str | None = None
         self.again = False
+        self._ignored = [n for n in SIGNALS if signal.getsignal(n) == signal.SIG_IGN]
 
     def __getstate__(self) -> dict[str, object]:
         """As new: Ray writes its stoppers to disk."""
@@ -68,14 +73,15 @@ class StudyStopper(tune.Stopper):
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """With our handler for Ctrl-C, a polite kill and a closed terminal."""
+        """With our handler for `SIGNALS`, but for those that were ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals: a notebook's own does
             return
-        previous = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        previous = {number: signal.getsignal(number) for number in SIGNALS}
+        previous |= dict.fromkeys(self._ignored, signal.SIG_IGN)
+        for number in SIGNALS:
+            ignored = number in self._ignored
+            signal.signal(number, signal.SIG_IGN if ignored else self._on_signal)
         try:
             yield
         finally:
@@ -86,8 +92,7 @@ class StudyStopper(tune.Stopper):
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
-        with contextlib.suppress(OSError):
-            sys.stderr.write("\northotune: stopping; once more to stop at once.\n")
+        note("stopping; once more to stop at once.")
 
 
 def all_failed_alike(journal: Journal) -> list[TrialRecord]:

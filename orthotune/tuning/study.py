@@ -18,6 +18,7 @@ scheduler, table and MLflow are brought to where the record says they stood.
 
 import contextlib
 import uuid
+from collections.abc import Callable
 
 from orthotune.errors import StudyError
 from orthotune.tuning.checkpoints import CheckpointFolder
@@ -82,11 +83,12 @@ def run_study(
         # A new store is made while Ray starts.
         draft = store_draft(places.tracking_uri, wanted=log is None)
         use_draft = stack.enter_context(draft)
-        storage, room = absolute(places.storage), NO_ROOM
+        storage, room, call = absolute(places.storage), NO_ROOM, _without_ray
         if not finished:
-            may_grow = stack.enter_context(ray_runtime(study, places.address))
+            runtime = stack.enter_context(ray_runtime(study, places.address))
             check_shared(places.tracking_uri)
             hide_keys()
+            call, may_grow = runtime.health.call, runtime.may_grow
             room = find_room(study, storage, fingerprints, may_grow=may_grow)
             tags |= room.tags()
             if journal is not None and not journal.codes <= {code_text(tags)} - {None}:
@@ -127,10 +129,15 @@ def run_study(
                 shared=_folder(places, study, "ray"),
                 stopper=stopper,
                 room=room,
+                call=call,
                 holder=opening.mirror.holder if opening.mirror is not None else None,
             ),
             write=write,
         ).run(tags, finished=finished)
+
+
+def _without_ray(_function: Callable[[], object]) -> None:
+    raise AssertionError("Nothing is left to run.")
 
 
 def _folder(places: Places, study: Study, *names: str) -> CheckpointFolder:

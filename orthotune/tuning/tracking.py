@@ -13,7 +13,6 @@ as there are: its run, all that is to be logged, its end.
 """
 
 import bisect
-import contextlib
 import shlex
 import sys
 import threading
@@ -23,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
@@ -593,12 +593,11 @@ class Tracker:
         if self.first_error is not None:
             return
         self.first_error = _first_line(err)
-        with contextlib.suppress(OSError):
-            sys.stderr.write(
-                f"orthotune: warning: MLflow at {without_secrets(self.uri)} fails "
-                f"({self.first_error}); training goes on, and what it misses is "
-                "written when it answers.\n"
-            )
+        note(
+            f"warning: MLflow at {without_secrets(self.uri)} fails "
+            f"({self.first_error}); training goes on, and what it misses is written "
+            "when it answers."
+        )
 
 
 def _first_line(err: Exception) -> str:

@@ -12,7 +12,7 @@ from orthotune.nn.modulation import (
     gradient_scales,
     modulation_factors,
 )
-from orthotune.nn.networks import PlainCNN
+from orthotune.nn.networks import PlainCNN, ResidualCNN
 
 
 class InBackwardModulation:
@@ -205,3 +205,76 @@ def test_moments_of_a_bfloat16_error_are_taken_in_float32():
     probes = ErrorProbes([layer])
     layer(torch.ones(4, 2, dtype=torch.bfloat16)).sum().backward()
     assert probes.moments().dtype == torch.float32
+
+
+# What is no chain
+
+
+def trained(layers, forward, passes=1):
+    """The handle's verdict on layers after a backward pass or several."""
+    handle = attach(layers)
+    for seed in range(passes):
+        images, targets = batch(seed=seed)
+        F.cross_entropy(forward(images), targets).backward()
+    try:
+        return handle.scale_gradients(0.1, 1.0)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_chain_is_taken_also_batch_part_by_batch_part(passes):
+    net = PlainCNN(depth=14, in_channels=1)
+    assert trained(net.layers, net, passes).shape == (13,)
+    assert trained(net.layers[3:9], net, passes).shape == (6,)  # a part is one, too
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_layers_in_another_order_are_refused_at_the_first_backward(passes):
+    net = PlainCNN(depth=14, in_channels=1)
+    backwards = list(reversed(net.layers))
+    with pytest.raises(ValueError, match=r"order 0, 1, 2, .* \(expected: 12, 11, 10,"):
+        trained(backwards, net, passes)
+    swapped = [net.layers[1], net.layers[0], *net.layers[2:]]
+    with pytest.raises(ValueError, match="must be a chain in forward order"):
+        trained(swapped, net, passes)
+
+
+def test_a_layer_that_runs_twice_is_refused():
+    net = PlainCNN(depth=8, in_channels=1)
+    inner = net.layers[1]
+
+    def forward(images):
+        out = inner(inner(net.layers[0](images)))
+        return net.classifier(net.layers[2:](out).mean(dim=(2, 3)))
+
+    with pytest.raises(ValueError, match="or take out what runs more than once"):
+        trained(net.layers, forward)
+
+
+def test_layers_with_shortcuts_are_refused_when_they_are_attached():
+    net = ResidualCNN(depth=20, in_channels=1)
+    with pytest.raises(ValueError, match=r"but layer 1 \(ConvBNReLU\) has one"):
+        attach(net.layers)
+    assert not any(layer.conv._forward_hooks for layer in net.layers)
+
+
+def test_the_order_is_looked_at_once():
+    net = PlainCNN(depth=8, in_channels=1)
+    handle = attach(net.layers)
+    with_check = [len(layer.conv._forward_hooks) for layer in net.layers]
+    backward(net)
+    handle.scale_gradients(0.1, 1.0)
+    after = [len(layer.conv._forward_hooks) for layer in net.layers]
+    assert (with_check, after) == ([2] * 7, [1] * 7)
+    handle.remove()
+    assert not any(layer.conv._forward_hooks for layer in net.layers)
+
+
+def test_attaching_leaves_a_compiled_network_whole():
+    net = PlainCNN(depth=8, in_channels=1)
+    handle = attach(net.layers)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    backward(compiled)
+    assert handle.scale_gradients(0.1, 1.0).shape == (7,)
+    handle.remove()

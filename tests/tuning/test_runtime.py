@@ -53,6 +53,7 @@ def silent(monkeypatch):
     monkeypatch.setattr(runtime.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(runtime.ray, "shutdown", lambda: None)
     monkeypatch.setattr(runtime, "_check_resources", lambda _study: None)
+    monkeypatch.setattr(runtime, "RayHealth", lambda *, own: own)
     monkeypatch.setattr(runtime.ray, "init", lambda **how: asked.append(how["address"]))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     return asked

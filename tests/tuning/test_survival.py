@@ -12,15 +12,19 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.crashes import (
+    HANGING_S,
     Server,
     Workplace,
     assert_mlflow_agrees,
     assert_the_same,
     command,
+    end_everything,
     ended,
-    interrupt,
     kill_driver,
+    kill_session,
     kill_worker,
+    processes,
+    runs_of,
 )
 from tests.import_hook import python_path
 
@@ -55,14 +59,17 @@ def test_an_undisturbed_study_is_in_mlflow_once(reference):
 
 def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_path):
     work = Workplace(tmp_path)
-    for kind, kill in enumerate([kill_driver, interrupt, kill_worker]):
+    codes = []
+    for kind, kill in enumerate([kill_driver, end_everything, kill_worker]):
         before = work.events("epoch")
         process = work.start()
         work.wait_for("epoch", before + 2 + kind, process)
         kill(process)
         _, err = ended(process)
         assert "Traceback" not in err
-    assert process.returncode == 0, err  # another worker has gone on
+        codes.append(process.returncode)
+    # The second ended in order, with Ray's help; to the last another worker came.
+    assert codes == [-signal.SIGKILL, 130, 0], err
     work.finish()
     assert_undisturbed(work, reference)
 
@@ -137,15 +144,71 @@ def test_a_process_that_can_compute_no_more_is_replaced_and_fails_no_trial(
     assert_undisturbed(work, reference)
 
 
+def statuses(work):
+    """Those of all runs of the study in MLflow."""
+    _, parent, trials = runs_of(work.folder, "killed")
+    return {run.info.status for run in (parent, *trials)}
+
+
 @pytest.mark.soak
-def test_a_polite_kill_ends_in_order(tmp_path):
+def test_a_polite_kill_of_every_process_ends_in_order(tmp_path):
     work = Workplace(tmp_path, "--set", "search.max_epochs=500")
     process = work.start()
     work.wait_for("epoch", 2, process)
-    process.terminate()
+    for pid in processes(process.pid, ""):
+        os.kill(pid, signal.SIGTERM)
     out, err = ended(process)
     assert process.returncode == 130, err
     assert "Continue it" in out
+    assert "died" not in err
+    assert statuses(work) <= {"KILLED", "FINISHED", "FAILED"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("server", ["/gcs_server ", "/raylet "])
+def test_a_driver_that_loses_its_ray_closes_its_runs(server, tmp_path, reference):
+    """As when memory runs out; Ray itself would abort it after a minute."""
+    work = Workplace(tmp_path)
+    process = work.start()
+    work.wait_for("epoch", 3, process)
+    for pid in processes(process.pid, server):
+        os.kill(pid, signal.SIGKILL)
+    _, err = ended(process)
+    assert process.returncode == 1
+    assert "Ray must stay up while a study runs" in err.splitlines()[-1]
+    assert "the same command continues" in err.splitlines()[-1]
+    assert statuses(work) <= {"KILLED", "FINISHED", "FAILED"}
+    work.finish()
+    assert_undisturbed(work, reference)
+
+
+@pytest.mark.soak
+def test_a_study_under_nohup_outlives_its_terminal(tmp_path):
+    work = Workplace(tmp_path, "--set", "search.max_epochs=500", on=["nohup"])
+    process = work.start()
+    work.wait_for("epoch", 2, process)
+    for pid in processes(process.pid, ""):
+        os.kill(pid, signal.SIGHUP)
+    seen = work.events("epoch")
+    work.wait_for("epoch", seen + 5, process)
+    assert process.poll() is None
+    kill_session(process.pid)
+    ended(process)
+
+
+@pytest.mark.soak
+def test_a_study_whose_reader_has_left_is_closed_all_the_same(tmp_path):
+    """Ctrl-C in `... 2>&1 | tee log` ends tee first."""
+    work = Workplace(tmp_path, "--set", "search.max_epochs=500")
+    process = work.start()
+    work.wait_for("epoch", 2, process)
+    process.stdout.close()
+    os.kill(process.pid, signal.SIGINT)
+    err = process.stderr.read()
+    assert process.wait(HANGING_S) == 130, err
+    assert "Traceback" not in err
+    assert "-m orthotune.search killed.yaml" in err.splitlines()[-1]
+    assert statuses(work) <= {"KILLED", "FINISHED", "FAILED"}
 
 
 @pytest.mark.soak
