@@ -39,6 +39,7 @@ class Room:
     looked: Looked | None = None
 
     def __post_init__(self) -> None:
+        # Counted by the thread that gives trials to Ray: others must not ask it.
         self._counted_at, self._slots = float("-inf"), 0
 
     def limit(self) -> int:
@@ -51,8 +52,13 @@ class Room:
             self._slots = slots(self.cpus, self.shares.smallest)
             self._counted_at = time.monotonic()
         if not self.may_grow:
-            return max(1, self._slots)
+            return self.slots
         return self._slots + self._slots // 4 + 1
+
+    @property
+    def slots(self) -> int:
+        """How many trials run at once, as `limit` has counted last; at least 1."""
+        return max(1, self._slots)
 
     def tags(self) -> dict[str, str]:
         """For MLflow: what was measured to share GPUs, if it was."""

@@ -1,7 +1,6 @@
 """One run of the command on a study: settle, run what is left, conclude."""
 
 import contextlib
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from orthotune.tuning.population import (
     population,
 )
 from orthotune.tuning.preflight import preflight
+from orthotune.tuning.progress_display import ProgressDisplay
 from orthotune.tuning.provenance import ORIGIN_FILES, origin_texts
 from orthotune.tuning.remaining import is_finished, to_repeat
 from orthotune.tuning.reuse import EarlierTrials, code_text
@@ -30,7 +30,6 @@ from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
 from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import SMALLEST_POPULATION, Listed, Study
-from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.storage import StorageFolder, absolute, is_remote
 from orthotune.tuning.summary import Summary
@@ -88,7 +87,7 @@ class Session(Generic[R]):
             of_groups=self.study.keep_best_of_groups,
             **({} if self.mirror is None else {"when_safe": self.mirror.later}),
         )
-        progress = StatusLine(self.study, self.journal, time.monotonic())
+        progress = ProgressDisplay(self.study, self.journal, self._slots)
         self.tracker.start(self.journal.records)
         self.journal.observers = [self.tracker, keeper, progress]
         try:
@@ -97,11 +96,12 @@ class Session(Generic[R]):
                 notes = {"commit": tags.get("mlflow.source.git.commit", "unknown")}
                 notes |= {"code": code_text(tags), "host": tags["host"]}
                 self.journal.begin_session(**notes)
+                progress.start()
                 with self._watched():
                     self._fit_all()
         finally:  # also when Ray itself fails: no run stays open
-            progress.close()
             self.journal.suspend()
+            progress.close()
             with contextlib.suppress(OSError):  # it is cleared before it is used, too
                 self._settle_record()
                 self.fitter.shared.clear()
@@ -123,6 +123,11 @@ class Session(Generic[R]):
             study_id=self.tracker.study_id,
             checkpoints=self.fitter.checkpoints,
         )
+
+    def _slots(self) -> int:
+        """How many trials run at once."""
+        asked = self.study.settings.search.max_concurrent
+        return min(self.room.slots, asked or self.room.slots)
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         """While trials run, with a look at every node that joins."""

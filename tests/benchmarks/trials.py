@@ -8,18 +8,16 @@ TPE's own cost grows with the trials that it models, whoever calls it: it domina
 some hundred trials on. So the rows of ours draw at random, and TPE has a row apart.
 """
 
-import io
 import math
 import random
 import tempfile
 import time
 from pathlib import Path
 
-from orthotune.training.progress import ProgressLine
 from orthotune.tuning import tracking
 from orthotune.tuning.checkpoints import CheckpointFolder, CheckpointKeeper
+from orthotune.tuning.progress_display import ProgressDisplay
 from orthotune.tuning.scheduler import build_scheduler
-from orthotune.tuning.status_line import StatusLine
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.benchmarks.apart import apart, resident_kb
@@ -54,8 +52,7 @@ class Simulation:
         scheduler = build_scheduler(self.study)
         self.session = Session(self.study, folder / "record", scheduler=scheduler)
         journal = self.session.journal
-        line = StatusLine(self.study, journal, time.monotonic())
-        line._line = ProgressLine(io.StringIO())
+        line = ProgressDisplay(self.study, journal, lambda: 1)
         checkpoints = CheckpointFolder(str(folder / "checkpoints"))
         observers = [line, CheckpointKeeper(checkpoints, journal, "val_error", 3)]
         self.tracker = None

@@ -69,4 +69,5 @@ def test_a_cluster_that_can_hold_no_trial_is_told(count, capsys, monkeypatch, jo
         "orthotune: no node can hold a trial: it needs 2 CPU cores and 0.5 GPUs. "
         "Trials wait until one joins.\n"
     )
-    assert capsys.readouterr().err == "\n" + ("" if joined else line)
+    nodes = "orthotune: the nodes of the cluster:\n\n"
+    assert capsys.readouterr().err == nodes + ("" if joined else line)
