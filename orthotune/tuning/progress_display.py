@@ -101,6 +101,7 @@ class ProgressDisplay:
         """What runs, and what is best, or each arm of a list."""
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         left = self._time_left.left()
         title = f"{self._study.settings.name}: {self._text.ended()}, "
@@ -110,8 +111,8 @@ class ProgressDisplay:
         for index, name in enumerate(rows[0]):
             table.add_column(name, justify="left" if index < 2 else "right")
         for row in rows[1:]:
-            table.add_row(*row)
-        return Group(title, table)
+            table.add_row(*map(Text, row))  # whatever is in brackets
+        return Group(Text(title, style="bold"), table)
 
     def _running(self) -> Sequence[TrialRecord]:
         return [r for r in self._journal.open if r.status == Status.RUNNING]

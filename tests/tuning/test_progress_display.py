@@ -71,14 +71,14 @@ def test_the_table_of_an_ablation_has_its_arms(tiny_study, path):
     shown = Shown(replace(tiny_study, listed=cells), path)
     shown.end(0.5, 0.25, group="full", label="seed 1")
     shown.end(0.5, 0.75, group="full", label="seed 2")
-    shown.begin(0.5, group="no penalty", label="seed 1")
+    shown.begin(0.5, group="no [red]penalty", label="seed 1")
     title, header, *rows = shown.table()
     assert title[1:4] == ["2/3", "cells", "ended,"]
     assert header == ["arm", "cell", "epoch", "val_error"]
     assert rows == [
-        ["no", "penalty", "seed", "1", "runs", "1/3", "0.5000"],
+        ["no", "[red]penalty", "seed", "1", "runs", "1/3", "0.5000"],
         ["full", "2", "of", "2", "ended", "mean", "0.5000"],
-        ["no", "penalty", "0", "of", "1", "ended", "mean", "-"],
+        ["no", "[red]penalty", "0", "of", "1", "ended", "mean", "-"],
     ]
 
 
