@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Ablation
+from orthotune.ablation.overview import overview
 from orthotune.command import (
     EXIT_FAILED,
     EXIT_OK,
+    announce,
     exit_code,
     overrides_of,
     print_next,
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ablate(options: argparse.Namespace) -> int:
     ablation = read_ablation(options.file, overrides_of(options))
+    if not options.plan:
+        announce(overview(ablation))
     fingerprints = _fingerprints(ablation)
     if options.plan:
         from joblib import cpu_count
@@ -85,11 +89,15 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
 def _fingerprints(ablation: Ablation) -> dict[str, str]:
     """Load every data set a trial names: what is missing is said before it starts."""
     from orthotune.training.config import TrialConfig
-    from orthotune.training.data import data_fingerprints
 
     fields = [arm.fields for arm in ablation.arms]
     fields += [tuning for _, _, tuning in ablation.tuning()]
-    return data_fingerprints({TrialConfig.from_dict(one).data for one in fields})
+    configs = {TrialConfig.from_dict(one).data for one in fields}
+    names = sorted({config.name for config in configs})
+    note(f"reading data ({', '.join(names)}) ...")
+    from orthotune.training.data import data_fingerprints  # torch, in seconds
+
+    return data_fingerprints(configs)
 
 
 def _run(

@@ -129,6 +129,11 @@ def same_study(module: str, options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def announce(lines: Sequence[str]) -> None:
+    """Say what a command will do, before anything that takes time."""
+    note("\n".join(["this will run", *lines]))
+
+
 def exit_code(outcome: "Outcome[Any]") -> int:
     """That of a study which has come to an outcome."""
     if outcome.interrupted:

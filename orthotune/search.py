@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from orthotune.command import (
     EXIT_OK,
+    announce,
     exit_code,
     overrides_of,
     print_next,
@@ -24,7 +25,8 @@ from orthotune.command import (
     same_study,
     study_parser,
 )
-from orthotune.console import say
+from orthotune.console import note, say
+from orthotune.tuning.overview import overview
 from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _search(options: argparse.Namespace) -> int:
     study = read_study(options.file, overrides_of(options))
+    if not options.plan:
+        announce(overview(study))
     fingerprints = _fingerprints(study)
     if options.plan:
         from joblib import cpu_count
@@ -66,7 +70,6 @@ def _fingerprints(study: Study) -> dict[str, str]:
     import dataclasses
 
     from orthotune.training.config import TrialConfig
-    from orthotune.training.data import data_fingerprints
 
     config = TrialConfig.from_dict(next(study.space.corners(1))).data
     varying = {p.name: p.extremes() for p in study.space.parameters}
@@ -76,6 +79,9 @@ def _fingerprints(study: Study) -> dict[str, str]:
         if f"data.{leaf}" in varying
     }
     names = varying.get("data.name", [config.name])
+    note(f"reading data ({', '.join(names)}) ...")
+    from orthotune.training.data import data_fingerprints  # torch, in seconds
+
     return data_fingerprints(
         dataclasses.replace(config, name=name, **largest) for name in names
     )

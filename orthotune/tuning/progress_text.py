@@ -90,7 +90,8 @@ class ProgressText:
             at_once = min(len(live), int(self._slots()))
             return f"{at_once} of {counted(len(live), 'member')} training"
         if not live:
-            return "none running"
+            started = self._journal.num_reports or self._journal.num_ended
+            return "none running" if started else "starting the first ones"
         budget = self._study.settings.search.max_epochs
         epochs = sorted(record.epoch for record in live)
         if len(live) <= FEW:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ray
 
+from orthotune.console import note
 from orthotune.errors import RayLostError, StudyError
 from orthotune.tuning.nodes import alive_nodes
 from orthotune.tuning.ray_health import RayHealth
@@ -99,6 +100,9 @@ def _init(address: str | None, attempts: int = 2) -> None:
     forgets it: what it has started would run beside the second.
     """
     before = _children()
+    note(
+        "starting Ray ..." if address is None else f"connecting to Ray ({address}) ..."
+    )
     # Processes inherit what is blocked here. What comes meanwhile is handled after.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
     try:

@@ -283,6 +283,7 @@ class Session(Generic[R]):
     def _conclude(self, tags: dict[str, str], finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""
         report = None
+        note("writing the report ...")
         try:
             report = self.write(
                 self.study,

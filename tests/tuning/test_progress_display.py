@@ -117,7 +117,7 @@ def test_elsewhere_than_on_a_terminal_it_is_a_line_when_something_has_changed(
     shown.end(0.5, 0.5, 0.25)
     shown.display.close()
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("orthotune: 0/4 trials ended, none running")
+    assert lines[0].startswith("orthotune: 0/4 trials ended, starting the first ones")
     assert lines[-1].startswith("orthotune: 1/4 trials ended, none running; 3 of")
     assert len(lines) == len(set(lines))
 

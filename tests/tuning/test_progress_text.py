@@ -59,7 +59,7 @@ def watched(tiny_study, path):
 
 
 def test_a_search_speaks_of_its_trials_and_the_best(watched):
-    assert watched.parts()[0] == "0/4 trials ended, none running"
+    assert watched.parts()[0] == "0/4 trials ended, starting the first ones"
     watched.end(0.5, 0.5, 0.25)
     watched.end(0.4, status=Status.STOPPED)
     watched.begin(0.1, 0.1)

@@ -1,0 +1,23 @@
+"""What an ablation will do, in a few words; nothing heavy is loaded for it."""
+
+from orthotune.ablation.design import Ablation
+
+
+def overview(ablation: Ablation) -> list[str]:
+    """The first lines of an ablation's plan."""
+    num_listed = len(ablation.arms) * len(ablation.seeds)
+    return [
+        f"question   {ablation.question}",
+        f"ablation   {ablation.name} ({ablation.path}), {ablation.design}",
+        f"compares   {ablation.metric}, {ablation.num_epochs} epochs a cell",
+        f"cells      {num_listed}: {len(ablation.arms)} arms x "
+        f"{len(ablation.seeds)} seeds{_looks(ablation)}",
+    ]
+
+
+def _looks(ablation: Ablation) -> str:
+    *before, last = ablation.looks
+    if not before:
+        return ""
+    shown = ", ".join(map(str, before))
+    return f" at most; undecided claims get more after {shown} seeds, up to {last}"

@@ -1,0 +1,48 @@
+"""What a search will do, in a few words; nothing heavy is loaded for it."""
+
+from orthotune.tuning.rungs import rungs
+from orthotune.tuning.settings import VALIDATED_SCHEDULES, SearchSettings, Study
+
+
+def overview(study: Study) -> list[str]:
+    """The first lines of a study's plan.
+
+    Args:
+        study: A search.
+
+    Example:
+        >>> from orthotune.tuning.search_space import SearchSpace
+        >>> from orthotune.tuning.settings import StudySettings
+        >>> space = SearchSpace(parameters=())
+        >>> settings = StudySettings(name="tiny")
+        >>> study = Study(path="tiny.yaml", settings=settings, space=space)
+        >>> print(overview(study)[0])
+        study      tiny (tiny.yaml)
+    """
+    search = study.settings.search
+    num_trials = int(min(search.num_trials, study.space.size))
+    return [
+        f"study      {study.settings.name} ({study.path})",
+        f"minimizes  {study.settings.metric}",
+        f"trials     {num_trials} by {search.searcher}, seed {search.seed}, "
+        f"{search.max_epochs} epochs each at most",
+        *_schedule_lines(search, num_trials),
+    ]
+
+
+def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:
+    if search.is_population:
+        return [
+            f"population compared every {search.perturbation_epochs} epochs; the worst "
+            "quarter then copies the best (pbt)",
+            f"validation {search.num_validations} trials at most: the best "
+            f"{VALIDATED_SCHEDULES} schedules from scratch, "
+            f"{search.validation_seeds} seeds each",
+        ]
+    if not rungs(search):
+        return ["rungs      none: every trial runs its full budget"]
+    alive = [
+        f"{num_trials / search.reduction_factor**passed:.0f} go on after {epochs}"
+        for passed, epochs in enumerate(rungs(search), 1)
+    ]
+    return [f"rungs      about {', '.join(alive)} epochs (asha; more at first)"]
