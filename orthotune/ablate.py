@@ -135,7 +135,8 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
-    from orthotune.ablation.report import arm_table, verdict_text
+    from orthotune.ablation.claims_text import verdict_text
+    from orthotune.ablation.report import arm_table, difference_text
     from orthotune.ablation.retuned_text import retuned_arm_table
     from orthotune.training.progress import duration
 
@@ -149,6 +150,7 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
     print_troubles(outcome, "cells")
     findings = report.findings
     print(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
+    print(f"{difference_text(findings)}\n")
     if findings.tuned is not None and findings.again is not None:
         print(f"{retuned_arm_table(findings, findings.tuned)}\n")
     print(f"Report              {report.paths[0]}")

@@ -135,6 +135,22 @@ class SearchSettings:
             )
 
 
+def rungs(search: SearchSettings) -> list[int]:
+    """The epochs at which asha compares trials and stops the worse ones.
+
+    Example:
+        >>> rungs(SearchSettings(max_epochs=10, grace_epochs=1, reduction_factor=3))
+        [1, 3, 9]
+    """
+    if search.scheduler != "asha":
+        return []
+    levels, epochs = [], search.grace_epochs
+    while epochs < search.max_epochs:
+        levels.append(epochs)
+        epochs *= search.reduction_factor
+    return levels
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one trial occupies."""
