@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for
 
 WIDTH = 8.0
 FEW_LINES = 60
-"""Lines up to which they are drawn thicker."""
+"""Lines up to which they are thicker, and hardly show through."""
 
 RUNG_COLOURS = (COLOURS[6], COLOURS[3], COLOURS[4], COLOURS[5], COLOURS[2])
 """Of trials stopped at the first rung, the second, ..."""
@@ -124,15 +124,23 @@ def draw_learning_curves(
         tell_small_apart(axes, values)
         for epoch in marked:
             axes.axvline(epoch, color=GREY, linestyle=":", linewidth=1, zorder=0)
-        width = 1.2 if len(shown) <= FEW_LINES else 0.7
+        width, alpha = (1.2, 0.9) if len(shown) <= FEW_LINES else (0.7, 0.6)
         drawn = {record.number for record in shown if record is not best}
         for kind in kinds([*compared, *others]):
             own = [record for record in kind.records if record.number in drawn]
-            _draw_kind(axes, metric, kind, own, width)
+            if own:
+                _draw_kind(axes, metric, kind, own, width, alpha)
         if best is not None:
-            how = {"color": "black", "linewidth": 2.4, "marker": "o", "zorder": 4}
-            label = f"the best, trial {best.number}"
-            axes.plot(*_curve(best, metric), **how, markevery=[-1], label=label)
+            axes.plot(
+                *_curve(best, metric),
+                color="black",
+                linewidth=2.4,
+                marker="o",
+                markerfacecolor="none",  # black would not follow the reader's theme
+                markevery=[-1],
+                zorder=4,
+                label=f"the best, trial {best.number}",
+            )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(metric)
@@ -148,14 +156,22 @@ def _draw_kind(
     kind: Kind,
     records: Sequence[TrialRecord],
     width: float,
+    alpha: float,
 ) -> None:
     from matplotlib.collections import LineCollection
 
     curves = [_curve(record, metric) for record in records]
     top = axes.get_ylim()[1]
     lines = [list(zip(*curve, strict=True)) for curve in curves]
-    look = {"colors": kind.colour, "linestyles": kind.style, "linewidths": width}
-    axes.add_collection(LineCollection(lines, **look, alpha=0.7))
+    axes.add_collection(
+        LineCollection(
+            lines,
+            colors=kind.colour,
+            linestyles=kind.style,
+            linewidths=width,
+            alpha=alpha,
+        )
+    )
     axes.plot(
         [epochs[-1] for epochs, _ in curves],
         # What went beyond the axis ends at its edge.

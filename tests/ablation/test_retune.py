@@ -169,6 +169,9 @@ def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
     text = (tmp_path / "report.md").read_text()
     top = "- **supported**: full is better than modulation=off; re-tuned: **undecided**"
     assert top in text
+    numbers = text.partition(top)[2].splitlines()[1]
+    assert numbers.startswith("  effect +0.4000 [")
+    assert "5 seeds; re-tuned: effect -0.0020 [" in numbers
     remark = (
         "full is better than modulation=off: supported at the shared setting, "
         "undecided after every arm was tuned. It may have helped only because the rest"
