@@ -73,8 +73,8 @@ def test_a_verdict_stands_with_its_own_numbers_and_their_sign(tmp_path):
     assert "(with *by at least*, other than so much)" in verdicts
     # The arms have other signs and another test.
     assert (
-        f"A mean is over seeds; a difference is the arm's `val_error` minus that of the "
-        f"reference, {FULL}: below 0 the arm is better than it, above 0 worse."
+        "A mean is over seeds; a difference is the arm's `val_error` minus that of "
+        f"the reference, {FULL}: below 0 the arm is better than it, above 0 worse."
     ) in text
     assert (
         "(left of 0: better than it, right of 0: worse)"
