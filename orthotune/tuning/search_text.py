@@ -31,7 +31,7 @@ RUNGS = (
 )
 COPYING = (
     "At the dotted lines the worst members of the population go on from copies of the "
-    "best ones."
+    "best ones; the best is the population's, before any validation."
 )
 NO_RUNGS = "No trial is stopped for being worse."
 PARALLEL = (
