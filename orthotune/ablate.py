@@ -143,7 +143,8 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
-    from orthotune.ablation.report import arm_table, verdict_text
+    from orthotune.ablation.claims_text import verdict_text
+    from orthotune.ablation.report import arm_table, difference_text
     from orthotune.ablation.retuned_text import retuned_arm_table
     from orthotune.training.progress import duration
 
@@ -157,6 +158,7 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
     print_troubles(outcome, "cells")
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
+    say(f"{difference_text(findings)}\n")
     if findings.tuned is not None and findings.again is not None:
         say(f"{retuned_arm_table(findings, findings.tuned)}\n")
     say(f"Report              {report.paths[0]}")

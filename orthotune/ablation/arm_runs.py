@@ -70,7 +70,7 @@ def _tuning_runs(findings: Findings) -> list[Group]:
 
 
 def _params(fields: Mapping[str, Any]) -> dict[str, Any]:
-    params = TrialConfig.from_dict(fields).to_dict()
+    params = TrialConfig.from_dict(fields).in_effect()
     return {name: value for name, value in params.items() if name != "seed"}
 
 

@@ -47,9 +47,12 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
     metric, reference = findings.ablation.metric, findings.ablation.reference.name
     confidence = f"{1 - findings.level:.3g}"
     signal, spectrum = folder / "signal.svg", folder / "spectrum.svg"
+    smallest = findings.ablation.smallest_effect
+    band = f"; shaded: within {smallest:g}, the smallest effect of interest"
     figures = {
-        folder / "differences.svg": f"Paired differences to {reference}: every seed, "
-        f"the mean, and its interval (confidence {confidence})",
+        folder / "differences.svg": f"Paired differences to {reference}, left of 0 "
+        "better than it and right of 0 worse: every seed, the mean, and its interval "
+        f"(confidence {confidence}){band if smallest else ''}",
         folder / "curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
         "interval",
     }
@@ -103,8 +106,10 @@ def draw_differences(path: Path, findings: Findings) -> None:
             axes.plot([], [], MARKERS[index], color=colour(index), label=name)
         axes.set_yticks(range(len(shown)), list(rows))
         axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
-        metric = findings.ablation.metric
-        axes.set_xlabel(f"difference in {metric} (0: alike)")
+        axes.set_xlabel(
+            f"difference in {findings.ablation.metric} to the reference\n"
+            "(left of 0: better than it, right of 0: worse)"
+        )
         if len(series) > 1:
             _explain(figure, axes)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.arms_text import arm_lines
+from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
@@ -151,15 +152,14 @@ def markdown(
         f"# {ablation.question}",
         verdict_text(findings),
         "## Claims",
-        markdown_table([CLAIM_HEADER, *map(_claim_row, findings.claims)]),
+        claim_table(findings),
         f"A claim is judged at a corrected p of {findings.level:g}; intervals have a "
         f"confidence of {1 - findings.level:.3g}. *Further seeds* would probably "
         "(80 %) decide it if effect and spread are those seen.",
         "## Arms",
         arm_table(findings),
-        f"`{ablation.metric}`, mean over seeds; the difference is the arm's minus that "
-        f"of {ablation.reference.name}: above 0 is worse. *Superiority* is the share "
-        f"of seeds in which {ablation.reference.name} was better, ties half.",
+        f"{difference_text(findings)} *Superiority* is the share of seeds in which "
+        f"{ablation.reference.name} was better, ties half.",
         *(f"![{what}]({path.name})\n\n*{what}*" for path, what in figures.items()),
         *_effect_part(findings.effects),
         *retuned_part(findings),
@@ -187,6 +187,7 @@ def short_note(findings: Findings) -> str:
         verdict_text(findings),
         *_remarks(findings),
         arm_table(findings),
+        difference_text(findings),
         "The whole report is the artifact `report.html`.",
     ]
     return "\n\n".join(parts)
@@ -261,44 +262,6 @@ def _all_records(findings: Findings) -> Iterator[TrialRecord]:
         yield from _all_records(findings.again)
 
 
-def verdict_text(findings: Findings) -> str:
-    """The verdict on every claim, a line each."""
-    lines = [f"- **{judged.verdict}**: {judged.claim}" for judged in findings.claims]
-    if findings.again is not None:
-        again = [judged.verdict for judged in findings.again.claims]
-        lines = [f"{a}; re-tuned: **{b}**" for a, b in zip(lines, again, strict=True)]
-    return "\n".join(lines)
-
-
-CLAIM_HEADER = (
-    "claim",
-    "verdict",
-    "effect",
-    "interval",
-    "corrected p",
-    "n",
-    "test",
-    "further seeds",
-)
-
-
-def _claim_row(judged: Judged) -> list[str]:
-    found = judged.difference
-    if found is None:
-        return [str(judged.claim), judged.verdict, *["-"] * 6]
-    more = "-" if judged.verdict != Verdict.UNDECIDED else "not to be told"
-    return [
-        str(judged.claim),
-        judged.verdict,
-        signed(found.mean),
-        interval_text(found.interval),
-        p_text(judged.corrected_p),
-        str(found.n),
-        found.test,
-        more if judged.more_seeds is None else str(judged.more_seeds),
-    ]
-
-
 def arm_table(findings: Findings) -> str:
     """The ablation table: every arm, and its difference to the reference."""
     header = (
@@ -332,6 +295,17 @@ def arm_table(findings: Findings) -> str:
     return markdown_table([header, *rows])
 
 
+def difference_text(findings: Findings) -> str:
+    """How the differences of the arm table are to be read."""
+    reference = findings.ablation.reference.name
+    return (
+        f"A mean is over seeds; a difference is the arm's `{findings.ablation.metric}` "
+        f"minus that of the reference, {reference}: below 0 the arm is better than it, "
+        "above 0 worse. Its p-value tests for a difference other than 0 and is "
+        "corrected for the number of arms; a claim's own stands with its verdict."
+    )
+
+
 def _difference_cells(judged: Judged | None) -> list[str]:
     if judged is None or judged.difference is None:
         return ["-"] * 4
@@ -363,7 +337,7 @@ def _effect_part(effects: Sequence[Effect]) -> list[str]:
         markdown_table([header, *rows]),
         "A main effect is what a level adds to the metric over the factor's first one, "
         "averaged over all other factors; an interaction (x) is how much that differs "
-        "between the levels of another factor.",
+        "between the levels of another factor. Above 0 is worse, below 0 better.",
     ]
 
 

@@ -47,7 +47,12 @@ def retuned_part(findings: Findings) -> list[str]:
 def _tables(findings: Findings, tuned: Tuned) -> list[str]:
     if findings.again is None:
         return [f"Not known yet: {counted(tuned.num_open, 'trial')} still to run."]
-    return [_claim_table(findings, findings.again), retuned_arm_table(findings, tuned)]
+    return [
+        _claim_table(findings, findings.again),
+        retuned_arm_table(findings, tuned),
+        f"Effects above 0 are as claimed; arms whose difference is below 0 are better "
+        f"than {findings.ablation.reference.name}.",
+    ]
 
 
 def _space_table(retune: Retune) -> str:

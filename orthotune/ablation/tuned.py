@@ -7,6 +7,7 @@ from typing import Any
 
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.replicate import result_of
+from orthotune.training.config import TrialConfig
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status, TrialRecord
 from orthotune.tuning.table import cell
@@ -31,10 +32,15 @@ class Tried:
 
     @property
     def words(self) -> str:
-        """What the draw changed, in words."""
+        """What the draw changed of what the arm reads, in words."""
         if not self.draw:
             return "the shared setting"
-        changed = [f"{name} = {cell(value)}" for name, value in self.values.items()]
+        read = TrialConfig.from_dict(self.record.fields).in_effect()
+        changed = [
+            f"{name} = {cell(value)}"
+            for name, value in self.values.items()
+            if name in read
+        ]
         return ", ".join(changed) or "nothing that applies"
 
 

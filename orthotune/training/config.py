@@ -404,21 +404,26 @@ class TrialConfig:
         }
         return replace(self, changes=ChangesConfig(epochs=tuple(starts), **new))
 
-    def canonical(self) -> dict[str, Any]:
-        """The fields that can change the result, by dotted name.
+    def in_effect(self) -> dict[str, Any]:
+        """The fields that anything reads, by dotted name.
 
-        Two configs with equal canonical forms give equal metrics: where the data lie,
-        the fields of a switched-off ingredient, and the fields a schedule's kind does
-        not read are left out.
+        The fields of a switched-off ingredient, and those that a schedule's kind does
+        not read, are left out.
+
+        Example:
+            >>> config = TrialConfig.from_dict({"regularizer.kind": "none"})
+            >>> "regularizer.kind" in config.in_effect()
+            True
+            >>> "regularizer.coeff" in config.in_effect()
+            False
         """
-        idle = {"data.root", "data.download", "training.evaluate_test"}
         off = {
             "regularizer.": self.regularizer.kind == "none",
             "modulation.": not self.modulation.enabled,
             "changes.": not self.changes.epochs,
         }
         switches = {"regularizer.kind", "modulation.enabled"}
-        values = self.to_dict()
+        values, idle = self.to_dict(), set()
         for name in values:
             owner, _, leaf = name.rpartition(".")
             if any(name.startswith(prefix) and off[prefix] for prefix in off):
@@ -427,6 +432,16 @@ class TrialConfig:
                 section = getattr(self, owner.split(".")[0])
                 idle |= set() if leaf in section.schedule.fields_read() else {name}
         return {name: value for name, value in values.items() if name not in idle}
+
+    def canonical(self) -> dict[str, Any]:
+        """The fields that can change the result, by dotted name.
+
+        Those in effect, but for where the data lie and whether the test images are
+        looked at. Two configs with equal canonical forms give equal metrics.
+        """
+        aside = {"data.root", "data.download", "training.evaluate_test"}
+        values = self.in_effect()
+        return {name: value for name, value in values.items() if name not in aside}
 
 
 FIELD_RULES: dict[str, Rule] = dict(rules(TrialConfig))

@@ -49,15 +49,14 @@ def curves(config: TrialConfig, points: int) -> dict[str, list[float]]:
         >>> curves(TrialConfig.from_dict(fields), 2)
         {'lr': [0.0075, 0.0025]}
     """
-    off = set()
-    if config.regularizer.kind == "none":
-        off |= {"coeff"}
-    if not config.modulation.enabled:
-        off |= {"threshold", "strength"}
-    rows = []
+    rows, read = [], config.in_effect()
     for index in range(points):
         progress = (index + 0.5) / points
         epoch = int(progress * config.training.num_epochs)
         rows.append(scheduled_settings(config, epoch, progress))
     columns = dict(zip(CHANGEABLE, zip(*rows, strict=True), strict=True))
-    return {name: list(column) for name, column in columns.items() if name not in off}
+    return {
+        name: list(column)
+        for name, column in columns.items()
+        if CHANGEABLE[name] in read
+    }

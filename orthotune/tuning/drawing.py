@@ -1,15 +1,26 @@
 """Figures as SVG that can be read in light and in dark, alone or within a page."""
 
 import io
+import itertools
 from collections.abc import Callable, Sequence
+from math import ceil, floor, log10
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orthotune.training.atomic import atomic_write
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
+
+MOST_LINES = 250
+"""Lines of a kind; with more a figure grows to megabytes and shows less."""
+
+FAR_APART = 3.0
+"""How many times the smallest value the largest is, where an axis is logarithmic."""
 
 # Okabe and Ito's palette, and line styles beside it: told apart without colour too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#767676")
@@ -59,6 +70,63 @@ def is_wide(values: Sequence[float]) -> bool:
         (True, False, False)
     """
     return bool(values) and min(values) > 0 and max(values) > 100 * min(values)
+
+
+def thinned(items: Sequence[T], most: int = MOST_LINES) -> list[T]:
+    """At most so many, evenly from first to last, both included.
+
+    Example:
+        >>> thinned("abcde", 3)
+        ['a', 'c', 'e']
+    """
+    if len(items) <= most:
+        return list(items)
+    return [items[k * (len(items) - 1) // (most - 1)] for k in range(most)]
+
+
+def tell_small_apart(axes: "Axes", values: Sequence[float]) -> None:
+    """Let an upward axis show differences among the smallest of values, too.
+
+    Where the largest is more than `FAR_APART` times the smallest, equal ratios have
+    equal lengths; zero, which has no logarithm, then stands below all others. The axis
+    spans the values; what lies beyond is for who draws it.
+
+    Args:
+        axes: The axes.
+        values: What is to be seen; none is below 0.
+    """
+    above = [value for value in values if value > 0]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if not above or high <= FAR_APART * min(above):
+        around = 0.05 * (high - low) or 0.05 * high or 0.05
+        axes.set_ylim(low - around, high + around)
+        return
+    smallest = min(above)
+    around = (high / smallest) ** 0.05
+    marks = _round_numbers(smallest, high)
+    if low > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(smallest / around, high * around)
+    else:
+        axes.set_yscale("symlog", linthresh=smallest, linscale=0.3)
+        axes.set_ylim(-0.3 * smallest, high * around)
+        marks = [0.0, *marks]
+    axes.set_yticks(marks, [f"{value:g}" for value in marks])
+    axes.set_yticks([], minor=True)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten; over many decades fewer, within one more."""
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    steps: Sequence[float] = (1, 2, 5) if len(decades) <= 5 else (1,)
+    if high <= 10 * low:
+        steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    every = max(1, len(decades) // 8)
+    values = (
+        float(f"{step}e{decade}")
+        for decade, step in itertools.product(decades[::every], steps)
+    )
+    return [value for value in values if low <= value <= high]
 
 
 def draw_svg(

@@ -33,6 +33,12 @@ class SearchFindings:
     importances: Sequence[Importance]
 
     @property
+    def others(self) -> Sequence[TrialRecord]:
+        """The members that have a result, but none to compare."""
+        numbers = {record.number for record in self.compared}
+        return [r for r in self.members if r.history and r.number not in numbers]
+
+    @property
     def previewed(self) -> Sequence[TrialRecord]:
         """The trials whose schedules are shown."""
         return (self.ranking.best or self.compared)[:PREVIEWED]
@@ -49,7 +55,7 @@ def find(study: Study, records: Sequence[TrialRecord]) -> SearchFindings:
     compared, search = equal_budget(members, metric), study.settings.search
     found = []
     if not search.is_population:
-        found = importances(study.space.parameters, compared, metric, search.seed)
+        found = importances(study.space.parameters, members, metric, search.seed)
     return SearchFindings(
         study=study,
         records=records,

@@ -7,22 +7,29 @@ differs from that among all. Both are Optuna's. They are given places on the sca
 a parameter is searched on: Optuna's fANOVA would weigh a logarithmic parameter by its
 plain values, most of which lie in the last decade.
 
-Where a parameter is conditional, the trials that have it are a group of their own.
+Trials are compared by their values at one epoch: the deepest that enough of them have
+reached, whatever became of them afterwards. Where a parameter is not in effect in all
+trials, those in which it is are a group of their own.
 """
 
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from orthotune.tuning.journal import TrialRecord
+from orthotune.tuning.in_effect import in_effect
+from orthotune.tuning.journal import WITHOUT_VALUE, TrialRecord
 from orthotune.tuning.scale import place
 from orthotune.tuning.search_space import CategoricalParameter, Parameter
 
 if TYPE_CHECKING:  # a study needs Optuna's importances when it ends
     from optuna.distributions import BaseDistribution
+
+EVERY = "all trials"
+"""The group that every trial belongs to."""
 
 FEWEST = 20
 """Trials below which there are no numbers. PED-ANOVA wants 5 trials in its best part
@@ -47,8 +54,9 @@ class Importance:
     """The importances of the parameters that a group of trials has in common.
 
     Args:
-        group: Which trials; nothing for all that can be compared.
-        num_trials: How many they are.
+        group: Which trials, in words.
+        num_trials: How many of them have reached the epoch.
+        epoch: At which they are compared; None if too few have reached any.
         num_used: How many of them were looked at.
         fanova: The share of each parameter, which add up to 1, the largest first; empty
             if there are no numbers.
@@ -57,19 +65,14 @@ class Importance:
         reason: Why there are no numbers, a sentence.
     """
 
-    group: Mapping[str, Any]
+    group: str
     num_trials: int
+    epoch: int | None = None
     num_used: int = 0
     fanova: Mapping[str, float] = field(default_factory=dict)
     ped_anova: Mapping[str, float] = field(default_factory=dict)
     constant: Sequence[str] = ()
     reason: str = ""
-
-    @property
-    def title(self) -> str:
-        """The group in words."""
-        parts = [f"{name} = {value}" for name, value in self.group.items()]
-        return " and ".join(parts) or "all trials"
 
     @property
     def correlation(self) -> float | None:
@@ -93,89 +96,142 @@ class Importance:
         return alike and next(iter(self.fanova)) == next(iter(self.ped_anova))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """A trial, and which of its values are in effect."""
+
+    record: TrialRecord
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Trials that are compared, at an epoch that all of them have reached."""
+
+    name: str
+    trials: Sequence[_Trial]
+    epoch: int | None
+
+
 def importances(
     parameters: Sequence[Parameter],
     records: Sequence[TrialRecord],
     metric: str,
     seed: int,
 ) -> list[Importance]:
-    """The importances among all trials, and among those of every condition.
+    """The importances among all trials, and among those that more parameters act on.
 
     Args:
         parameters: What varies.
-        records: The trials, all of equal budget.
+        records: The trials. Those without a result and those that diverged are left
+            out.
         metric: What is minimized.
         seed: Seed of the sample, where there is one, and of fANOVA's forest.
     """
-    ordered = sorted(records, key=lambda record: record.number)
-    return [
-        _importance(condition, parameters, group, metric, seed)
-        for condition, group in _groups(parameters, ordered)
+    trials = [
+        _Trial(record=record, values=in_effect(parameters, record))
+        for record in sorted(records, key=lambda record: record.number)
+        if record.history and record.status not in WITHOUT_VALUE
     ]
+    groups: dict[object, _Group] = {}
+    for name, own in _kinds(parameters, trials):
+        group = _at_one_epoch(name, own)
+        same = tuple(trial.record.number for trial in group.trials)
+        groups.setdefault((group.epoch, same), group)
+    return [_importance(group, parameters, metric, seed) for group in groups.values()]
 
 
-def _groups(
-    parameters: Sequence[Parameter], records: Sequence[TrialRecord]
-) -> list[tuple[Mapping[str, Any], list[TrialRecord]]]:
-    """All trials, and those of each condition that not all of a group before meet."""
-    groups: dict[tuple[int, ...], tuple[Mapping[str, Any], list[TrialRecord]]] = {}
-    for condition in ({}, *(parameter.when for parameter in parameters)):
-        names = [p.name for p in parameters if p.when == condition]
-        own = [r for r in records if all(name in r.fields for name in names)]
-        groups.setdefault(tuple(r.number for r in own), (condition, own))
-    return list(groups.values())
+def _kinds(
+    parameters: Sequence[Parameter], trials: Sequence[_Trial]
+) -> list[tuple[str, list[_Trial]]]:
+    """All trials, and those that each parameter is in effect in, by their names."""
+    found: dict[tuple[int, ...], tuple[list[Parameter], list[_Trial]]] = {}
+    for parameter in parameters:
+        own = [trial for trial in trials if parameter.name in trial.values]
+        numbers = tuple(trial.record.number for trial in own)
+        found.setdefault(numbers, ([], own))[0].append(parameter)
+    every = tuple(trial.record.number for trial in trials)
+    found.pop(every, None)
+    rest = [(_name(acting, trials, own), own) for acting, own in found.values()]
+    return [(EVERY, list(trials)), *rest]
+
+
+def _name(
+    acting: Sequence[Parameter], trials: Sequence[_Trial], own: Sequence[_Trial]
+) -> str:
+    """By a condition of the file, if exactly these trials meet it."""
+    for parameter in acting:
+        met = sum(parameter.name in trial.record.fields for trial in trials)
+        if parameter.when and met == len(own):
+            parts = [f"{name} = {value}" for name, value in parameter.when.items()]
+            return f"trials with {' and '.join(parts)}"
+    names = " and ".join(parameter.name for parameter in acting)
+    return f"trials in which {names} {'is' if len(acting) == 1 else 'are'} in effect"
+
+
+def _at_one_epoch(name: str, trials: Sequence[_Trial]) -> _Group:
+    """The trials that have reached the deepest epoch that enough of them have.
+
+    All, if none is deep enough.
+    """
+    reached = Counter(epoch for trial in trials for epoch in trial.record.history)
+    deep = [epoch for epoch, count in reached.items() if count >= FEWEST]
+    if not deep:
+        return _Group(name=name, trials=trials, epoch=None)
+    epoch = max(deep)
+    there = [trial for trial in trials if epoch in trial.record.history]
+    return _Group(name=name, trials=there, epoch=epoch)
 
 
 def _importance(
-    group: Mapping[str, Any],
-    parameters: Sequence[Parameter],
-    records: Sequence[TrialRecord],
-    metric: str,
-    seed: int,
+    group: _Group, parameters: Sequence[Parameter], metric: str, seed: int
 ) -> Importance:
-    shared = [p for p in parameters if all(p.name in r.fields for r in records)]
-    varied = [p for p in shared if _num_values(p, records) > 1]
-    constant = [p.name for p in shared if p not in varied]
-    reason = _too_little(varied, records, metric)
+    trials, epoch = group.trials, group.epoch
+    shared = [p for p in parameters if all(p.name in t.values for t in trials)]
+    varied = [p for p in shared if _num_values(p, trials) > 1]
+    result = Importance(group=group.name, num_trials=len(trials), epoch=epoch)
+    if epoch is None:
+        there_are = f"there are {len(trials)}" if trials else "there is none"
+        reason = f"they take {FEWEST} trials, and {there_are}."
+        return replace(result, reason=reason)
+    values = {t.record.number: t.record.history[epoch][metric] for t in trials}
+    reason = _too_little(varied, list(values.values()), metric)
     if reason:
-        return Importance(group=group, num_trials=len(records), reason=reason)
-    used = list(records)
+        return replace(result, reason=reason)
+    used = list(trials)
     if len(used) > MOST:
         used = random.Random(seed).sample(used, MOST)
-    fanova, ped_anova = _shares(varied, used, metric, seed)
-    return Importance(
-        group=group,
-        num_trials=len(records),
+    fanova, ped_anova = _shares(varied, used, values, seed)
+    return replace(
+        result,
         num_used=len(used),
         fanova=fanova,
         ped_anova=ped_anova,
-        constant=constant,
+        constant=[p.name for p in shared if p not in varied],
     )
 
 
-def _num_values(parameter: Parameter, records: Sequence[TrialRecord]) -> int:
+def _num_values(parameter: Parameter, trials: Sequence[_Trial]) -> int:
     # A list of widths has no hash.
-    return len({json.dumps(record.fields[parameter.name]) for record in records})
+    return len({json.dumps(trial.values[parameter.name]) for trial in trials})
 
 
 def _too_little(
-    varied: Sequence[Parameter], records: Sequence[TrialRecord], metric: str
+    varied: Sequence[Parameter], values: Sequence[float], metric: str
 ) -> str:
     """Why nothing can be said, if so."""
-    if len(records) < FEWEST:
-        return f"they take {FEWEST} trials, and there are {len(records)}."
     if len(varied) < 2:
         return "they compare parameters, and fewer than two vary."
-    values = sorted(record.last(metric) for record in records)
-    if values[math.ceil(BEST_PART * len(values)) - 1] == values[-1]:
+    ordered = sorted(values)
+    if ordered[math.ceil(BEST_PART * len(ordered)) - 1] == ordered[-1]:
         return f"three quarters of the trials have the same `{metric}`."
     return ""
 
 
 def _shares(
     parameters: Sequence[Parameter],
-    records: Sequence[TrialRecord],
-    metric: str,
+    trials: Sequence[_Trial],
+    values: Mapping[int, float],
     seed: int,
 ) -> list[dict[str, float]]:
     """The shares by both methods, the largest first."""
@@ -191,11 +247,11 @@ def _shares(
     distributions = {p.name: _distribution(p) for p in parameters}
     study.add_trials(
         optuna.trial.create_trial(
-            params={p.name: _placed(p, record.fields[p.name]) for p in parameters},
+            params={p.name: _placed(p, trial.values[p.name]) for p in parameters},
             distributions=distributions,
-            value=record.last(metric),
+            value=values[trial.record.number],
         )
-        for record in records
+        for trial in trials
     )
     evaluators = (
         FanovaImportanceEvaluator(seed=seed),

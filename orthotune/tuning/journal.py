@@ -62,6 +62,10 @@ class Status(StrEnum):
         return self not in (Status.WAITING, Status.RUNNING, Status.INTERRUPTED)
 
 
+WITHOUT_VALUE = (Status.DIVERGED, Status.OOM, Status.FAILED)
+"""Of trials that ended so no value can be compared with others'."""
+
+
 @dataclass(kw_only=True)
 class TrialRecord:
     """One trial: what it was given, what it reported, how it ended.
@@ -455,9 +459,8 @@ class Standings:
 
     def add(self, record: TrialRecord) -> None:
         """Put a trial in its place, if it can be compared."""
-        left_out = record.status in (Status.DIVERGED, Status.FAILED, Status.OOM)
         epoch = record.epoch
-        if left_out or not epoch or epoch < self._longest:
+        if record.status in WITHOUT_VALUE or not epoch or epoch < self._longest:
             return
         if epoch > self._longest:
             self._longest, self.best = epoch, []

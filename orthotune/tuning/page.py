@@ -11,30 +11,46 @@ from orthotune.training.atomic import atomic_write
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
+# What is wider than the page scrolls by itself, and a shadow lies on each side that
+# hides some of it: painted on the box, below covers of the page's colour that scroll
+# with the content. That needs no script, which the policy below forbids.
 _STYLE = """
-:root { color-scheme: light dark; --line: #c9ccd1; --soft: #f3f4f6; --link: #0b57a4 }
+:root { color-scheme: light dark; --page: #fff; --line: #c9ccd1; --link: #0b57a4;
+        --soft: #8080801c; --shadow: #0008 }
 @media screen and (prefers-color-scheme: dark) {
-  :root { --line: #3c4048; --soft: #22252b; --link: #7db7f0 }
-  body { color: #e6e6e6; background: #16181d }
+  :root { --page: #16181d; --line: #3c4048; --link: #7db7f0; --soft: #80808030;
+          --shadow: #fff7 }
+  body { color: #e6e6e6 }
 }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       font: 1rem/1.5 system-ui, sans-serif }
+body { max-width: 78rem; margin: 2rem auto; padding: 0 1rem; background: var(--page);
+       font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word }
 h1 { font-size: 1.6rem; line-height: 1.25 }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line) }
+p, ul, .figure { max-width: 60rem }
 a { color: var(--link) }
 code, pre { font: 0.9em/1.4 ui-monospace, monospace; background: var(--soft) }
-pre { padding: 0.8rem; overflow-x: auto }
-.wide { overflow-x: auto }
+.wide, .figure, pre {
+  overflow-x: auto;
+  background:
+    linear-gradient(to right, var(--page) 40%, transparent) left / 2rem 100% local,
+    linear-gradient(to left, var(--page) 40%, transparent) right / 2rem 100% local,
+    linear-gradient(to right, var(--shadow), transparent) left / 0.8rem 100% scroll,
+    linear-gradient(to left, var(--shadow), transparent) right / 0.8rem 100% scroll;
+  background-color: var(--page); background-repeat: no-repeat }
+pre { padding: 0.8rem; border: 1px solid var(--line) }
+pre code { background: none }
 table { border-collapse: collapse; font-size: 0.9rem;
         font-variant-numeric: tabular-nums }
-th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line);
+th, td { padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line);
          text-align: left; vertical-align: top }
 th { background: var(--soft) }
 td:not(:first-child) { white-space: nowrap }
-.figure { display: block; overflow-x: auto; break-inside: avoid }
-.figure svg, .figure img { display: block; width: 100%; min-width: 34rem; height: auto }
+.figure { display: block; break-inside: avoid }
+.figure svg, .figure img { display: block; width: 100%; min-width: 34rem; height: auto;
+                           background: none }
 @media print {
   body { max-width: none; margin: 0; font-size: 10pt }
+  .wide, .figure, pre { background: none }
   .figure svg, .figure img { min-width: 0 }
   tr, h2 { break-inside: avoid; break-after: avoid }
 }

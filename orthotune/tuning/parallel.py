@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.tuning.drawing import GREY, colour_map, draw_svg, is_wide
+from orthotune.tuning.drawing import GREY, colour_map, draw_svg, thinned
 from orthotune.tuning.scale import place
 from orthotune.tuning.search_space import CategoricalParameter, IntParameter, Parameter
 from orthotune.tuning.table import cell
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-MOST_LINES = 250
-"""Lines of a kind; with more a figure grows to megabytes and shows less."""
 AXES_A_ROW = 7
 WIDTH = 8.0
 INCHES_A_ROW = 3.2
 UNSET = -0.12
-"""Where the line of a trial goes to which a parameter does not apply."""
+"""Where the line of a trial goes in which a parameter is not in effect."""
 APART = 0.12
 """How far from a bound a mark between them must be."""
 LONGEST_LABEL = 14
@@ -34,25 +31,12 @@ class Line:
     """A trial.
 
     Args:
-        values: What it has for the parameters that apply to it, by name.
+        values: What it has for the parameters in effect, by name.
         metric: Its value; not looked at where that cannot be compared with others'.
     """
 
     values: Mapping[str, Any]
     metric: float
-
-
-def thinned(items: Sequence[Line], most: int = MOST_LINES) -> list[Line]:
-    """At most so many, evenly from first to last, both included.
-
-    Example:
-        >>> lines = [Line(values={}, metric=0.1 * n) for n in range(5)]
-        >>> [line.metric for line in thinned(lines, 3)]
-        [0.0, 0.2, 0.4]
-    """
-    if len(items) <= most:
-        return list(items)
-    return [items[k * (len(items) - 1) // (most - 1)] for k in range(most)]
 
 
 def draw_parallel(
@@ -66,7 +50,7 @@ def draw_parallel(
 
     Args:
         path: The file.
-        metric: What the colour says.
+        metric: By which the trials are ranked.
         parameters: The axes.
         compared: The trials that have a metric to compare, the best first.
         others: The rest, which are faint.
@@ -76,9 +60,8 @@ def draw_parallel(
 
     def draw(figure: "Figure") -> None:
         all_axes = figure.subplots(len(rows), 1, squeeze=False).flatten().tolist()
-        colours = _colours([line.metric for line in compared])
         for axes, row in zip(all_axes, rows, strict=True):
-            _draw_row(axes, metric, row, compared, others, colours)
+            _draw_row(axes, metric, row, compared, others)
 
     draw_svg(path, (WIDTH, 0.4 + INCHES_A_ROW * len(rows)), draw)
 
@@ -90,19 +73,23 @@ def _rows(parameters: Sequence[Parameter]) -> list[Sequence[Parameter]]:
     return [parameters[bounds[k] : bounds[k + 1]] for k in range(count)]
 
 
-def _colours(values: Sequence[float]) -> "ScalarMappable | None":
-    """From a metric to its colour; None if there is none."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm, Normalize
+def shares(values: Sequence[float]) -> list[float]:
+    """The rank of every value as a share, 0 of the smallest and 1 of the largest.
 
-    if not values:
-        return None
-    low, high = min(values), max(values)
+    By rank, a single bad value does not make all others one colour. Equal values share
+    the mean of their ranks' places.
+
+    Example:
+        >>> shares([0.01, 0.02, 0.02, 0.85]), shares([0.5])
+        ([0.0, 0.5, 0.5, 1.0], [0.5])
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values)
+    low, high = min(ranks), max(ranks)
     if low == high:
-        around = 0.05 * abs(low) or 0.05
-        low, high = low - around, high + around
-    norm = LogNorm if is_wide(values) else Normalize
-    return ScalarMappable(norm(low, high), colour_map())
+        return [0.5] * len(ranks)
+    return [float((rank - low) / (high - low)) for rank in ranks]
 
 
 def _draw_row(
@@ -111,37 +98,58 @@ def _draw_row(
     parameters: Sequence[Parameter],
     compared: Sequence[Line],
     others: Sequence[Line],
-    colours: "ScalarMappable | None",
 ) -> None:
-    import numpy as np
     from matplotlib.collections import LineCollection
 
     last = len(parameters)
     thin = [_points(line, parameters) for line in others]
     axes.add_collection(LineCollection(thin, colors=GREY, linewidths=0.7, alpha=0.3))
-    if colours is not None:
-        metrics = np.array([line.metric for line in compared])
-        ends = np.asarray(colours.norm(metrics))
+    if compared:
+        ends = shares([line.metric for line in compared])
         paths = [
             [*_points(line, parameters), (last, end)]
             for line, end in zip(compared, ends, strict=True)
         ]
         width = 1.6 if len(compared) <= 60 else 0.9
         widths = [2 * width, *[width] * (len(compared) - 1)]
-        shades = colours.to_rgba(metrics)
+        shades = colour_map()(ends)
         # The best last, above the others.
         axes.add_collection(
             LineCollection(paths[::-1], colors=shades[::-1], linewidths=widths[::-1])
         )
-        bar = axes.inset_axes((last, 0, 0.12, 1), transform=axes.transData)
-        axes.figure.colorbar(colours, cax=bar)
-        bar.set_title(metric, fontsize="small")
-        bar.tick_params(labelsize="x-small")
+        _draw_colours(axes, last, metric, compared)
     for index, parameter in enumerate(parameters):
-        _draw_axis(axes, index, parameter)
-    axes.set_xlim(-0.6, last + (0.5 if colours is not None else -0.5))
+        everywhere = all(parameter.name in ln.values for ln in (*compared, *others))
+        _draw_axis(axes, index, parameter, everywhere=everywhere)
+    axes.set_xlim(-0.6, last + (0.5 if compared else -0.5))
     axes.set_ylim(UNSET - 0.08, 1.02)
     axes.set_axis_off()
+
+
+def _draw_colours(
+    axes: "Axes", last: int, metric: str, compared: Sequence[Line]
+) -> None:
+    """The colours by rank, and beside them what the metric is there."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = axes.inset_axes((last, 0, 0.12, 1), transform=axes.transData)
+    axes.figure.colorbar(ScalarMappable(Normalize(0, 1), colour_map()), cax=bar)
+    values = [line.metric for line in compared]
+    marks = dict(zip(shares(values), values, strict=True))
+    places = _apart(list(marks))
+    bar.set_yticks(places, [f"{marks[at]:.3g}" for at in places])
+    bar.set_title(f"{metric},\nby rank", fontsize="small")
+    bar.tick_params(labelsize="x-small")
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """The first and the last of ascending places, and of the others what has room."""
+    kept = list(places[:1])
+    for at in places[1:-1]:
+        if min(at - kept[-1], places[-1] - at) >= APART:
+            kept.append(at)
+    return [*kept, *places[1:][-1:]]
 
 
 def _points(line: Line, parameters: Sequence[Parameter]) -> list[tuple[float, float]]:
@@ -156,10 +164,12 @@ def _points(line: Line, parameters: Sequence[Parameter]) -> list[tuple[float, fl
     ]
 
 
-def _draw_axis(axes: "Axes", index: int, parameter: Parameter) -> None:
+def _draw_axis(
+    axes: "Axes", index: int, parameter: Parameter, *, everywhere: bool
+) -> None:
     axes.plot([index, index], [0, 1], color="black", linewidth=0.8)
     marks = ticks(parameter)
-    if parameter.when:
+    if not everywhere:
         marks = [(UNSET, "unset"), *marks]
     for at, label in marks:
         axes.plot([index - 0.03, index], [at, at], color="black", linewidth=0.8)

@@ -16,6 +16,7 @@ from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.opening import record_to_read
 from orthotune.tuning.packing import GpuShares, planned_shares
+from orthotune.tuning.rungs import rungs
 from orthotune.tuning.settings import (
     COPIES_KEPT,
     VALIDATED_SCHEDULES,
@@ -26,22 +27,6 @@ from orthotune.tuning.settings import (
 
 SAMPLES = 200
 TIMED_BATCHES = 10
-
-
-def rungs(search: SearchSettings) -> list[int]:
-    """The epochs at which asha compares trials and stops the worse ones.
-
-    Example:
-        >>> rungs(SearchSettings(max_epochs=10, grace_epochs=1, reduction_factor=3))
-        [1, 3, 9]
-    """
-    if search.scheduler != "asha":
-        return []
-    levels, epochs = [], search.grace_epochs
-    while epochs < search.max_epochs:
-        levels.append(epochs)
-        epochs *= search.reduction_factor
-    return levels
 
 
 def expected_epochs(search: SearchSettings) -> float:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orthotune.console import note
+from orthotune.tuning.in_effect import in_effect_at_end
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.progress_text import ProgressText
-from orthotune.tuning.ranking import values_of
 from orthotune.tuning.settings import Study
 from orthotune.tuning.table import cell
 from orthotune.tuning.time_left import TimeLeft
@@ -131,7 +131,7 @@ class ProgressDisplay:
         return rows
 
     def _trial(self, record: TrialRecord, what: str, names: Sequence[str]) -> list[str]:
-        values = values_of(self._study, record)
+        values = in_effect_at_end(self._study, record)
         return [
             str(record.number),
             what,

@@ -1,13 +1,12 @@
 """Which trials of a study are the best, why, and the table of them."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from orthotune.training.config import TrialConfig
+from orthotune.tuning.in_effect import in_effect, settings_in_effect
 from orthotune.tuning.journal import TrialRecord, equal_budget
-from orthotune.tuning.population import Validated, settings_at, validated
+from orthotune.tuning.population import Validated, validated
 from orthotune.tuning.search_space import Parameter
 from orthotune.tuning.settings import Study
 from orthotune.tuning.table import Rows, cell
@@ -66,23 +65,12 @@ def _validated(study: Study, records: Sequence[TrialRecord]) -> Ranking:
     return Ranking(best=best, value=value, why=why, rows=rows)
 
 
-def values_of(study: Study, record: TrialRecord) -> Mapping[str, Any]:
-    """What a trial has for the parameters of the space, as far as they apply to it.
-
-    A member of a population has many in the course of training: those it ended with.
-    """
-    parameters = study.space.parameters
-    if study.settings.search.is_population:
-        config = TrialConfig.from_dict(record.trained)
-        return settings_at(config, parameters, record.epoch)
-    names = [parameter.name for parameter in parameters]
-    return {name: record.fields[name] for name in names if name in record.fields}
-
-
 def best_rows(
     best: Sequence[TrialRecord], metric: str, parameters: Sequence[Parameter]
 ) -> Rows:
     """The table of the best equal-budget trials, one a row.
+
+    A dash stands for a value that is not in effect.
 
     Args:
         best: The trials, best first.
@@ -90,16 +78,18 @@ def best_rows(
         parameters: What it varies.
     """
     header = ["rank", "trial", metric, "epochs", *(_short(p.name) for p in parameters)]
-    rows = [
-        [
-            str(place),
-            str(record.number),
-            f"{record.last(metric):.4f}",
-            str(record.epoch),
-            *(cell(record.fields.get(p.name)) for p in parameters),
-        ]
-        for place, record in enumerate(best[:BEST_SHOWN], 1)
-    ]
+    rows = []
+    for place, record in enumerate(best[:BEST_SHOWN], 1):
+        values = in_effect(parameters, record)
+        rows.append(
+            [
+                str(place),
+                str(record.number),
+                f"{record.last(metric):.4f}",
+                str(record.epoch),
+                *(cell(values.get(p.name)) for p in parameters),
+            ]
+        )
     return [header, *rows]
 
 
@@ -132,13 +122,11 @@ def population_rows(
 
 def _ways(record: TrialRecord, parameters: Sequence[Parameter]) -> list[str]:
     """From where to where each setting went."""
-    config = TrialConfig.from_dict(record.trained)
-    start, end = (settings_at(config, parameters, e) for e in (0, record.epoch))
+    ends = (settings_in_effect(parameters, record, e) for e in (0, record.epoch))
+    start, end = ([cell(one.get(p.name)) for p in parameters] for one in ends)
     return [
-        cell(start[name])
-        if start[name] == end[name]
-        else f"{cell(start[name])} to {cell(end[name])}"
-        for name in start
+        first if first == last else f"{first} to {last}"
+        for first, last in zip(start, end, strict=True)
     ]
 
 

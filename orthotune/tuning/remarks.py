@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from orthotune.tuning.findings import SearchFindings
+from orthotune.tuning.in_effect import in_effect_at_end
 from orthotune.tuning.journal import Status
-from orthotune.tuning.ranking import values_of
 from orthotune.tuning.scale import EDGE, edge
 from orthotune.tuning.table import cell, counted
 from orthotune.tuning.tally import divergence_rate, parted_text
@@ -69,7 +69,7 @@ def _edges(findings: SearchFindings) -> Iterator[str]:
     best = findings.ranking.best or findings.compared
     if not best:
         return
-    values = values_of(findings.study, best[0])
+    values = in_effect_at_end(findings.study, best[0])
     for parameter in findings.study.space.parameters:
         value = values.get(parameter.name)
         bound = None if value is None else edge(parameter, value)

@@ -9,11 +9,12 @@ from pathlib import Path
 from orthotune.training.atomic import atomic_write, remove_partials
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.findings import SearchFindings, find
+from orthotune.tuning.in_effect import in_effect_at_end
 from orthotune.tuning.journal import TrialRecord, equal_budget
+from orthotune.tuning.learning_curves import compared_at, draw_learning_curves
 from orthotune.tuning.page import write_page
 from orthotune.tuning.parallel import Line, draw_parallel
 from orthotune.tuning.population import population
-from orthotune.tuning.ranking import values_of
 from orthotune.tuning.search_figures import (
     draw_budget,
     draw_importances,
@@ -135,14 +136,14 @@ def write_report(
 def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
     """Draw what there is to draw; the files by what they show."""
     study, members = findings.study, findings.members
-    metric, compared = study.settings.metric, findings.compared
-    numbers = {record.number for record in compared}
-    others = [r for r in members if r.history and r.number not in numbers]
-    names = ("budget", "parallel", "importance", "schedules")
+    metric, compared, others = study.settings.metric, findings.compared, findings.others
+    names = ("budget", "curves", "parallel", "importance", "schedules")
     paths = {name: folder / f"{name}.svg" for name in names}
     for path in paths.values():  # of an earlier session
         path.unlink(missing_ok=True)
     draw_budget(paths["budget"], metric, members, compared)
+    rungs = compared_at(study.settings.search)
+    draw_learning_curves(paths["curves"], metric, rungs, compared, others)
     draw_parallel(
         paths["parallel"],
         metric,
@@ -160,7 +161,7 @@ def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
 
 def _line(study: Study, record: TrialRecord) -> Line:
     metric = record.last(study.settings.metric)
-    return Line(values=values_of(study, record), metric=metric)
+    return Line(values=in_effect_at_end(study, record), metric=metric)
 
 
 def _write_schedules(

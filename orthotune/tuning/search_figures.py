@@ -1,4 +1,4 @@
-"""The figures of a search but for its parallel coordinates, as SVG."""
+"""Budget, importances and schedules of a search, as SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.course import curves
-from orthotune.tuning.drawing import COLOURS, GREY, colour, draw_svg, is_wide, style
+from orthotune.tuning.drawing import (
+    COLOURS,
+    GREY,
+    colour,
+    draw_svg,
+    is_wide,
+    style,
+    tell_small_apart,
+)
 from orthotune.tuning.importance import Importance
 from orthotune.tuning.journal import Status, TrialRecord
 
@@ -130,8 +138,7 @@ def _scatter(
 ) -> None:
     """Every trial; those that have no value to speak of at the upper edge."""
     values = {r.number: r.last(metric) for r in records if r.status not in _WORST}
-    if is_wide(list(values.values())):
-        axes.set_yscale("log")
+    tell_small_apart(axes, list(values.values()))
     top = max(values.values(), default=1.0)
     for status, how in STYLES.items():
         own = [record for record in records if record.status == status]
@@ -181,7 +188,8 @@ def _draw_shares(axes: "Axes", one: Importance) -> None:
     axes.set_yticks(rows, names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1)
-    axes.set_title(f"{one.title} ({one.num_used} trials)", fontsize="medium")
+    title = f"{one.group} ({one.num_used}, at epoch {one.epoch})"
+    axes.set_title(title, fontsize="medium")
 
 
 def draw_schedules(path: Path, records: Sequence[TrialRecord]) -> None:

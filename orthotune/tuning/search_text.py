@@ -5,9 +5,10 @@ from pathlib import Path
 
 from orthotune.training.progress import duration
 from orthotune.training.rules import leaves
+from orthotune.tuning.drawing import MOST_LINES
 from orthotune.tuning.findings import SearchFindings
-from orthotune.tuning.importance import AGREEING, Importance
-from orthotune.tuning.parallel import MOST_LINES
+from orthotune.tuning.importance import AGREEING, EVERY, FEWEST, Importance
+from orthotune.tuning.learning_curves import compared_at
 from orthotune.tuning.provenance import versions
 from orthotune.tuning.remarks import remarks
 from orthotune.tuning.table import counted, markdown_table
@@ -18,21 +19,37 @@ BUDGET = (
     "spent by then, in the order in which they were reported; upward, its last "
     "`{metric}`. Those that diverged or ran out of memory stand at the upper edge. The "
     "line is the best so far of the {compared} with the longest budget, which alone "
-    "can be compared."
+    "can be compared. Where values lie far apart, equal ratios have equal heights."
 )
+CURVES = (
+    "`{metric}` after every epoch, a line for each trial, which ends where the trial "
+    "did; that of the best is the thickest. {rungs}"
+)
+RUNGS = (
+    "At the dotted lines, the rungs, the scheduler compares the trials that have come "
+    "so far and stops the worse ones."
+)
+COPYING = (
+    "At the dotted lines the worst members of the population go on from copies of the "
+    "best ones; the best is the population's, before any validation."
+)
+NO_RUNGS = "No trial is stopped for being worse."
 PARALLEL = (
-    "Every line is a trial. Those of equal budget have the colour of their `{metric}`, "
+    "Every line is a trial. Those of equal budget have the colour of their rank by "
+    "`{metric}`, from the best to the worst, whose values stand beside the colours; "
     "the best is the thickest; the others (stopped early, diverged, ...) are grey. A "
-    "line at *unset* belongs to a trial to which the parameter does not apply."
+    "line at *unset* belongs to a trial in which the parameter is not in effect."
 )
 MEMBERS = (
     " The settings are those that a member ended with, and the best is that of the "
     "population, before its validation."
 )
 METHODS = (
-    "Shares of what `{metric}` depends on, by two methods, among the trials of equal "
-    "budget: what was stopped early has no value to compare, and diverged trials are "
-    "left out, so that this speaks only of the part of the space that trains. *fANOVA* "
+    "Shares of what `{metric}` depends on, by two methods. All trials of a group are "
+    "compared by their `{metric}` at one and the same epoch, the deepest that at least "
+    f"{FEWEST} of them have reached; what went on from there is compared by its value "
+    "there, too, and what was stopped before is left out. So are trials that diverged: "
+    "this speaks only of the part of the space that trains. *fANOVA* "
     "asks how much of the variance a parameter explains by itself, from best to worst; "
     "*PED-ANOVA* how its values among the best quarter differ from those among all: "
     "what it takes to be good. The shares of each add up to 1. A searcher's trials lie "
@@ -40,9 +57,16 @@ METHODS = (
     "said to agree if both name the same parameter first and the ranks' correlation "
     f"(Spearman) is at least {AGREEING:g}."
 )
+EARLY = (
+    "An epoch before the last is a value on the way: schedules, the learning rate's "
+    "among them, span the full budget of {epochs} epochs, so that only their beginning "
+    "has been run by then, and early values favour what learns fast. What matters in "
+    "the end can be something else."
+)
 CONDITIONAL = (
-    "Parameters under a condition are compared among the trials that meet it, together "
-    "with the others that vary there."
+    "Parameters that are not in effect in all trials (under a condition, or of an "
+    "ingredient that is off in some) are compared among the trials in which they are, "
+    "together with the others that vary there."
 )
 POPULATION = (
     "Importances are not given: in a population settings change in the course of "
@@ -87,6 +111,9 @@ def markdown(
             metric=findings.study.settings.metric,
             compared=counted(len(findings.compared), "trial"),
         ),
+        "## Learning curves",
+        *_figure("Learning curves of the trials", figures.get("curves")),
+        _curves_text(findings),
         "## Trials over the space",
         *_figure("Parallel coordinates of the trials", figures.get("parallel")),
         _parallel_text(findings),
@@ -130,27 +157,42 @@ def _figure(caption: str, path: Path | None) -> list[str]:
     return [f"![{caption}]({path.name})"] if path is not None else []
 
 
+def _curves_text(findings: SearchFindings) -> str:
+    settings = findings.study.settings
+    rungs = RUNGS if compared_at(settings.search) else NO_RUNGS
+    rungs = COPYING if settings.search.is_population else rungs
+    text = CURVES.format(metric=settings.metric, rungs=rungs)
+    return text + _thinned(findings)
+
+
 def _parallel_text(findings: SearchFindings) -> str:
     text = PARALLEL.format(metric=findings.study.settings.metric)
     if findings.study.settings.search.is_population:
         text += MEMBERS
-    shown = [record for record in findings.members if record.history]
+    return text + _thinned(findings)
+
+
+def _thinned(findings: SearchFindings) -> str:
+    """Which of very many lines a figure has."""
     kinds = {
         "of equal budget, evenly by rank": len(findings.compared),
-        "others, evenly by number": len(shown) - len(findings.compared),
+        "others, evenly by number": len(findings.others),
     }
-    for words, count in kinds.items():
-        if count > MOST_LINES:
-            text += f" Of {count:,} trials {words}, {MOST_LINES} are drawn."
-    return text
+    return "".join(
+        f" Of {count:,} trials {words}, {MOST_LINES} are drawn."
+        for words, count in kinds.items()
+        if count > MOST_LINES
+    )
 
 
 def _importance_part(findings: SearchFindings, figure: Path | None) -> list[str]:
     if findings.study.settings.search.is_population:
         return [POPULATION]
-    parameters = findings.study.space.parameters
-    parts = [METHODS.format(metric=findings.study.settings.metric)]
-    if any(parameter.when for parameter in parameters):
+    settings, found = findings.study.settings, findings.importances
+    parts, epochs = [METHODS.format(metric=settings.metric)], settings.search.max_epochs
+    if any(one.fanova and one.epoch != epochs for one in found):
+        parts.append(EARLY.format(epochs=epochs))
+    if any(one.group != EVERY for one in found):
         parts.append(CONDITIONAL)
     for one in findings.importances:
         parts += _one_importance(findings, one)
@@ -158,20 +200,21 @@ def _importance_part(findings: SearchFindings, figure: Path | None) -> list[str]
 
 
 def _one_importance(findings: SearchFindings, one: Importance) -> list[str]:
-    title = f"**{one.title[0].upper()}{one.title[1:]}**" if not one.group else ""
-    title = title or f"**Trials with {one.title}**"
+    title = f"**{one.group[0].upper()}{one.group[1:]}**"
     if not one.fanova:
         return [f"{title}: no importances, because {one.reason}"]
     rows = [
         [name, f"{share:.2f}", f"{one.ped_anova[name]:.2f}"]
         for name, share in one.fanova.items()
     ]
-    said = [f"{title}: {counted(one.num_trials, 'trial')}."]
+    search = findings.study.settings.search
+    said = [
+        f"{title}: {counted(one.num_trials, 'trial')} at epoch {one.epoch} of "
+        f"{search.max_epochs}."
+    ]
     if one.num_used < one.num_trials:
-        seed = findings.study.settings.search.seed
-        said.append(
-            f"A random sample of {one.num_used} of them (seed {seed}) stands for all."
-        )
+        sample = f"{one.num_used} of them (seed {search.seed})"
+        said.append(f"A random sample of {sample} stands for all.")
     if one.constant:
         names = ", ".join(f"`{name}`" for name in one.constant)
         said.append(f"Without {names}: of a single value here.")

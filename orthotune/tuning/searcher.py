@@ -12,6 +12,11 @@ out of memory  the same
 error          FAIL
 ============== ================================================================
 
+Optuna is also told the values that a trial was given and does not read, a penalty's
+weight without a penalty (`in_effect`), where the file has no condition on it. Without
+them its samplers would take the weight for conditional: TPE would draw it by itself
+and not together with the rest, the Gaussian process at random.
+
 The study in Optuna is rebuilt from the journal at every start, and nothing of a sampler
 outlives one suggestion: each is drawn by a new one, seeded by the study's seed and the
 trial's number. So a continued study goes on as it would have without the break.

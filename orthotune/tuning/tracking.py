@@ -438,6 +438,8 @@ class Tracker:
     ) -> None:
         """Log tags and what is new, whole epochs, each with the time it was reported.
 
+        Of the fields those in effect: one that no trial reads would look like a cause.
+
         A call that failed may have been carried out: the same point at the same time is
         one point to MLflow.
         """
@@ -450,7 +452,8 @@ class Tracker:
         size = MAX_BATCH // max(map(len, reported.values()), default=1)
         params = []
         if not run.has_params:
-            params = param_entities(TrialConfig.from_dict(record.fields).to_dict())
+            config = TrialConfig.from_dict(record.fields)
+            params = param_entities(config.in_effect())
         if not new and (tags or params):
             self._client.log_batch(run.run_id, params=params, tags=tag_entities(tags))
         for start in range(0, len(new), size):

@@ -3,6 +3,9 @@
 import csv
 import xml.etree.ElementTree as ET
 
+import numpy as np
+from scipy import stats
+
 from orthotune.ablation.findings import find
 from orthotune.ablation.report import markdown, report_writer
 from orthotune.tuning.journal import Status
@@ -11,6 +14,7 @@ from tests.ablation.small import TINY
 
 FULL, L2, OFF = "full", "penalty=l2", "modulation=off"
 FIVE = TINY.replace("[1, 2, 3]", "[1, 2, 3, 4, 5]")
+BY = FIVE + f"claims:\n  - {{better: full, than: {OFF}, by: 0.3}}\n"
 VALUES = {
     FULL: [0.10, 0.12, 0.11, 0.13, 0.12],
     L2: [0.101, 0.119, 0.112, 0.129, 0.121],
@@ -43,13 +47,48 @@ def test_question_and_verdicts_stand_on_top(tmp_path):
     report = write(tmp_path, VALUES, FIVE)
     lines = text_of(report).splitlines()
     assert lines[0] == "# Does anything matter on a tiny network?"
-    assert lines[2] == "- **undecided**: full is better than penalty=l2"
-    assert lines[3] == "- **supported**: full is better than modulation=off"
+    assert lines[2].rstrip() == "- **undecided**: full is better than penalty=l2"
+    assert lines[4].rstrip() == "- **supported**: full is better than modulation=off"
     assert report.metrics == {
         "claims_supported": 1.0,
         "claims_contradicted": 0.0,
         "claims_undecided": 1.0,
     }
+
+
+def test_a_verdict_stands_with_its_own_numbers_and_their_sign(tmp_path):
+    text = text_of(write(tmp_path, VALUES, BY))
+    verdicts = text.partition("## Claims")[0]
+    # 0.50 - 0.10, 0.55 - 0.12, 0.47 - 0.11, 1 - 0.13, 0.54 - 0.12
+    differences = np.array([0.4, 0.43, 0.36, 0.87, 0.42])
+    found = stats.ttest_1samp(differences, 0.3)  # against what was claimed, not 0
+    low, high = found.confidence_interval(0.95)
+    assert (
+        f"**undecided**: full is better than {OFF} by at least 0.3  \n"
+        f"  effect +0.4960 [{low:+.4f}, {high:+.4f}], corrected p = {found.pvalue:.4f},"
+        " 5 seeds\n"
+    ) in verdicts
+    assert "`val_error` of a claim's second arm minus that of its first" in verdicts
+    assert "above 0 the first is better, as claimed" in verdicts
+    assert "(with *by at least*, other than so much)" in verdicts
+    # The arms have other signs and another test.
+    assert (
+        "A mean is over seeds; a difference is the arm's `val_error` minus that of "
+        f"the reference, {FULL}: below 0 the arm is better than it, above 0 worse."
+    ) in text
+    assert (
+        "(left of 0: better than it, right of 0: worse)"
+        in (tmp_path / "out" / "differences.svg").read_text()
+    )
+
+
+def test_a_claim_without_a_pair_or_a_test_says_so(tmp_path):
+    nothing = {FULL: [None] * 3, L2: [None] * 3, OFF: [None] * 3}
+    text = text_of(write(tmp_path, nothing))
+    assert text.count("effect not known yet: no seed has both arms") == 2
+    one = {name: values[:1] for name, values in VALUES.items()}
+    text = text_of(write(tmp_path, one, TINY.replace("[1, 2, 3]", "[1]")))
+    assert "  effect +0.4000, 1 seed\n" in text
 
 
 def test_the_table_has_every_arm_with_its_divergences(tmp_path):

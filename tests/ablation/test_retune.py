@@ -64,6 +64,17 @@ def test_every_arm_is_given_the_same_draws_that_apply_to_it(tmp_path):
     assert len({one.get("optimizer.lr") for one in tried[FULL]}) == 3
 
 
+def test_the_best_draw_is_told_by_what_the_arm_reads(tmp_path):
+    free = FIVE.replace(", when: {modulation.enabled: true}", "")
+    assert free != FIVE
+    ablation = asked(tmp_path, free)
+    found = tuned(ablation, ended(ablation), DATA)
+    assert "modulation.threshold" in found.best(OFF).values
+    assert found.best(OFF).words.startswith("optimizer.lr = ")
+    assert "modulation.threshold" not in found.best(OFF).words
+    assert "modulation.threshold = " in found.best(FULL).words
+
+
 def test_more_draws_are_the_same_and_further_ones(tmp_path):
     few = asked(tmp_path).retune.draws()
     more = asked(tmp_path, FIVE.replace("num_trials: 3", "num_trials: 9")).retune
@@ -169,6 +180,9 @@ def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
     text = (tmp_path / "report.md").read_text()
     top = "- **supported**: full is better than modulation=off; re-tuned: **undecided**"
     assert top in text
+    numbers = text.partition(top)[2].splitlines()[1]
+    assert numbers.startswith("  effect +0.4000 [")
+    assert "5 seeds; re-tuned: effect -0.0020 [" in numbers
     remark = (
         "full is better than modulation=off: supported at the shared setting, "
         "undecided after every arm was tuned. It may have helped only because the rest"

@@ -1,6 +1,7 @@
 import pytest
 
-from orthotune.tuning.plan import expected_epochs, plan_text, rungs
+from orthotune.tuning.plan import expected_epochs, plan_text
+from orthotune.tuning.rungs import rungs
 from orthotune.tuning.settings import SearchSettings
 from orthotune.tuning.study_file import read_study
 

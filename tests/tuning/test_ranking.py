@@ -1,6 +1,7 @@
 """The table of the best trials."""
 
-from orthotune.tuning.ranking import best_rows
+from orthotune.tuning.population import Validated
+from orthotune.tuning.ranking import best_rows, population_rows
 from orthotune.tuning.search_space import CategoricalParameter, FloatParameter
 from tests.tuning.records import record
 
@@ -26,3 +27,24 @@ def test_the_table_holds_the_five_best_and_a_dash_for_what_a_trial_has_not():
     rows = best_rows([record(n, [0.1]) for n in range(9)], "val_error", [DEPTH])
     assert len(rows) == 6
     assert rows[-1] == ["5", "4", "0.1000", "1", "-"]
+
+
+def test_a_value_that_a_trial_does_not_read_is_not_shown():
+    coeff = FloatParameter(name="regularizer.coeff", low=0, high=1)
+    kinds = [{"regularizer.kind": kind} for kind in ("l2", "none")]
+    trials = [record(n, [0.1], **kinds[n], **{coeff.name: 0.5}) for n in range(2)]
+    _, *rows = best_rows(trials, "val_error", [LR, coeff])
+    assert [row[-2:] for row in rows] == [["0.01", "0.5"], ["0.02", "-"]]
+
+
+def test_a_setting_that_a_population_does_not_read_is_not_shown():
+    parameters = [LR, FloatParameter(name="modulation.strength", low=0, high=1)]
+    member = record(0, [0.3, 0.2], **{"modulation.enabled": False})
+    member.lived = {
+        "changes.epochs": [1],
+        "changes.lr": [0.02],
+        "changes.strength": [0.5],
+    }
+    one = Validated(record=member, values=[0.25], complete=True)
+    _, row = population_rows([one], "val_error", parameters)
+    assert row[-2:] == ["0.01 to 0.02", "-"]

@@ -51,6 +51,7 @@ FILES = [
     "best.yaml",
     "report.md",
     "budget.svg",
+    "curves.svg",
     "parallel.svg",
     "schedules.svg",
     "trials.jsonl",
@@ -141,7 +142,7 @@ def test_the_page_holds_every_figure_and_repeats_itself(tiny_study, tmp_path):
     again = write_report(tiny_study, tmp_path, list(RECORDS), "abc", "python -m x")
     assert {path: path.read_bytes() for path in again.paths} == first
     page = report.page.read_text()
-    assert page.count("<svg role") == 3
+    assert page.count("<svg role") == 4
     assert Nesting.of(page).open == []
     assert "report.html" in report.note
 

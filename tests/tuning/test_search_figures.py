@@ -1,5 +1,6 @@
 """The figures of a search: what is drawn, by the numbers in them."""
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -10,16 +11,10 @@ from orthotune.nn.networks import PlainCNN
 from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.update import Update
 from orthotune.tuning import parallel, search_figures
-from orthotune.tuning.importance import Importance
+from orthotune.tuning.drawing import MOST_LINES, thinned
+from orthotune.tuning.importance import EVERY, Importance
 from orthotune.tuning.journal import Status, TrialRecord, equal_budget
-from orthotune.tuning.parallel import (
-    MOST_LINES,
-    UNSET,
-    Line,
-    draw_parallel,
-    thinned,
-    ticks,
-)
+from orthotune.tuning.parallel import UNSET, Line, draw_parallel, ticks
 from orthotune.tuning.search_figures import (
     POINTS,
     best_so_far,
@@ -109,6 +104,18 @@ def test_what_diverges_to_a_million_does_not_flatten_the_rest(figure, tmp_path):
     assert figure.axes[0].get_ylim()[1] < 1
 
 
+def test_the_best_line_is_not_flattened_by_bad_trials(figure, tmp_path):
+    good = [record(n, [0.9, error]) for n, error in enumerate([0.03, 0.02, 0.01])]
+    bad = [record(n, [0.85], Status.STOPPED) for n in range(3, 9)]
+    draw_budget(tmp_path / "x.svg", "val_error", [*good, *bad], good)
+    (axes,) = figure.axes
+    (line,) = axes.lines
+    inside = axes.transData + axes.transAxes.inverted()
+    heights = [inside.transform((0, value))[1] for value in line.get_ydata()]
+    assert 0 < min(heights)
+    assert max(heights) - min(heights) > 0.15
+
+
 def test_schedules_are_those_that_the_updates_are_given(figure, tmp_path):
     fields = {
         "model.depth": 8,
@@ -176,6 +183,43 @@ def test_a_line_passes_every_axis_at_the_place_of_its_value(figure, tmp_path):
     assert "unset" in [text.get_text() for text in figure.axes[0].texts]
 
 
+def test_one_bad_trial_does_not_make_all_others_one_colour(figure, tmp_path):
+    errors = [0.01, 0.02, 0.02, 0.03, 0.85]
+    lines = [Line(values={"optimizer.lr": 0.01}, metric=error) for error in errors]
+    draw_parallel(tmp_path / "x.svg", "val_error", [LR], lines, [])
+    axes, bar = figure.axes[0], figure.axes[0].child_axes[0]
+    ends = [points[-1][1] for points in lines_of(figure)[1]]
+    assert ends[::-1] == [0, 0.375, 0.375, 0.75, 1]  # ranks 1, 2.5, 2.5, 4 and 5
+    shades = [tuple(shade) for shade in axes.collections[1].get_colors()]
+    assert len(set(shades)) == 4
+    marks = zip(bar.get_yticks(), bar.get_yticklabels(), strict=True)
+    assert [(at, label.get_text()) for at, label in marks] == [
+        (0, "0.01"),
+        (0.375, "0.02"),
+        (0.75, "0.03"),
+        (1, "0.85"),
+    ]
+
+
+def test_marks_beside_the_colours_do_not_lie_on_each_other(figure, tmp_path):
+    errors = [0.001 * n for n in range(1, 100)]
+    lines = [Line(values={"optimizer.lr": 0.01}, metric=error) for error in errors]
+    draw_parallel(tmp_path / "x.svg", "val_error", [LR], lines, [])
+    places = list(figure.axes[0].child_axes[0].get_yticks())
+    assert (places[0], places[-1]) == (0, 1)
+    gaps = [after - at for at, after in itertools.pairwise(places)]
+    assert 0.1 < min(gaps) <= max(gaps) < 0.3
+
+
+def test_a_value_that_is_not_in_effect_has_its_mark_without_a_condition(
+    figure, tmp_path
+):
+    lines = [Line(values={"optimizer.lr": 0.01}, metric=0.1), Line(values={}, metric=1)]
+    draw_parallel(tmp_path / "x.svg", "val_error", [LR], lines, [])
+    assert "unset" in [text.get_text() for text in figure.axes[0].texts]
+    assert lines_of(figure)[1][0] == [(0, UNSET), (1, 1)]
+
+
 def test_many_parameters_take_several_rows(figure, tmp_path):
     many = [FloatParameter(name=f"optimizer.p{n}", low=0, high=1) for n in range(20)]
     values = {parameter.name: 0.5 for parameter in many}
@@ -206,16 +250,17 @@ def test_bars_are_the_shares_by_both_methods(figure, tmp_path):
         Importance(
             group=group,
             num_trials=30,
+            epoch=4,
             num_used=20,
             fanova={"b": 0.75, "a": 0.25},
             ped_anova={"a": 0.5, "b": 0.5},
         )
-        for group in ({}, {"modulation.enabled": True})
+        for group in (EVERY, "trials with modulation.enabled = True")
     ]
     draw_importances(tmp_path / "x.svg", found)
     assert [axes.get_title() for axes in figure.axes] == [
-        "all trials (20 trials)",
-        "modulation.enabled = True (20 trials)",
+        "all trials (20, at epoch 4)",
+        "trials with modulation.enabled = True (20, at epoch 4)",
     ]
     for axes in figure.axes:
         names = [label.get_text() for label in axes.get_yticklabels()]

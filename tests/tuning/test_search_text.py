@@ -90,12 +90,13 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
     assert [line for line in lines if line.startswith("## ")] == [
         "## Remarks",
         "## Best so far against budget",
+        "## Learning curves",
         "## Trials over the space",
         "## What matters",
         "## Schedules of the best",
         "## How it was run",
     ]
-    for name in ("budget", "parallel", "schedules"):
+    for name in ("budget", "curves", "parallel", "schedules"):
         assert any(line.endswith(f"]({name}.svg)") for line in lines)
     assert "| search.seed                | 5     |" in lines
     (momentum,) = (line for line in lines if line.startswith("| optimizer.momentum"))
@@ -110,11 +111,12 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
 def test_both_methods_stand_side_by_side_for_every_group(study):
     text = text_of(study, drawn(study, rate_only, 60))
     assert text.count("| fANOVA | PED-ANOVA |") == 2
-    assert "**All trials**: 60 trials. " in text
+    assert "**All trials**: 60 trials at epoch 3 of 3. " in text
+    assert "An epoch before the last" not in text
     assert "**Trials with regularizer.kind = orthonormal**: " in text
     assert "Without `regularizer.kind`: of a single value here." in text
-    assert "diverged trials are left out" in text
-    assert "Parameters under a condition are compared among the trials" in text
+    assert "So are trials that diverged" in text
+    assert "Parameters that are not in effect in all trials" in text
     first = next(r for r in text.splitlines() if r.startswith("| optimizer.lr "))
     fanova, ped_anova = (float(cell) for cell in first.strip("| ").split("|")[1:])
     assert min(fanova, ped_anova) > 0.9
@@ -140,15 +142,27 @@ def test_few_trials_give_a_sentence_and_no_numbers(study):
     assert "PED-ANOVA |" not in text
 
 
+def test_an_epoch_on_the_way_is_said_to_be_one(study):
+    records = drawn(study, rate_only, 30)
+    for one in records[5:]:
+        one.status, one.history = Status.STOPPED, {1: one.history[3]}
+    text = text_of(study, records)
+    assert "**All trials**: 30 trials at epoch 1 of 3. " in text
+    assert "span the full budget of 3 epochs" in text
+    assert "early values favour what learns fast" in text
+    assert "the deepest that at least 20 of them have reached" in text
+
+
 def test_a_sample_is_said_to_be_one(study):
     text = text_of(study, drawn(study, rate_only, 230))
-    assert "**All trials**: 230 trials. A random sample of 200 of them (seed 5)" in text
+    assert "230 trials at epoch 3 of 3. A random sample of 200 of them (seed 5)" in text
 
 
 def test_lines_that_are_not_drawn_are_counted(study):
     stopped = [ended(n, Status.STOPPED, [0.5]) for n in range(300)]
     text = text_of(study, [*stopped, ended(300)])
-    assert "Of 300 trials others, evenly by number, 250 are drawn." in text
+    # Of the learning curves and of the parallel coordinates.
+    assert text.count("Of 300 trials others, evenly by number, 250 are drawn.") == 2
 
 
 def test_without_a_result_it_says_so(study):
@@ -221,6 +235,12 @@ def test_a_best_at_the_edge_of_the_space_asks_for_a_wider_one(study, fields, wor
     found = said(study, [best, *(ended(n) for n in range(1, 6))])
     assert words in found
     assert bool(words) == bool(found)
+
+
+def test_a_bound_of_what_the_best_does_not_read_is_not_widened(study):
+    idle = {"regularizer.kind": "none", "regularizer.coeff": 0.9}
+    best = ended(0, errors=(0.5, 0.5, 0.1), **idle)
+    assert said(study, [best, *(ended(n) for n in range(1, 6))]) == ""
 
 
 def test_few_comparable_trials_are_remarked(study):

@@ -105,7 +105,7 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     assert f"Report              {folder / 'report.html'}" in out
     text = (folder / "report.md").read_text()
     assert text.endswith("`python -m orthotune.search tiny.yaml --name again`\n")
-    drawn = {"budget.svg", "parallel.svg", "schedules.svg"}
+    drawn = {"budget.svg", "curves.svg", "parallel.svg", "schedules.svg"}
     told = {"tiny.yaml", "best.yaml", "report.html", "report.md", "trials.jsonl"}
     assert artifacts - {"uncommitted.diff"} == told | drawn | {"packages.txt"}
     assert "| rank | trial | val_error |" in parent.data.tags["mlflow.note.content"]

@@ -177,7 +177,7 @@ def assert_mirrors(uri, name, journal, status="FINISHED", params=PARAMS):
         assert run.info.status == ENDS[record.status], record
         assert run.data.tags["orthotune.status"] == record.status
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        fields = TrialConfig.from_dict(record.fields).to_dict()
+        fields = TrialConfig.from_dict(record.fields).in_effect()
         assert run.data.params == {key: str(value) for key, value in fields.items()}
         assert history(uri, run) == {
             name: [(n, record.history[n][name]) for n in sorted(record.history)]
@@ -257,6 +257,24 @@ def test_metrics_are_written_once_per_epoch_and_only_the_known_ones(uri, tmp_pat
     reported = session.journal[0].reported_ms
     assert {point.step: point.timestamp for point in times} == reported
     assert run.info.start_time == session.journal[0].started_ms
+
+
+def test_a_value_that_a_trial_does_not_read_is_none_of_its_params(uri, tmp_path):
+    session = Session(tmp_path, uri, "idle").start()
+    for kind in ("l2", "none"):
+        fields = {"regularizer.kind": kind, "regularizer.coeff": 0.25}
+        session.play([0.5], **fields)
+    session.finish()
+    found = runs(uri, "idle")
+    with_penalty, without = (found[f"trial-000{n}"].data.params for n in range(2))
+    assert with_penalty["regularizer.coeff"] == "0.25"
+    assert with_penalty.keys() - without.keys() == {
+        "regularizer.coeff",
+        "regularizer.schedule.kind",
+        "regularizer.schedule.warmup",
+    }
+    assert without["regularizer.kind"] == "none"
+    assert without["data.root"] == "data"
 
 
 def test_more_metrics_and_params_than_a_call_takes_are_written_whole(uri, tmp_path):
