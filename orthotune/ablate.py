@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ablate(options: argparse.Namespace) -> int:
     ablation = read_ablation(options.file, overrides_of(options))
-    if not options.plan:
+    if not (options.plan or options.report):
         announce(overview(ablation))
     fingerprints = _fingerprints(ablation)
     if options.plan:
@@ -70,7 +70,23 @@ def _ablate(options: argparse.Namespace) -> int:
         cpus, others = cpu_count(), _others(ablation, options)
         say(plan_text(ablation, fingerprints, options.storage, cpus, others))
         return EXIT_OK
+    if options.report:
+        return _report(ablation, options, fingerprints)
     return _run(ablation, options, fingerprints)
+
+
+def _report(
+    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
+) -> int:
+    from orthotune.ablation.report import report_writer
+    from orthotune.tuning.study_so_far import report_so_far
+
+    command = same_study("orthotune.ablate", options)
+    write = report_writer(ablation, fingerprints, command)
+    study = ablation.study()
+    report = report_so_far(study, options.storage, fingerprints, write)
+    _print_findings(report)
+    return EXIT_OK
 
 
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
@@ -143,9 +159,6 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
-    from orthotune.ablation.claims_text import verdict_text
-    from orthotune.ablation.report import arm_table, difference_text
-    from orthotune.ablation.retuned_text import retuned_arm_table
     from orthotune.training.progress import duration
 
     report = outcome.report
@@ -156,13 +169,22 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
         f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
     )
     print_troubles(outcome, "cells")
+    _print_findings(report)
+    print_next(outcome, "orthotune.ablate")
+
+
+def _print_findings(report: "AblationReport") -> None:
+    """The verdicts so far, and the tables behind them."""
+    from orthotune.ablation.claims_text import verdict_text
+    from orthotune.ablation.report import arm_table, difference_text
+    from orthotune.ablation.retuned_text import retuned_arm_table
+
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
     say(f"{difference_text(findings)}\n")
     if findings.tuned is not None and findings.again is not None:
         say(f"{retuned_arm_table(findings, findings.tuned)}\n")
     say(f"Report              {report.paths[0]}")
-    print_next(outcome, "orthotune.ablate")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,12 @@ def study_parser(
         action="store_true",
         help="print what would run and about how long; start nothing",
     )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="write the report of what there is so far, also while the study runs; "
+        "start nothing",
+    )
     return parser
 
 

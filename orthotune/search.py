@@ -11,7 +11,6 @@ import functools
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orthotune.command import (
@@ -52,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _search(options: argparse.Namespace) -> int:
     study = read_study(options.file, overrides_of(options))
-    if not options.plan:
+    if not (options.plan or options.report):
         announce(overview(study))
     fingerprints = _fingerprints(study)
     if options.plan:
@@ -62,7 +61,23 @@ def _search(options: argparse.Namespace) -> int:
 
         say(plan_text(study, cpu_count(), options.storage))
         return EXIT_OK
+    if options.report:
+        return _report(study, options, fingerprints)
     return _run(study, options, fingerprints)
+
+
+def _report(
+    study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
+) -> int:
+    from orthotune.tuning.report import write_report
+    from orthotune.tuning.study_so_far import report_so_far
+
+    command = same_study("orthotune.search", options)
+    write = functools.partial(write_report, command=command)
+    report = report_so_far(study, options.storage, fingerprints, write)
+    _print_best(report)
+    say(f"Report              {report.page}")
+    return EXIT_OK
 
 
 def _fingerprints(study: Study) -> dict[str, str]:
@@ -119,31 +134,35 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     if rate > 0:
         say(f"Diverged            {rate:.0%} of the trials that have ended")
     print_troubles(outcome, "trials")
-    if outcome.report.best_file is not None:
-        _print_best(outcome, outcome.report.best_file)
-    else:
-        say(_nothing_best(study))
-        say(outcome.report.table)
-        errors = [record.error for record in outcome.records if record.error]
-        if errors:
-            say(f"First error         {errors[0]}")
+    _print_best(outcome.report)
     say(f"Report              {outcome.report.page}")
     print_next(outcome, "orthotune.search")
+
+
+def _print_best(report: "Report") -> None:
+    """The best trials so far, and how to train the first of them again."""
+    findings = report.findings
+    if report.best_file is None:
+        say(_nothing_best(findings.study))
+        say(report.table)
+        errors = [record.error for record in findings.records if record.error]
+        if errors:
+            say(f"First error         {errors[0]}")
+        return
+    epochs = report.best[0].epoch
+    say(f"\nBest of those that ran {epochs} epochs:\n{report.table}\n")
+    if report.choices:
+        say(f"What each choice came to:\n{report.choices}\n")
+    words = [sys.executable, "-m", "orthotune.train", str(report.best_file)]
+    again = shlex.join([*words, "--set", "training.evaluate_test=true"])
+    say(f"Best configuration  {report.best_file}")
+    say(f"Train it again      {again}")
 
 
 def _nothing_best(study: Study) -> str:
     if study.settings.search.is_population:
         return "\nNo schedule has been validated yet. The population:"
     return "No trial gave a result that can be compared."
-
-
-def _print_best(outcome: "Outcome[Report]", best_file: Path) -> None:
-    epochs = outcome.report.best[0].epoch
-    words = [sys.executable, "-m", "orthotune.train", str(best_file)]
-    again = shlex.join([*words, "--set", "training.evaluate_test=true"])
-    say(f"\nBest of those that ran {epochs} epochs:\n{outcome.report.table}\n")
-    say(f"Best configuration  {best_file}")
-    say(f"Train it again      {again}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
 from orthotune.ablation.stand import ALPHA, is_small
 from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tables import tables
-from orthotune.training.atomic import atomic_write, remove_partials
+from orthotune.training.atomic import atomic_write
 from orthotune.training.progress import duration
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
@@ -115,7 +115,6 @@ def report_writer(
         records: Sequence[TrialRecord],
         commit: str | None,
     ) -> AblationReport:
-        remove_partials(folder)
         findings = find(ablation, records, fingerprints)
         figures = draw_all(folder, findings)
         whole = markdown(findings, commit, figures, command)

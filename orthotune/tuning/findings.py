@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.tuning.choices import choice_rows
 from orthotune.tuning.importance import Importance, importances
 from orthotune.tuning.journal import TrialRecord, equal_budget
 from orthotune.tuning.population import population
 from orthotune.tuning.ranking import Ranking, rank
 from orthotune.tuning.settings import Study
+from orthotune.tuning.table import Rows
 
 PREVIEWED = 3
 
@@ -23,6 +25,8 @@ class SearchFindings:
         members: The trials that were searched: not those that validate a population.
         compared: Those of them with an equal budget, best first.
         importances: Of the parameters, by groups of trials; of a population none.
+        choices: What each choice of the categorical parameters came to, as a table; of
+            a population only its header.
     """
 
     study: Study
@@ -31,6 +35,7 @@ class SearchFindings:
     members: Sequence[TrialRecord]
     compared: Sequence[TrialRecord]
     importances: Sequence[Importance]
+    choices: Rows
 
     @property
     def others(self) -> Sequence[TrialRecord]:
@@ -53,9 +58,10 @@ def find(study: Study, records: Sequence[TrialRecord]) -> SearchFindings:
     """
     members, metric = population(records), study.settings.metric
     compared, search = equal_budget(members, metric), study.settings.search
-    found = []
+    found, epoch, ends = [], None, []
     if not search.is_population:
         found = importances(study.space.parameters, members, metric, search.seed)
+        epoch, ends = found[0].epoch, compared
     return SearchFindings(
         study=study,
         records=records,
@@ -63,4 +69,5 @@ def find(study: Study, records: Sequence[TrialRecord]) -> SearchFindings:
         members=members,
         compared=compared,
         importances=found,
+        choices=choice_rows(study, members, ends, epoch),
     )

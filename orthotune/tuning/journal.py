@@ -162,6 +162,8 @@ class Journal:
     Args:
         log: The study's event log; its events are replayed.
         max_epochs: The full budget of a trial.
+        live: Whether another process runs its trials now: those that run are not
+            interrupted then.
 
     Attributes:
         observers: Told of every change.
@@ -174,7 +176,7 @@ class Journal:
         StudyError: From every method that adds an event, if the log cannot be written.
     """
 
-    def __init__(self, log: EventLog, max_epochs: int) -> None:
+    def __init__(self, log: EventLog, max_epochs: int, *, live: bool = False) -> None:
         self._log = log
         self._max_epochs = max_epochs
         self._records: dict[int, TrialRecord] = {}
@@ -189,7 +191,7 @@ class Journal:
         for place, event in log.events():
             self._apply(event, place)
         for record in self.records:
-            if record.status == Status.RUNNING:
+            if record.status == Status.RUNNING and not live:
                 self._stands(record, Status.INTERRUPTED)
                 seen = record.reported_ms.values()
                 record.ended_ms = max(seen, default=record.started_ms)

@@ -16,11 +16,12 @@ from pathlib import Path
 import pyarrow.fs
 
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.tuning.event_log import EventLog, read_events
+from orthotune.tuning.event_log import Event, EventLog, read_events
 from orthotune.tuning.identity import Definition, differences
 from orthotune.tuning.journal import now_ms
 from orthotune.tuning.lock import study_lock
 from orthotune.tuning.mirror import RecordMirror
+from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.settings import Study
 from orthotune.tuning.storage import is_remote, joined
@@ -65,7 +66,7 @@ def record_to_read(name: str, storage: str) -> Iterator[Path]:
         yield here
         return
     _check_uri(storage)
-    with tempfile.TemporaryDirectory(prefix="orthotune-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
         copy = Path(folder, RECORD)
         try:
             copy.write_bytes(RecordMirror(here, joined(storage, name)).content())
@@ -113,6 +114,32 @@ def _check_uri(storage: str) -> None:
             f"{without_secrets(storage)!r} "
             f"({without_secrets(str(err)).splitlines()[0]})."
         ) from err
+
+
+def check_continued(study: Study, header: Event, asked: Definition, path: Path) -> None:
+    """Refuse the record of another study than the one that is asked for.
+
+    Args:
+        study: The study.
+        header: The first event of the record.
+        asked: What the study asks.
+        path: The record.
+
+    Raises:
+        StudyError: If it is of another format, or of another question.
+    """
+    if header.get("format") != FORMAT:
+        raise StudyError(
+            f"{path} must be a record of format {FORMAT}, but is not: another version "
+            "of orthotune wrote it. Start a new study with --name."
+        )
+    changed = differences(asked, header["definition"])
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise StudyError(
+            f"{study.path}: the study {study.settings.name} must go on as it began, "
+            f"but {changed[0]}{more}. Put it back, or start a new study with --name."
+        )
 
 
 class Opening:
@@ -163,7 +190,7 @@ class Opening:
             if self.mirror is not None:
                 self.mirror.probe()
             return None
-        self._check(header)
+        check_continued(self._study, header, self._asked, self._path)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
         if self.mirror is not None:
@@ -219,21 +246,6 @@ class Opening:
         with contextlib.suppress(OSError):  # there is something of the user's in it
             for folder in (self.folder, *self._made):
                 folder.rmdir()
-
-    def _check(self, header: dict) -> None:
-        if header.get("format") != FORMAT:
-            raise StudyError(
-                f"{self._path} must be a record of format {FORMAT}, but is not: "
-                "another version of orthotune wrote it. Start a new study with --name."
-            )
-        changed = differences(self._asked, header["definition"])
-        if changed:
-            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-            name = self._study.settings.name
-            raise StudyError(
-                f"{self._study.path}: the study {name} must go on as it began, but "
-                f"{changed[0]}{more}. Put it back, or start a new study with --name."
-            )
 
     def _lock(self) -> None:
         self._stack.enter_context(study_lock(self.folder / "lock"))

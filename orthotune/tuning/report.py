@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orthotune.training.atomic import atomic_write, remove_partials
+from orthotune.training.atomic import atomic_write
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.findings import SearchFindings, find
 from orthotune.tuning.in_effect import in_effect_at_end
@@ -60,6 +60,12 @@ class Report:
         return aligned(self.findings.ranking.rows)
 
     @property
+    def choices(self) -> str:
+        """What each choice came to, as text; empty where nothing is categorical."""
+        rows = self.findings.choices
+        return aligned(rows) if rows[1:] else ""
+
+    @property
     def worked(self) -> bool:
         """Whether there is a best."""
         return bool(self.best)
@@ -108,7 +114,6 @@ def write_report(
         commit: Commit of the code, if known.
         command: What runs it; the study's file alone where none is given.
     """
-    remove_partials(folder)
     findings = find(study, records)
     ranking = findings.ranking
     trials, text = folder / "trials.jsonl", folder / "report.md"

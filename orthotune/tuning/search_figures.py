@@ -38,6 +38,12 @@ STYLES: dict[Status, dict[str, Any]] = {
         "edgecolors": GREY,
         "label": "stopped early",
     },
+    Status.RUNNING: {
+        "marker": "s",
+        "facecolors": "none",
+        "edgecolors": COLOURS[2],
+        "label": "running",
+    },
     Status.INTERRUPTED: {
         "marker": "s",
         "facecolors": "none",

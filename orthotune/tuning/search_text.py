@@ -68,6 +68,12 @@ CONDITIONAL = (
     "ingredient that is off in some) are compared among the trials in which they are, "
     "together with the others that vary there."
 )
+CHOICES = (
+    "What the trials with each choice came to, the best of those that ran the longest "
+    "budget. A searcher gives good choices more trials and better company, each trial "
+    "has one seed, and nothing is tested: this shows where to look. A verdict is what "
+    "`python -m orthotune.ablate` is for."
+)
 POPULATION = (
     "Importances are not given: in a population settings change in the course of "
     "training and members go on from copies of each other, so that a trial's end is "
@@ -117,12 +123,19 @@ def markdown(
         "## Trials over the space",
         *_figure("Parallel coordinates of the trials", figures.get("parallel")),
         _parallel_text(findings),
+        *_choice_part(findings),
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
         *_schedule_part(figures.get("schedules")),
         *_run_part(findings, commit, command),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _choice_part(findings: SearchFindings) -> list[str]:
+    if not findings.choices[1:]:
+        return []
+    return ["## Choice by choice", CHOICES, markdown_table(findings.choices)]
 
 
 def short_note(findings: SearchFindings) -> str:

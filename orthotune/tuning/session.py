@@ -8,6 +8,7 @@ from typing import Generic
 
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
+from orthotune.training.atomic import remove_partials
 from orthotune.tuning.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.tuning.fitting import Fitter, unwritable
 from orthotune.tuning.identity import Fingerprints, trial_key
@@ -285,6 +286,7 @@ class Session(Generic[R]):
         report = None
         note("writing the report ...")
         try:
+            remove_partials(self.folder)
             report = self.write(
                 self.study,
                 self.folder,

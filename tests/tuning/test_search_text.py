@@ -92,6 +92,7 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
         "## Best so far against budget",
         "## Learning curves",
         "## Trials over the space",
+        "## Choice by choice",
         "## What matters",
         "## Schedules of the best",
         "## How it was run",
