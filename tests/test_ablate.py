@@ -83,7 +83,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder, capsys):
     out, err = finished(command(folder))
     assert "full is better than modulation=off" in out
     assert f"Report              {folder}/studies/tiny/report.html" in out
-    assert "9/9 trials done" in err
+    assert "9/9 cells ended" in err
     assert "best val_error" not in err
     rows = cells(folder)
     assert [(row["arm"], row["seed"]) for row in rows[:4]] == [
@@ -143,7 +143,7 @@ def test_a_killed_ablation_goes_on_without_a_double(folder):
     longer = ["--set", "training.num_epochs=6", "--set", "seeds=[1, 2, 3, 4, 5, 6]"]
     process = command(folder, *longer)
     for line in process.stderr:
-        if " trials done" in line and not line.strip().startswith("0/"):
+        if " cells ended" in line and " 0/" not in line:
             break
     os.killpg(process.pid, signal.SIGKILL)
     ended(process)
@@ -344,7 +344,7 @@ def test_arms_that_are_one_configuration_are_trained_once(folder):
     process = command(folder, "--set", "seeds=[1, 2]")
     _, err = ended(process)
     assert process.returncode == 0, err
-    assert "4/4 trials done" in err
+    assert "4/4 cells ended" in err
     assert len(cells(folder)) == 6
     report = (folder / "studies" / "tiny" / "report.md").read_text()
     assert "modulation=off and full are one configuration" in report
@@ -358,7 +358,7 @@ def test_seeds_are_added_in_one_session_until_there_are_no_more(folder):
             folder, "--set", "seeds={initial: 2, max: 3}", "--set", "smallest_effect=0"
         )
     )
-    assert "9/9 trials done" in err
+    assert "9/9 cells ended" in err
     rows = cells(folder)
     assert sorted({row["seed"] for row in rows}) == ["1", "2", "3"]
     report = (folder / "studies" / "tiny" / "report.md").read_text()

@@ -41,7 +41,7 @@ class Left:
             >>> Left(100, 0.05).text, Left(100, 0.4).text, Left(4000, 0.5).text
             ('about 1 min 40 s left', '1 to 3 min left', '33 min to 1 h 40 min left')
         """
-        if self.uncertainty < SURE:
+        if self.uncertainty < SURE or self.seconds < 1:
             return f"about {duration(self.seconds)} left"
         low, high = (
             self.seconds * max(0.0, 1 - self.uncertainty),

@@ -9,8 +9,11 @@ from orthotune.tuning.stopper import SIGNALS, StudyStopper
 
 
 @pytest.fixture(autouse=True)
-def put_back():
+def as_in_a_terminal():
+    """Whoever runs the tests may ignore some."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
