@@ -141,6 +141,9 @@ def print_next(outcome: "Outcome[Any]", module: str) -> None:
     if outcome.ui_command is not None:
         print(f"Start MLflow        {outcome.ui_command}")
     print(f"Browse this study   {outcome.ui_address}")
-    if not outcome.finished or outcome.tracking_error is not None:
-        words = [sys.executable, "-m", module, *sys.argv[1:]]
-        print(f"Continue it         {without_secrets(shlex.join(words))}")
+    words = [sys.executable, "-m", module, *sys.argv[1:]]
+    again = without_secrets(shlex.join(words))
+    if not outcome.finished:
+        print(f"Continue it         {again}")
+    elif outcome.tracking_error is not None:
+        print(f"Complete MLflow     {again}")
