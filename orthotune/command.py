@@ -162,9 +162,16 @@ def print_next(outcome: "Outcome[Any]", module: str) -> None:
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")
     say(f"Browse this study   {outcome.ui_address}")
-    if not outcome.finished or outcome.tracking_error is not None:
-        words = [sys.executable, "-m", module, *sys.argv[1:]]
-        again = without_secrets(shlex.join(words))
-        say(f"Continue it         {again}")
-        if not is_heard():
-            note(f"continue it with: {again}")
+    if not outcome.finished:
+        _print_again("Continue it", module)
+    elif outcome.tracking_error is not None:
+        _print_again("Complete MLflow", module)
+
+
+def _print_again(what: str, module: str) -> None:
+    """The same command, wherever somebody may still read it."""
+    words = [sys.executable, "-m", module, *sys.argv[1:]]
+    again = without_secrets(shlex.join(words))
+    say(f"{what:<20}{again}")
+    if not is_heard():
+        note(f"{what.lower()} with: {again}")

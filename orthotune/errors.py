@@ -42,6 +42,14 @@ class DataError(OrthotuneError):
     """A data set is missing, broken, or too small for what was asked of it."""
 
 
+class DataUnreadableError(DataError):
+    """A data set cannot be read on this machine, whatever is asked of it."""
+
+
+class DataMissingError(DataUnreadableError):
+    """A data set is not there, or not whole; a download would put that right."""
+
+
 class CheckpointError(OrthotuneError):
     """A checkpoint cannot be read, or belongs to another configuration."""
 

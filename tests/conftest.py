@@ -69,3 +69,16 @@ def reference(tmp_path_factory):
         if not (work.folder / "studies" / "killed" / "best.yaml").exists():
             work.finish(limit=1)
     return work
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may write to; not `tmp_path`, which is this user's."""
+    from tests import users  # it asks for seconds whether there can be others
+
+    if not users.possible():
+        pytest.skip("only root can be another user, by setpriv")
+    folder = Path(tempfile.mkdtemp(prefix="orthotune-users-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

@@ -172,7 +172,8 @@ class DataConfig:
     directory."""
 
     download: bool = setting(False, Rule(kind=bool))
-    """Whether a missing data set may be downloaded into `root`. Default false."""
+    """Whether files that are missing in `root`, or broken, may be downloaded into it.
+    Default false."""
 
     batch_size: int = setting(64, Rule(kind=int, low=2, high=65536))
     """Images a training batch, at least 2 (batch norm). Default 64 (the paper's CIFAR

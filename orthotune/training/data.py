@@ -7,12 +7,10 @@ split is for a configuration already chosen. The split is a property of the data
 not of the trial: it does not depend on the trial's seed.
 """
 
-import contextlib
 import hashlib
 import importlib.util
 import os
-import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +19,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from orthotune.errors import DataError
+from orthotune.errors import DataError, DataUnreadableError
 from orthotune.training.config import DataConfig
+from orthotune.training.rules import show
+from orthotune.training.torchvision_reader import read_parts
 
 SPLIT_SEED = 1703_01827
 DIGITS_HELD_OUT = 300  # images each of validation and test, of 1,797
-FETCH_WAIT_S = 600  # for another process of this root, which fetches the same data
 VAL_FRAC = 0.1  # of a data set with an official test split: 5,000 of CIFAR's 50,000
 
 
@@ -128,9 +127,10 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         The data set. Its tensors are shared between callers: never write to them.
 
     Raises:
-        DataError: If it is not where it should be, is broken, or is smaller than
-            `data.num_train` or `data.batch_size` ask; if another process does not end
-            its download of it.
+        DataError: If it is smaller than `data.num_train` or `data.batch_size` ask.
+        DataUnreadableError: If it cannot be read; if another process does not end its
+            download of it.
+        DataMissingError: If it is not where it should be, or broken.
 
     Example:
         >>> digits = load_dataset(DataConfig(name="digits"))
@@ -139,9 +139,25 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         >>> digits.train.images.shape[1:], digits.num_classes
         (torch.Size([1, 8, 8]), 10)
     """
-    root = str(Path(os.path.expanduser(config.root)).resolve())
+    root = _root(config)
     dataset = _load(config.name, root, config.download, str(torch.device(device)))
     return _cut(dataset, config)
+
+
+def _root(config: DataConfig) -> str:
+    """The folder of the files, absolute, which need not be there.
+
+    Raises:
+        DataUnreadableError: If it cannot have this name.
+    """
+    try:
+        return os.path.realpath(os.path.expanduser(config.root))
+    except UnicodeEncodeError as err:
+        raise DataUnreadableError(
+            "`data.root` must be a name in the encoding of the locale, "
+            f"{err.encoding}, but got {show(config.root)}. Set LC_ALL to C.UTF-8, or "
+            "PYTHONUTF8 to 1."
+        ) from err
 
 
 def data_fingerprints(configs: Iterable[DataConfig]) -> dict[str, str]:
@@ -321,22 +337,12 @@ def _torchvision(
     """
 
     def load(root: Path, download: bool) -> _Source:
-        kind = getattr(_torchvision_datasets(), name)
-        try:
-            # Without the lock: what is there already may be on a read-only mount.
-            return read(kind, root, False)
-        except DataError:
-            if not download:
-                raise
-        with _only_fetcher(name, root):
-            return read(kind, root, True)
-
-    def read(kind: Callable, root: Path, download: bool) -> _Source:
-        parts = []
-        for part in ("train", "test"):
-            which = {"split": part} if by_split else {"train": part == "train"}
-            parts.append(_read_part(kind, root, download, which, num_classes))
-        (images, targets), (test_images, test_targets) = parts
+        parts = [{"train": True}, {"train": False}]
+        if by_split:
+            parts = [{"split": "train"}, {"split": "test"}]
+        (images, targets), (test_images, test_targets) = read_parts(
+            name, root, parts, num_classes, download=download
+        )
         return _Source(
             images=images,
             targets=targets,
@@ -347,88 +353,6 @@ def _torchvision(
         )
 
     return load
-
-
-@contextlib.contextmanager
-def _only_fetcher(name: str, root: Path) -> Iterator[None]:
-    """Hold the lock under which one process at a time downloads into a root."""
-    from filelock import FileLock, Timeout  # which those who do not fetch need not load
-
-    file = root / f".{name.lower()}.lock"
-    lock = FileLock(file)
-    # A root that cannot be locked, as one that cannot be written, is torchvision's to
-    # refuse: its error says what is missing.
-    with contextlib.suppress(OSError):
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=FETCH_WAIT_S)
-        except Timeout as err:
-            raise DataError(
-                f"The download of {name} must end within {FETCH_WAIT_S} s, but another "
-                f"process still holds {file}. Wait for that process, or end it."
-            ) from err
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _read_part(
-    kind: Callable, root: Path, download: bool, which: dict, num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        data = kind(root=str(root), download=download, **which)
-    except _UNREADABLE as err:
-        raise DataError(
-            f"`data.root` must hold {kind.__name__}, but it was not found or is broken "
-            f"in {root} ({_first_line(err)}). Set `data.download` to true where there "
-            "is a network, or put torchvision's files there."
-        ) from err
-    images = np.asarray(data.data)
-    targets = np.asarray(data.labels if hasattr(data, "labels") else data.targets)
-    if len(images) != len(targets) or not np.isin(targets, range(num_classes)).all():
-        raise DataError(
-            f"`data.root` must hold {kind.__name__} with one label in [0, "
-            f"{num_classes - 1}] an image, but {root} holds {len(images)} images and "
-            f"{len(targets)} labels up to {targets.max()}. Fetch the files again."
-        )
-    return _channels_first(images), targets
-
-
-# torchvision says RuntimeError for a missing file; a truncated one gives the others.
-_UNREADABLE = (
-    RuntimeError,
-    OSError,
-    ValueError,
-    EOFError,
-    AssertionError,
-    LookupError,
-    pickle.UnpicklingError,
-)
-
-
-def _first_line(err: Exception) -> str:
-    return (str(err) or type(err).__name__).splitlines()[0].rstrip(".")
-
-
-def _channels_first(images: np.ndarray) -> np.ndarray:
-    """Images as `(N, C, H, W)` from `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`."""
-    if images.ndim == 3:
-        return images[:, None]
-    return images if images.shape[1] in (1, 3) else images.transpose(0, 3, 1, 2)
-
-
-def _torchvision_datasets() -> object:
-    try:
-        from torchvision import datasets
-    except (ImportError, RuntimeError) as err:
-        # A torchvision built for another torch raises RuntimeError on import.
-        raise DataError(
-            "torchvision must be installed and built for this torch, but importing it "
-            f"failed ({_first_line(err)}). Install both in one command: "
-            "pip install torch torchvision."
-        ) from err
-    return datasets
 
 
 _SOURCES: dict[str, Callable[[Path, bool], _Source]] = {

@@ -90,6 +90,13 @@ def parse_value(text: str) -> Any:  # noqa: ANN401 - whatever the text says
         (0.0001, [16, 32, 64], 'on')
     """
     try:
+        text.encode()
+    except UnicodeEncodeError as err:  # of bytes that the locale does not know
+        raise FileError(
+            f"--set: must be text in the encoding of the locale, but got {text!r}. Set "
+            "LC_ALL to C.UTF-8, or PYTHONUTF8 to 1."
+        ) from err
+    try:
         data = _parse("--set", f"value: {text}").data
     except FileError:
         raise

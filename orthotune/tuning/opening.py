@@ -21,6 +21,7 @@ from orthotune.tuning.identity import Definition, differences
 from orthotune.tuning.journal import now_ms
 from orthotune.tuning.lock import study_lock
 from orthotune.tuning.mirror import RecordMirror
+from orthotune.tuning.permission import trouble_with
 from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.settings import Study
@@ -28,6 +29,7 @@ from orthotune.tuning.storage import is_remote, joined
 
 FORMAT = 1
 RECORD = "record.jsonl"
+LOCK = "lock"
 
 
 def study_folder(name: str, storage: str) -> Path:
@@ -41,7 +43,7 @@ def study_folder(name: str, storage: str) -> Path:
         PosixPath('studies/s3-bucket-studies-b02e95/wide')
     """
     root = Path("studies", _name_of(storage)) if is_remote(storage) else Path(storage)
-    return root.resolve() / name
+    return Path(os.path.realpath(root)) / name
 
 
 def _name_of(storage: str) -> str:
@@ -90,22 +92,30 @@ def check_storage(folder: Path, storage: str) -> None:
     """
     if is_remote(storage):
         _check_uri(storage)
-    around = [folder, *folder.parents]
-    existing = next(path for path in around if os.path.exists(path))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        if is_remote(storage):
-            raise StudyError(
-                "A study keeps a part of its files where it is started, which must be "
-                f"a folder that can be written to, but {existing} is not. Start it in "
-                "another one."
-            )
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    trouble = next(
+        filter(None, (trouble_with(one, folder=True) for one in folders)), ""
+    )
+    for name in (RECORD, LOCK):
+        trouble = trouble or trouble_with(folder / name, folder=False)
+    if trouble and is_remote(storage):
         raise StudyError(
-            f"--storage must be a folder that can be written to, but {existing} is "
-            "not. Choose another one."
+            "A study keeps a part of its files where it is started, which must be a "
+            f"folder that can be written to, but {trouble}. Start it in another one."
+        )
+    if trouble:
+        raise StudyError(
+            f"--storage must be a folder that can be written to, but {trouble}. Choose "
+            "another one."
         )
 
 
 def _check_uri(storage: str) -> None:
+    if not re.fullmatch(r"[^?#]*(\?[^?#=/]+=[^?#]*)?", storage):
+        raise StudyError(
+            "--storage must be a folder or a URI, in which ? and # of a name are "
+            f"written %3F and %23, but got {without_secrets(storage)!r}."
+        )
     try:
         pyarrow.fs.FileSystem.from_uri(storage)
     except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError
@@ -171,7 +181,7 @@ class Opening:
         self._stack = stack
         self.folder = study_folder(study.settings.name, storage)
         self._path = self.folder / RECORD
-        self._made = [one for one in self.folder.parents if not one.exists()]
+        self._made = [one for one in self.folder.parents if not os.path.exists(one)]
         self.mirror: RecordMirror | None = None
         if is_remote(storage):
             self.mirror = RecordMirror(self._path, joined(storage, study.settings.name))
@@ -242,13 +252,13 @@ class Opening:
         if self.mirror is not None and self._path.exists():
             self.mirror.discard()
         self._path.unlink(missing_ok=True)
-        (self.folder / "lock").unlink()
+        (self.folder / LOCK).unlink()
         with contextlib.suppress(OSError):  # there is something of the user's in it
             for folder in (self.folder, *self._made):
                 folder.rmdir()
 
     def _lock(self) -> None:
-        self._stack.enter_context(study_lock(self.folder / "lock"))
+        self._stack.enter_context(study_lock(self.folder / LOCK))
         if self.mirror is None:
             return
         try:

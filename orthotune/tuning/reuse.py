@@ -9,7 +9,6 @@ what was reported, to the last bit.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthotune.console import note
@@ -17,6 +16,7 @@ from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.secrets import last_line
+from orthotune.tuning.sqlite_uri import sqlite_file
 from orthotune.tuning.tracked_run import COMPUTED_BY_TAG, MIXED_CODE, RUN_STATUS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -143,8 +143,8 @@ class EarlierTrials:
 
 def _may_hold(uri: str) -> bool:
     """Whether there is a store: MLflow makes a file that it does not find."""
-    prefix = "sqlite:///"
-    return not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).exists()
+    file = sqlite_file(uri)
+    return file is None or file.exists()
 
 
 _RESULTS = (Status.FINISHED, Status.DIVERGED)

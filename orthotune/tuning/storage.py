@@ -1,6 +1,7 @@
 """Folders that every node sees: a path, or a URI that pyarrow can open."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def is_remote(storage: str) -> bool:
 
 def absolute(storage: str) -> str:
     """A storage as every process understands it."""
-    return storage if is_remote(storage) else str(Path(storage).resolve())
+    return storage if is_remote(storage) else os.path.realpath(storage)
 
 
 def joined(storage: str, *names: str) -> str:

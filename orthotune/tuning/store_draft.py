@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SQLITE = "sqlite:///"
+from orthotune.tuning.sqlite_uri import sqlite_file, sqlite_uri
 
 
 @contextmanager
@@ -26,8 +26,8 @@ def store_draft(uri: str, *, wanted: bool = True) -> Iterator[Callable[[], None]
             is not there a draft is made.
         wanted: Whether to make one at all.
     """
-    path = Path(uri.removeprefix(SQLITE))
-    if not wanted or not uri.startswith(SQLITE) or path.exists():
+    path = sqlite_file(uri)
+    if not wanted or path is None or path.exists():
         yield lambda: None
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
@@ -57,11 +57,17 @@ def _draw(draft: Path, whole: threading.Event) -> None:
 
 
 def new_store(path: Path) -> None:
-    """Build MLflow's tables in a new file, which takes the place of an old one."""
-    from mlflow import MlflowClient  # a second to import
+    """Build MLflow's tables in a new file, which takes the place of an old one.
+
+    Where the artifacts of its first experiment go, which is nobody's, is written into a
+    statement as text: a quote in the name of the working folder must not be one there.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import (  # a second to import
+        SqlAlchemyStore,
+    )
 
     path.unlink(missing_ok=True)  # of a dead process with our number
-    MlflowClient(tracking_uri=f"{SQLITE}{path}").search_experiments()
+    SqlAlchemyStore(sqlite_uri(path), Path("mlruns").resolve().as_uri())
 
 
 def _remove(draft: Path) -> None:

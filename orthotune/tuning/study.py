@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable
 
 from orthotune.errors import StudyError
+from orthotune.tuning.artifact_places import check_artifacts
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.environment import prepare
 from orthotune.tuning.event_log import EventLog
@@ -71,9 +72,13 @@ def run_study(
         asked = definition(study, fingerprints)
         opening = Opening(study, places.storage, asked, stack, stopper.lose)
         check_storage(opening.folder, places.storage)
+        is_server = places.tracking_uri.startswith("http")
+        if not is_server:
+            check_store(places.tracking_uri)
+            check_artifacts(places.tracking_uri, study.settings.name)
         log = opening.continued()
         # A server that a running study has lost is waited for; not so a new one.
-        if log is None or not places.tracking_uri.startswith("http"):
+        if is_server and log is None:
             check_store(places.tracking_uri)
         journal = None if log is None else _journal(study, log)
         finished = journal is not None and is_finished(study, journal)

@@ -32,6 +32,9 @@ COMPUTED_BY_TAG = "orthotune.computed_by"
 MIXED_CODE = "orthotune.mixed_code"
 """Tag of a study that was continued with other code: nobody knows what gave what."""
 
+INCOMPLETE = "orthotune.incomplete"
+"""Tag of a study whose reports are not all there yet."""
+
 RUN_STATUS = {
     Status.WAITING: "RUNNING",
     Status.RUNNING: "RUNNING",
@@ -61,6 +64,8 @@ class TrackedRun:
     """The status of its trial, as its tag says."""
     ended_ms: int | None = None
     has_params: bool = False
+    incomplete: bool = False
+    """Whether files are missing of a run that has ended."""
     epochs: set[int] | None = field(default_factory=set)
     """The epochs logged; None for a run of an earlier session, not looked at yet."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -91,6 +96,7 @@ def existing_run(run: "Run") -> TrackedRun:
         shown=tags.get("orthotune.status", ""),
         ended_ms=run.info.end_time,
         metrics={} if is_trial else run.data.metrics,
+        incomplete=INCOMPLETE in tags,
         has_params=bool(run.data.params) and not (is_trial and running),
         epochs=None,
     )

@@ -19,18 +19,20 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
+from orthotune.tuning.artifact_places import artifact_location, follow
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
+from orthotune.tuning.sqlite_uri import sqlite_file
 from orthotune.tuning.summary import Summary
 from orthotune.tuning.tracked_run import (
+    INCOMPLETE,
     MIXED_CODE,
     RUN_STATUS,
     SEEN,
@@ -88,6 +90,7 @@ class Tracker:
         self._ranked = ranked
         self._settle = settle
         self.uri = uri
+        self._file = sqlite_file(uri)
         self.first_error: str | None = None
         self.experiment_id: str | None = None
         self._name = name
@@ -115,8 +118,8 @@ class Tracker:
     @cached_property
     def _client(self) -> "MlflowClient":
         """Made at first use: for a database, this opens it, which may fail."""
-        if self.uri.startswith("sqlite:///"):
-            prepare_sqlite(Path(self.uri.removeprefix("sqlite:///")))
+        if self._file is not None:
+            prepare_sqlite(self._file)
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.uri)
@@ -187,7 +190,9 @@ class Tracker:
         if self.uri.startswith("http"):
             return None
         words = [sys.executable, "-m", "mlflow", "ui", "--port", "5000"]
-        return shlex.join([*words, "--backend-store-uri", without_secrets(self.uri)])
+        # A file has no password, and its name can look like one.
+        uri = without_secrets(self.uri) if self._file is None else self.uri
+        return shlex.join([*words, "--backend-store-uri", uri])
 
     def ui_address(self) -> str:
         """The address of the study's table of runs.
@@ -220,7 +225,8 @@ class Tracker:
                 stands, num_finished = self._stands(numbers), len(self._finished)
                 self._settle()
                 parent = self._connect()
-                if self._active and parent.status != "RUNNING":
+                running = self._active and closing is None
+                if running and parent.status != "RUNNING":
                     self._client.update_run(parent.run_id, status="RUNNING")
                     parent.status = "RUNNING"
                 self._log_best(parent, num_finished)
@@ -486,7 +492,8 @@ class Tracker:
     def _close(self, parent: TrackedRun, summary: Summary) -> None:
         """Bring the parent run up to date and end it."""
         known = summary.metrics.items() <= parent.metrics.items()
-        if known and parent.status == summary.status == "FINISHED":
+        ended_so = parent.status == summary.status == "FINISHED"
+        if known and ended_so and not parent.incomplete:
             return
         # Its own step and time: the same summary twice is one.
         ended = [r for r in self._records.values() if r.status.ended]
@@ -496,13 +503,17 @@ class Tracker:
             metric_entity(name, value, at, len(ended))
             for name, value in summary.metrics.items()
         ]
-        tags = tag_entities(summary.tags)
+        marks = {INCOMPLETE: "files are missing"} if summary.artifacts else {}
+        tags = tag_entities({**summary.tags, **marks})
         self._client.log_batch(parent.run_id, metrics=metrics, tags=tags)
-        for path in summary.artifacts:
-            self._client.log_artifact(parent.run_id, str(path))
-        # Last: what is ended is not looked at again.
+        # Before the files, which may be refused, or take for ever: the mark says that
+        # it is to be looked at again.
         self._client.set_terminated(parent.run_id, status=summary.status)
         parent.status = summary.status
+        for path in summary.artifacts:
+            self._client.log_artifact(parent.run_id, str(path))
+        for mark in marks:
+            self._client.delete_tag(parent.run_id, mark)
 
     def _close_groups(self, parent: TrackedRun, summary: Summary, at_ms: int) -> None:
         """Bring the runs of groups up to date and end them."""
@@ -573,24 +584,19 @@ class Tracker:
         run.has_params = True
 
     def _experiment(self) -> str:
-        experiment = self._client.get_experiment_by_name(self._name)
-        if experiment is None:
-            return self._client.create_experiment(
-                self._name, artifact_location=self._artifact_location()
-            )
+        client, file = self._client, self._file
+        if file is not None:
+            follow(file, self._name)
+        experiment = client.get_experiment_by_name(self._name)
+        if experiment is None:  # a server decides for itself where artifacts are
+            place = None if file is None else artifact_location(file, self._name)
+            return client.create_experiment(self._name, artifact_location=place)
         if experiment.lifecycle_stage != "active":
             raise StudyError(
                 f"`name` must not be a deleted MLflow experiment, but {self._name} is "
                 "one. Restore it (mlflow experiments restore), or choose another name."
             )
         return experiment.experiment_id
-
-    def _artifact_location(self) -> str | None:
-        """Beside a SQLite file, absolute; a server decides for itself."""
-        if not self.uri.startswith("sqlite:///"):
-            return None
-        folder = Path(self.uri.removeprefix("sqlite:///")).parent
-        return (folder / "mlartifacts" / self._name).as_uri()
 
     def _warn(self, err: Exception) -> None:
         if self.first_error is not None:

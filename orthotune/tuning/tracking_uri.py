@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.errors import StudyError
+from orthotune.tuning.permission import trouble_with
 from orthotune.tuning.secrets import without_secrets
+from orthotune.tuning.sqlite_uri import SQLITE, sqlite_file, sqlite_uri
 
 OLDEST_SERVER = 3
 """The major version of MLflow whose servers this program was tried with."""
@@ -30,8 +32,9 @@ def resolve_tracking_uri(uri: str) -> str:
     """
     if uri.startswith(("http://", "https://")):
         return uri.rstrip("/")
-    if uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    file = sqlite_file(uri)
+    if file is not None:
+        return _of_file(uri, file)
     if re.match(r"(postgresql|mysql|mssql)(\+\w+)?://", uri):
         return uri
     raise StudyError(
@@ -40,21 +43,35 @@ def resolve_tracking_uri(uri: str) -> str:
     )
 
 
+def _of_file(uri: str, file: Path) -> str:
+    place = os.path.realpath(file)
+    literal = os.path.dirname(uri.removeprefix(SQLITE))
+    if "?" in uri or (os.path.isdir(literal) and not os.path.isdir(file.parent)):
+        raise StudyError(
+            "--tracking-uri must be a URI without options, in which ? and % of a name "
+            f"are written %3F and %25, but got {uri!r}. In the folder of the file: "
+            "sqlite:///mlflow.db"
+        )
+    try:
+        return sqlite_uri(Path(place))
+    except UnicodeEncodeError as err:
+        raise StudyError(
+            "--tracking-uri must be a file with a name in the encoding of the locale, "
+            f"but got {place!r}. Set LC_ALL to C.UTF-8, or start from another folder."
+        ) from err
+
+
 def check_store(uri: str) -> None:
     """Refuse a store that cannot be there, before anything is started.
 
     Raises:
-        StudyError: If `uri` is a server's and it does not answer within 5 seconds, does
-            not take the credentials in the environment or is of an MLflow before
-            `OLDEST_SERVER`, or a file's in a folder that does not exist.
+        StudyError: If `uri` is a server's and it does not answer within 15 seconds,
+            does not take the credentials in the environment or is of an MLflow before
+            `OLDEST_SERVER`; or a file's, which cannot be written to, or not be made.
     """
-    if uri.startswith("sqlite:///"):
-        folder = Path(uri.removeprefix("sqlite:///")).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise StudyError(
-                "--tracking-uri must be a file in a folder that can be written to, but "
-                f"{folder} is not. Create it, or choose another one."
-            )
+    file = sqlite_file(uri)
+    if file is not None:
+        _check_file(file)
     if not uri.startswith("http"):
         return
     shown = without_secrets(uri)
@@ -79,6 +96,26 @@ def check_store(uri: str) -> None:
             f"--tracking-uri must be an MLflow server of version {OLDEST_SERVER} or "
             f"later, but {shown} is of {theirs or 'no'} version. Upgrade it."
         )
+
+
+def _check_file(file: Path) -> None:
+    if not os.path.isdir(file.parent):
+        raise StudyError(
+            "--tracking-uri must be a file in a folder that can be written to, but "
+            f"{file.parent} is not. Create it, or choose another one."
+        )
+    # SQLite's own, too: whoever has the store open may be another.
+    own = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
+    for path, is_folder in (
+        (file.parent, True),
+        *((one, False) for one in (file, *own)),
+    ):
+        trouble = trouble_with(path, folder=is_folder)
+        if trouble:
+            raise StudyError(
+                "--tracking-uri must be a file that can be written to, in such a "
+                f"folder, but {trouble}. Choose another one, or a server."
+            )
 
 
 def _ask(uri: str, path: str) -> str:

@@ -11,6 +11,7 @@ the new settings as changes from that epoch on. Trained from scratch, it gives t
 """
 
 import math
+import socket
 import sys
 import time
 import traceback
@@ -20,7 +21,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from orthotune.errors import ConfigError, GpuMissingError
+from orthotune.errors import ConfigError, DataError, GpuMissingError
 from orthotune.training.checkpoint import (
     dump_checkpoint,
     load_checkpoint,
@@ -188,6 +189,10 @@ class StudyTrainable(OrthoTrainable):
             return
         except GpuMissingError as err:
             self._failure = {UNFIT: str(err)}
+            return
+        except DataError as err:  # the driver has read them: it is the node, or now
+            node = socket.gethostname()
+            self._failure = {UNFIT: f"{node} must have the data: {err}"}
             return
         except Exception as err:  # becomes a result, with its traceback
             memory, trace = is_out_of_memory(err), traceback.format_exc()

@@ -1,6 +1,8 @@
 import gzip
 import hashlib
+import http.server
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -9,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,10 +20,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from orthotune.errors import DataError
-from orthotune.training import data
+from orthotune.errors import DataError, DataUnreadableError
+from orthotune.training import data, torchvision_reader
 from orthotune.training.config import DataConfig, TrialConfig
 from orthotune.training.data import augment, data_fingerprint, load_dataset
+from tests.crashes import serving
+from tests.users import OTHER, as_user
 
 
 @pytest.fixture
@@ -296,6 +301,23 @@ def test_nothing_is_mirrored_where_flips_are_not_allowed():
 
 # Data sets that are files. Each test writes a small data set in the real format.
 
+RAW = Path("FashionMNIST", "raw")
+CIFAR = "cifar-10-batches-py"
+NAMES = {
+    "CIFAR10": [
+        *(f"{CIFAR}/data_batch_{k}" for k in range(1, 6)),
+        *(f"{CIFAR}/{name}" for name in ("test_batch", "batches.meta")),
+    ],
+    "CIFAR100": [f"cifar-100-python/{name}" for name in ("train", "test", "meta")],
+    "SVHN": ["train_32x32.mat", "test_32x32.mat"],
+    "FashionMNIST": [
+        str(RAW / f"{part}-{kind}-ubyte")
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ],
+}
+"""The files of torchvision's data sets below a root, as its documentation has them."""
+
 
 def pixels(num, *shape, seed):
     return np.random.default_rng(seed).integers(0, 256, (num, *shape), dtype=np.uint8)
@@ -471,8 +493,8 @@ def fashion(tmp_path, fresh):
     """A function that writes a Fashion-MNIST of 30 training and 5 test images."""
     pytest.importorskip("torchvision")
 
-    def write():
-        folder = tmp_path / "FashionMNIST" / "raw"
+    def write(root=tmp_path):
+        folder = root / RAW
         folder.mkdir(parents=True)
         parts = []
         for name, num in (("train", 30), ("t10k", 5)):
@@ -526,69 +548,255 @@ def test_a_missing_data_set_is_refused_with_where_and_how_to_get_it(
         load_dataset(DataConfig(name=name, root=str(root)))
     message = str(caught.value)
     assert message.startswith(
-        f"`data.root` must hold {kind}, but it was not found or is broken in {root} "
-        "(Dataset not found"
+        f"`data.root` must hold {kind}, but {root} is not there. Set `data.download` "
+        f"to true where there is a network, or put torchvision's files into {root}: "
     )
-    assert message.endswith(
-        "Set `data.download` to true where there is a network, or put torchvision's "
-        "files there."
-    )
+    assert message.endswith(f"{root}: {', '.join(NAMES[kind])}.")
     assert "\n" not in message
     assert caught.value.__cause__ is not None
     assert not root.exists()
 
 
-def refuse(config, tmp_path, kind):
+def refusal(config):
     data._load.cache_clear()
-    problem = "but it was not found or is broken in"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataUnreadableError) as caught:
         load_dataset(config)
-    assert str(caught.value).startswith(
-        f"`data.root` must hold {kind}, {problem} {tmp_path} ("
-    )
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("left", [0, 1, 4, 10, 16, 17, 5000])
-def test_a_truncated_image_file_is_refused(left, fashion, tmp_path):
+def test_a_truncated_image_file_is_named(left, fashion, tmp_path):
     fashion()
-    file = tmp_path / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    file = tmp_path / RAW / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:left])
-    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+    found = f"has {left} bytes in place of {30 * 28 * 28 + 16}"
+    problem = {0: "is empty", 1: MNIST, 4: MNIST, 10: MNIST}.get(left, found)
+    assert f"must hold FashionMNIST, but {file} {problem}. Set" in refusal(
+        fashion_config(tmp_path)
+    )
 
 
-def test_a_truncated_label_file_is_refused(fashion, tmp_path):
+MNIST = "is no file in MNIST's format"
+
+
+def swap(file):
+    """Labels in place of images, or the other way round."""
+    other = {"images-idx3": "labels-idx1", "labels-idx1": "images-idx3"}
+    (old,) = (name for name in other if name in file.name)
+    shutil.copy(file.with_name(file.name.replace(old, other[old])), file)
+
+
+def make_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+def link(target):
+    def replace(file):
+        file.unlink()
+        file.symlink_to(target(file) if callable(target) else target)
+
+    return replace
+
+
+WRONG = {  # what is done to a file, and what is said of it
+    "a login page": (
+        lambda file: file.write_text("<html>login</html>"),
+        "is a web page",
+    ),
+    "an error page": (lambda file: file.write_text("\n<?xml?>"), "is a web page"),
+    "compressed": (
+        lambda file: file.write_bytes(gzip.compress(file.read_bytes())),
+        r"is compressed \(gzip\)",
+    ),
+    "empty": (lambda file: file.write_bytes(b""), "is empty"),
+    "swapped": (swap, MNIST),
+    "cut": (
+        lambda file: file.write_bytes(file.read_bytes()[:-1]),
+        r"has \d+ bytes in place of \d+",
+    ),
+    "longer": (
+        lambda file: file.write_bytes(file.read_bytes() + b"\n"),
+        r"has \d+ bytes in place of \d+",
+    ),
+    "gone": (lambda file: file.unlink(), "is not there"),
+}
+IN_THE_WAY = {
+    "a folder": (make_folder, "is not the file that it must be"),
+    "a device": (link("/dev/null"), "is not the file that it must be"),
+    "a pipe": (
+        lambda file: (file.unlink(), os.mkfifo(file)),
+        "is not the file that it must be",
+    ),
+    "a link to nothing": (link("nothing"), "is a link to what is not there"),
+    "a loop of links": (
+        link(lambda file: file.name),
+        r"cannot be read \(Too many levels of symbolic links\)",
+    ),
+}
+FETCH = "Set `data.download` to true where there is a network, or put torchvision's fi"
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_named_with_what_is_wrong(what, name, fashion, tmp_path):
     fashion()
-    file = tmp_path / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte"
-    file.write_bytes(file.read_bytes()[:-1])
-    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+    spoil, problem = WRONG[what]
+    spoil(tmp_path / RAW / name)
+    message = refusal(fashion_config(tmp_path))
+    words = rf"must hold FashionMNIST, but {tmp_path / RAW / name} {problem}\. {FETCH}"
+    assert re.search(words, message)
 
 
-def test_compressed_files_under_the_wrong_name_are_refused(fashion, tmp_path):
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_what_no_download_can_replace_is_named(what, download, fashion, tmp_path):
     fashion()
-    file = tmp_path / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
-    file.write_bytes(gzip.compress(file.read_bytes()))
-    refuse(fashion_config(tmp_path), tmp_path, "FashionMNIST")
+    file = tmp_path / RAW / "train-labels-idx1-ubyte"
+    spoil, problem = IN_THE_WAY[what]
+    spoil(file)
+    message = refusal(replace(fashion_config(tmp_path), download=download))
+    assert re.search(rf"must hold FashionMNIST, but {file} {problem}\. M", message)
+    assert "data.download" not in message
+
+
+def no_files(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    return {
+        "file": (tmp_path / "file", "is not the folder that it must be"),
+        "below": (tmp_path / "file", "is not the folder that it must be"),
+        "loop": (tmp_path / "loop", r"cannot be read \(Too many levels of symb"),
+        "long": (tmp_path / ("x" * 300), r"cannot be read \(File name too long\)"),
+        "null": (Path("/dev/null"), "is not the folder that it must be"),
+    }
+
+
+@pytest.mark.parametrize("name", ["cifar10", "svhn", "fashion_mnist"])
+@pytest.mark.parametrize("what", ["file", "below", "loop", "long", "null"])
+@pytest.mark.parametrize("download", [False, True])
+def test_a_root_that_is_no_folder_is_refused(what, name, download, tmp_path, fresh):
+    pytest.importorskip("torchvision")
+    place, problem = no_files(tmp_path)[what]
+    root = place / "below" if what == "below" else place
+    message = refusal(DataConfig(name=name, root=str(root), download=download))
+    assert re.search(rf"must hold \w+, but {place} {problem}", message)
+    assert "data.download" not in message
+
+
+def test_a_name_that_the_locale_does_not_have_is_refused(tmp_path):
+    (tmp_path / "trial.yaml").write_text("data.name: cifar10\ndata.root: dätä\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "orthotune.train", "trial.yaml"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+        },
+        capture_output=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        b"orthotune: `data.root` must be a name in the encoding of the locale, ascii, "
+        b"but got the string 'd\\xe4t\\xe4'. Set LC_ALL to C.UTF-8, or PYTHONUTF8 to 1."
+    ]
 
 
 @pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
-def test_a_broken_cifar_file_is_refused(name, cifar, tmp_path):
+def test_a_broken_cifar_file_is_named(name, cifar, tmp_path):
     cifar("CIFAR10", 10)
     config = DataConfig(name="cifar10", root=str(tmp_path), batch_size=4)
     file = tmp_path / "cifar-10-batches-py" / name
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    refuse(config, tmp_path, "CIFAR10")
+    bytes_left = f"({len(whole) // 2} bytes)"
+    problem = f"{file} is another file, or a part of it {bytes_left}. {FETCH}"
+    assert f"must hold CIFAR10, but {problem}" in refusal(config)
     file.unlink()
-    refuse(config, tmp_path, "CIFAR10")
+    assert f"must hold CIFAR10, but {file} is not there. {FETCH}" in refusal(config)
     file.write_bytes(whole)
     load_dataset(config)  # a failure is not remembered
 
 
-def test_a_truncated_svhn_file_is_refused(svhn, tmp_path):
+def test_a_truncated_svhn_file_is_named(svhn, tmp_path):
     svhn()
     file = tmp_path / "train_32x32.mat"
     file.write_bytes(file.read_bytes()[:-100])
-    refuse(DataConfig(name="svhn", root=str(tmp_path), batch_size=4), tmp_path, "SVHN")
+    config = DataConfig(name="svhn", root=str(tmp_path), batch_size=4)
+    assert f"must hold SVHN, but {file} is another file, or a part" in refusal(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "archive", "lacks"),
+    [
+        ("cifar10", "cifar-10-python.tar.gz", "cifar-10-batches-py"),
+        (
+            "fashion_mnist",
+            "FashionMNIST/raw/train-images-idx3-ubyte.gz",
+            "FashionMNIST/raw/train-images-idx3-ubyte",
+        ),
+    ],
+)
+def test_an_archive_that_is_not_unpacked_is_named(
+    name, archive, lacks, tmp_path, fresh
+):
+    pytest.importorskip("torchvision")
+    file = tmp_path / archive
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"packed")
+    missing = tmp_path / lacks
+    problem = f"{missing} is not there, only {file} is, which `data.download` unpacks. "
+    assert problem + FETCH in refusal(DataConfig(name=name, root=str(tmp_path)))
+
+
+@pytest.mark.parametrize("numbers", ["none", "no pair", "labels"])
+def test_what_torchvision_reads_and_is_no_data_set_is_refused(
+    numbers, cifar, tmp_path, monkeypatch
+):
+    torchvision = pytest.importorskip("torchvision")
+    cifar("CIFAR10", 10)
+
+    class Odd(torchvision.datasets.CIFAR10):
+        def __init__(self, **how):
+            super().__init__(**how)
+            keep = 0 if numbers == "none" else len(self.data)
+            self.data = self.data[:keep]
+            self.targets = [10 * (numbers == "labels")] * (
+                keep + (numbers == "no pair")
+            )
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Odd)
+    config = DataConfig(name="cifar10", root=str(tmp_path), batch_size=4)
+    assert re.search(
+        rf"must hold Odd, but of {tmp_path} torchvision says: .*labels.*\. Delete what "
+        "is there of cifar-10-batches-py/data_batch_1, ",
+        refusal(config),
+    )
+
+
+def train_as_another(folder, *settings):
+    words = [word for setting in settings for word in ("--set", setting)]
+    train = [sys.executable, "-m", "orthotune.train", *words]
+    return as_user(OTHER, folder, *train, cwd=folder)
+
+
+@pytest.mark.parametrize("closed", ["FashionMNIST", RAW / "train-labels-idx1-ubyte"])
+def test_files_that_may_not_be_read_are_named(closed, fashion, open_folder):
+    fashion(open_folder)
+    (open_folder / closed).chmod(0)
+    words = [f"data.root={open_folder}", "data.name=fashion_mnist"]
+    done = train_as_another(open_folder, *words)
+    place = open_folder / closed
+    if closed == "FashionMNIST":
+        place /= "raw"
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"orthotune: `data.root` must hold FashionMNIST, but {place} cannot be read "
+        "(Permission denied). Make it readable, or give another `data.root`.\n"
+    )
 
 
 def test_a_failing_download_is_refused_and_none_is_tried_unasked(
@@ -603,10 +811,10 @@ def test_a_failing_download_is_refused_and_none_is_tried_unasked(
 
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "download", download)
     fields = {"name": "cifar10", "root": str(tmp_path)}
-    with pytest.raises(DataError, match=r"must hold CIFAR10, .*\(Dataset not found"):
+    with pytest.raises(DataError, match=r"must hold CIFAR10, .* is not there\. Set"):
         load_dataset(DataConfig(**fields))
     assert tried == []
-    with pytest.raises(DataError, match=r"must hold CIFAR10, .*no network.*Set `data"):
+    with pytest.raises(DataError, match=r"not there, and cannot .*no network.* or put"):
         load_dataset(DataConfig(**fields, download=True))
     assert tried == [str(tmp_path)]
 
@@ -635,6 +843,117 @@ def fetched(cifar, tmp_path, monkeypatch):
 
 def fetching(root):
     return DataConfig(name="cifar10", root=str(root), batch_size=4, download=True)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server of a small Fashion-MNIST's archives; the files it was asked for."""
+    mnist = pytest.importorskip("torchvision.datasets.mnist")
+    away, asked = tmp_path / "away", []
+    away.mkdir()
+
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(away))
+
+        def log_message(self, *_args):
+            if self.command == "GET":
+                asked.append(self.path)
+
+    def serve(raw):
+        resources = []
+        for file in sorted(raw.iterdir()):
+            archive = away / f"{file.name}.gz"
+            archive.write_bytes(gzip.compress(file.read_bytes()))
+            resources.append((archive.name, md5(archive)))
+        monkeypatch.setattr(mnist.FashionMNIST, "resources", resources)
+        return asked
+
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)) as uri:
+        monkeypatch.setattr(mnist.FashionMNIST, "mirrors", [f"{uri}/"])
+        yield serve
+
+
+def fashion_fetched(tmp_path):
+    data._load.cache_clear()
+    return load_dataset(replace(fashion_config(tmp_path), download=True))
+
+
+def seen(tmp_path):
+    raw = tmp_path / RAW
+    return {file.name: file.read_bytes() for file in raw.iterdir() if file.is_file()}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_following_the_advice_brings_the_files(what, fashion, server, tmp_path):
+    train, test = fashion()
+    asked, whole = server(tmp_path / RAW), seen(tmp_path)
+    spoil, _ = WRONG[what]
+    spoil(tmp_path / RAW / "train-images-idx3-ubyte")
+    assert FETCH in refusal(fashion_config(tmp_path))
+    assert asked == []
+    check_splits(fashion_fetched(tmp_path), train, test, (1, 28, 28))
+    assert {name: seen(tmp_path)[name] for name in whole} == whole
+    assert "/train-images-idx3-ubyte.gz" in asked
+    asked.clear()
+    check_splits(fashion_fetched(tmp_path), train, test, (1, 28, 28))
+    assert asked == []
+
+
+def test_what_is_there_stays_where_a_server_sends_something_else(
+    fashion, server, tmp_path
+):
+    fashion()
+    server(tmp_path / RAW)
+    for archive in (tmp_path / "away").iterdir():
+        archive.write_bytes(b"<html>login</html>")
+    file = tmp_path / RAW / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    before = seen(tmp_path)
+    message = refusal(replace(fashion_config(tmp_path), download=True))
+    assert re.search(
+        rf"but {file} has .* bytes in place of .*, and cannot be downloaded \(.*File "
+        r"not found or corrupted.*\)\. Try again where there is a network, or put",
+        message,
+    )
+    assert {name: seen(tmp_path)[name] for name in before} == before
+
+
+def test_an_archive_that_is_there_is_unpacked_without_a_network(
+    fashion, server, tmp_path
+):
+    train, test = fashion()
+    asked = server(tmp_path / RAW)
+    for file in (tmp_path / RAW).iterdir():
+        shutil.move(tmp_path / "away" / f"{file.name}.gz", tmp_path / RAW)
+        file.unlink()
+    assert "unpacks. Set `data.download`" in refusal(fashion_config(tmp_path))
+    check_splits(fashion_fetched(tmp_path), train, test, (1, 28, 28))
+    assert asked == []
+
+
+@pytest.mark.parametrize("closed", ["", "FashionMNIST", "file"])
+def test_nothing_is_fetched_into_what_another_owns(closed, fashion, open_folder):
+    """What would be left there half-done would be in its owner's way."""
+    fashion(open_folder)
+    file = open_folder / RAW / "t10k-labels-idx1-ubyte"
+    file.write_bytes(b"")
+    for path in (open_folder, *open_folder.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    place = {"": open_folder, "FashionMNIST": file.parent, "file": file}[closed]
+    place.chmod(0o555 if place.is_dir() else 0o444)
+    if closed == "":
+        shutil.rmtree(open_folder / "FashionMNIST")
+    before = sorted(open_folder.rglob("*"))
+    words = [f"data.root={open_folder}", "data.name=fashion_mnist"]
+    done = train_as_another(open_folder, *words, "data.download=true")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "orthotune: `data.root` must be writable where FashionMNIST is to be "
+        f"downloaded, but {place} is not. Have its owner do that, or give another "
+        "`data.root`.\n"
+    )
+    assert sorted(open_folder.rglob("*")) == before
 
 
 def test_a_data_set_is_fetched_once_however_many_want_it(fetched, tmp_path):
@@ -684,7 +1003,7 @@ def test_who_finds_another_process_fetching_waits_for_it(fetched, tmp_path, hold
 def test_a_download_of_another_process_that_does_not_end_is_refused(
     fetched, tmp_path, holder, monkeypatch
 ):
-    monkeypatch.setattr(data, "FETCH_WAIT_S", 0.1)
+    monkeypatch.setattr(torchvision_reader, "FETCH_WAIT_S", 0.1)
     with pytest.raises(DataError) as caught:
         load_dataset(fetching(tmp_path))
     assert str(caught.value) == (
@@ -711,7 +1030,7 @@ def test_a_root_that_cannot_be_locked_is_fetched_to_without(fetched, tmp_path):
 
 def test_a_root_that_cannot_be_made_is_refused(fetched, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"must hold CIFAR10, .*\(.*Not a directory"):
+    with pytest.raises(DataError, match=r"CIFAR10, but .*file is not the folder that"):
         load_dataset(fetching(tmp_path / "file" / "data"))
 
 
@@ -737,9 +1056,14 @@ def test_data_sets_in_memory_need_no_torchvision(fresh, monkeypatch):
 def test_labels_that_do_not_fit_the_images_are_refused(labels, fashion, tmp_path):
     fashion()
     file = tmp_path / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte"
-    write_idx(file, np.array([n % 100 for n in labels], dtype=np.uint8))
-    with pytest.raises(DataError, match=r"one label in \[0, 9\] an image"):
-        load_dataset(fashion_config(tmp_path))
+    write_idx(
+        file, np.array([n if n == 77 else n % 10 for n in labels], dtype=np.uint8)
+    )
+    problem = "holds the label 77 of 10 classes from 0"
+    if len(labels) != 30:
+        number = len(labels)
+        problem = f"holds {number} labels for the 30 images in train-images-idx3-ubyte"
+    assert f"but {file} {problem}. {FETCH}" in refusal(fashion_config(tmp_path))
 
 
 # The fingerprint

@@ -404,3 +404,14 @@ def test_an_integer_too_long_for_a_number_is_not_infinite(tmp_path):
 def test_a_setting_is_one_value():
     with pytest.raises(FileError, match="must hold one YAML value"):
         parse_value("1\nother: 2")
+
+
+def test_a_setting_in_another_encoding_than_the_locales_is_refused_as_such():
+    """What a command gets of UTF-8 where the locale is C."""
+    text = "dätä".encode().decode("ascii", "surrogateescape")
+    with pytest.raises(FileError) as caught:
+        parse_value(text)
+    assert str(caught.value) == (
+        "--set: must be text in the encoding of the locale, but got "
+        r"'d\udcc3\udca4t\udcc3\udca4'. Set LC_ALL to C.UTF-8, or PYTHONUTF8 to 1."
+    )

@@ -292,9 +292,9 @@ FAILURES = [  # what is played, the storage, what is said of the node, and the r
     (
         "no_data",
         "shared",
-        "{node} must have the data: `data.root` must hold CIFAR10, but it was not "
-        "found or is broken in /not-mounted ",
-        "put torchvision's files there.",
+        "{node} must have the data: `data.root` must hold CIFAR10, but /not-mounted is "
+        "not there. ",
+        "cifar-10-batches-py/batches.meta.",
     ),
     (
         "full_disk",

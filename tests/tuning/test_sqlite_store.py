@@ -2,13 +2,13 @@
 
 import contextlib
 import sqlite3
-from pathlib import Path
 
-import mlflow
 import pytest
 import sqlalchemy
+from mlflow.store.tracking import sqlalchemy_store
 
 from orthotune.tuning.sqlite_store import prepare_sqlite
+from orthotune.tuning.sqlite_uri import sqlite_file
 
 FULL, NORMAL = 2, 1  # SQLite's numbers of `synchronous`
 
@@ -17,12 +17,12 @@ def test_a_new_sqlite_store_is_whole_or_absent(tmp_path, monkeypatch):
     path = tmp_path / "mlflow.db"
 
     class Dying:
-        def __init__(self, tracking_uri):
-            Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"half a store")
+        def __init__(self, uri, _root):
+            sqlite_file(uri).write_bytes(b"half a store")
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(mlflow, "MlflowClient", Dying)
+        patch.setattr(sqlalchemy_store, "SqlAlchemyStore", Dying)
         with pytest.raises(KeyboardInterrupt):
             prepare_sqlite(path)
     assert not path.exists()

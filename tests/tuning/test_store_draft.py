@@ -3,10 +3,11 @@ import os
 import sqlite3
 import threading
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.tracking import sqlalchemy_store
 
+from orthotune.tuning.sqlite_uri import sqlite_file
 from orthotune.tuning.store_draft import store_draft
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -69,12 +70,11 @@ def test_only_a_file_has_a_draft(address, tmp_path, monkeypatch):
 
 
 def test_a_draft_that_fails_is_no_store(tmp_path, monkeypatch):
-    def dying(tracking_uri):
-        with open(tracking_uri.removeprefix("sqlite:///"), "wb") as file:
-            file.write(b"half a store")
+    def dying(uri, _root):
+        sqlite_file(uri).write_bytes(b"half a store")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(mlflow, "MlflowClient", dying)
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", dying)
     with store_draft(uri(tmp_path)) as use:
         use()
         assert not (tmp_path / "mlflow.db").exists()

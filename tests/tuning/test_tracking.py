@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 import types
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,10 +25,10 @@ from orthotune.tuning import tracking
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.summary import Group, Summary
-from orthotune.tuning.tracked_run import TrackedRun
+from orthotune.tuning.tracked_run import INCOMPLETE, TrackedRun
 from orthotune.tuning.tracking import Tracker
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
-from tests.crashes import Server
+from tests.crashes import HANGING_S, Server
 
 NUM_EPOCHS = 3
 PARAMS = {"search.num_trials": 5, "space.optimizer.lr": "log 0.001 to 1"}
@@ -198,8 +199,8 @@ def assert_mirrors(uri, name, journal, status="FINISHED", params=PARAMS):
 # A session that nothing happens to
 
 
-def test_what_is_left_for_people_is_there_before_the_run_has_ended(uri, tmp_path):
-    """What has ended is not looked at again: a report lost on the way would stay so."""
+def test_a_run_is_marked_until_what_is_left_for_people_is_there(uri, tmp_path):
+    """What has ended is looked at again only if it says that a report is missing."""
     session = Session(tmp_path, uri, "order").start()
     session.play([0.5, 0.4, 0.25])
     store, calls = session.tracker._client, []
@@ -212,8 +213,8 @@ def test_what_is_left_for_people_is_there_before_the_run_has_ended(uri, tmp_path
     session.tracker._client = Noting()
     (tmp_path / "note.txt").write_text("kept")
     session.finish(artifacts=[tmp_path / "note.txt"])
-    assert calls.count("log_artifact") == 1
-    assert calls[-1] == "set_terminated"
+    assert calls[-4:] == ["log_batch", "set_terminated", "log_artifact", "delete_tag"]
+    assert INCOMPLETE not in runs(uri, "order")["order"].data.tags
 
 
 def test_a_study_is_a_parent_run_with_a_child_per_trial(uri, tmp_path):
@@ -634,6 +635,100 @@ def test_one_failure_late_in_what_is_left_is_tried_again(uri, tmp_path, monkeypa
     assert session.tracker.first_error == "busy"
     assert session.tracker.complete
     assert_mirrors(uri, "late", session.journal)
+
+
+@pytest.fixture
+def note(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("kept")
+    return path
+
+
+def kept(uri, name):
+    """The files of a study's run."""
+    run = runs(uri, name)[name]
+    client = MlflowClient(tracking_uri=uri)
+    return [file.path for file in client.list_artifacts(run.info.run_id)]
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "KILLED", "FAILED"])
+def test_files_that_cannot_be_kept_leave_no_run_open(
+    status, uri, tmp_path, note, impatient, capsys
+):
+    name = f"files-{status}"
+    session = Session(tmp_path, uri, name).start()
+    session.play([0.5, 0.4, 0.25])
+    group = Group(name="arm", params={}, metrics={}, curve={}, tags={})
+    session.play([0.5, 0.4, 0.25], group="arm")
+    place = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
+    place.mkdir(exist_ok=True)
+    (place / name).touch()  # nobody can write below it
+    session.finish(status, artifacts=[note], groups=[group])
+    assert not session.tracker.complete
+    assert "Not a directory" in session.tracker.first_error
+    assert capsys.readouterr().err.count("\n") == 1
+    found = runs(uri, name)
+    ends = {one: run.info.status for one, run in found.items()}
+    trials = {"trial-0000": "FINISHED", "arm, seed 0": "FINISHED"}
+    assert ends == {name: status, "arm": status, **trials}
+    assert found[name].data.metrics["val_error"] == 0.25
+    assert INCOMPLETE in found[name].data.tags
+
+    (place / name).unlink()
+    later = Session(tmp_path, uri, name).start()
+    later.finish(status, artifacts=[note], groups=[group])
+    assert later.tracker.complete
+    assert kept(uri, name) == ["note.txt"]
+    assert INCOMPLETE not in runs(uri, name)[name].data.tags
+
+
+def test_files_that_are_refused_once_are_kept_in_the_same_session(uri, tmp_path, note):
+    session = Session(tmp_path, uri, "once").start()
+    session.play([0.5, 0.4, 0.25])
+    store, refused = session.tracker._client, []
+
+    class Refusing:
+        def __getattr__(self, name):
+            if name == "log_artifact" and not refused:
+                refused.append(name)
+                raise PermissionError("not now")
+            return getattr(store, name)
+
+    session.tracker._client = Refusing()
+    session.finish(artifacts=[note])
+    assert refused
+    assert session.tracker.complete
+    assert kept(uri, "once") == ["note.txt"]
+    assert_mirrors(uri, "once", session.journal)
+
+
+def test_a_session_that_ends_while_files_are_kept_leaves_no_run_open(
+    uri, tmp_path, note, monkeypatch
+):
+    session = Session(tmp_path, uri, "dies").start()
+    session.play([0.5, 0.4, 0.25])
+    store, asked, over = session.tracker._client, threading.Event(), threading.Event()
+
+    class Hanging:
+        def __getattr__(self, name):
+            if name == "log_artifact":
+                asked.set()
+                assert over.wait(HANGING_S)
+                raise OSError("nobody hears it")
+            return getattr(store, name)
+
+    session.tracker._client = Hanging()
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "CLOSING_WAIT_S", 0.5)
+        session.finish(artifacts=[note])
+    assert asked.wait(HANGING_S)
+    assert not session.tracker.complete
+    assert runs(uri, "dies")["dies"].info.status == "FINISHED"
+    over.set()
+    later = Session(tmp_path, uri, "dies").start()
+    later.finish(artifacts=[note])
+    assert later.tracker.complete
+    assert kept(uri, "dies") == ["note.txt"]
 
 
 def test_a_run_that_somebody_deletes_is_made_again_and_holds_up_no_other(uri, tmp_path):

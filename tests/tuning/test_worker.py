@@ -5,6 +5,7 @@ A worker that dies is one that is never called again; only its checkpoint stays.
 
 import gc
 import math
+import socket
 import subprocess
 import sys
 import types
@@ -242,10 +243,14 @@ def test_an_exception_while_training_ends_the_trial(folder, always, monkeypatch)
     assert [shown(result) for result in rest(again)] == reference()[1:]
 
 
-def test_an_exception_while_building_ends_the_trial(folder, tmp_path):
-    missing = {"data.name": "cifar10", "data.root": str(tmp_path / "none")}
-    one = start(folder, **missing)
-    assert_ends(one.train(), "error")
+def test_an_exception_while_building_ends_the_trial(folder, monkeypatch):
+    def fail(*_args):
+        raise ZeroDivisionError("before the first epoch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "__init__", fail)
+        one = start(folder)
+        assert_ends(one.train(), "error")
     one.stop()
     assert folder.names() == []
     assert one.reset(config(folder))
@@ -469,6 +474,19 @@ def test_a_storage_that_stays_away_ends_the_study_and_no_trial(folder, monkeypat
         assert not result["done"]
         assert "epoch" not in result
         assert "error" not in result
+
+
+def test_data_that_are_not_there_any_more_end_no_trial(folder, tmp_path):
+    root = tmp_path / "none"
+    missing = {"data.name": "cifar10", "data.root": str(root)}
+    result = start(folder, **missing).train()
+    assert result[UNFIT].startswith(
+        f"{socket.gethostname()} must have the data: `data.root` must hold CIFAR10, "
+        f"but {root} is not there. "
+    )
+    assert not result["done"]
+    assert "epoch" not in result
+    assert "error" not in result
 
 
 # GPUs, which are made up
