@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 READY  := $(VENV)/.ready
 KILLS  ?= 60
+PORT   ?= 5000
 FILE   ?= search_spaces/modulation.yaml
 
 .PHONY: search test lint bench soak cluster-test ui readme clean
@@ -34,8 +35,8 @@ soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; min
 cluster-test: $(READY)  ## nodes of real processes that die and join; as root on hosts of their own
 	$(BIN)/python -m pytest -m "soak or not soak" tests/test_cluster.py tests/test_job.py tests/test_storage_uri.py tests/test_gpus.py tests/tuning/test_preflight.py
 
-ui: $(READY)  ## MLflow on 127.0.0.1:5000, on the studies of this folder
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+ui: $(READY)  ## MLflow on 127.0.0.1, on the studies of this folder; PORT=5001 for another
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
 
 readme: $(READY)  ## the README's table of claims, from the ledgers
 	$(BIN)/python ablations/readme_table.py

@@ -161,7 +161,10 @@ def print_next(outcome: "Outcome[Any]", module: str) -> None:
     """How to open MLflow, where the study is there, and how it goes on if it does."""
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")
-    say(f"Browse this study   {outcome.ui_address}")
+    if outcome.ui is not None:
+        say(f"Runs, best first    {outcome.ui.runs}")
+        say(f"Curves of the best  {outcome.ui.curves}")
+        say(f"Report there        {outcome.ui.report}")
     if not outcome.finished:
         _print_again("Continue it", module)
     elif outcome.tracking_error is not None:

@@ -45,7 +45,7 @@ HANGING_S = 600
 TOO_SLOW = "timed out during startup"
 """What Ray says of a node that had not started after half a minute, its fixed limit."""
 
-STATUSES = {"finished": "FINISHED", "stopped": "KILLED", "diverged": "FAILED"}
+STATUSES = {"finished": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED"}
 
 
 def command(

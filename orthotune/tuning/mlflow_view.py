@@ -7,11 +7,13 @@ not know it shows all runs.
 """
 
 import base64
+import contextlib
 import json
+import socket
 import uuid
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 TAG = "mlflow.sharedViewState."
@@ -25,28 +27,37 @@ MOST_COLUMNS = 12
 
 RUNS_DRAWN = 10
 
+FIRST_PORT = 5000
+"""MLflow's own; on many machines something else has it."""
+MOST_PORTS = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
     """A table of runs with charts beside it.
 
     Args:
-        key: Of the view, in addresses.
         kind: Of the runs shown: the tag `orthotune.kind`.
         study_id: Of the study that they belong to.
-        metric: By which they are sorted, the smallest first.
-        metrics: Further columns and charts.
+        metric: By which they are sorted, the smallest first; the first column.
+        metrics: Further columns of metrics.
         params: Columns of parameters.
         tags: Columns of tags.
+        charts: Further metrics that are drawn.
     """
 
-    key: str
     kind: str
     study_id: str
     metric: str
     metrics: Sequence[str] = ()
     params: Sequence[str] = ()
-    tags: Sequence[str] = field(default=("orthotune.status",))
+    tags: Sequence[str] = ()
+    charts: Sequence[str] = ()
+
+    @property
+    def key(self) -> str:
+        """What addresses call it."""
+        return f"orthotune-{self.study_id}"
 
     def tag(self, now_ms: int) -> tuple[str, str]:
         """Name and value of the experiment's tag.
@@ -55,7 +66,7 @@ class View:
             now_ms: Milliseconds since 1970.
         """
         value = {
-            "name": self.key,
+            "name": f"{self.kind}s, best first",
             "createdAt": now_ms,
             "updatedAt": now_ms,
             "state": _packed(self._state()),
@@ -63,13 +74,13 @@ class View:
         return f"{TAG}{self.key}", json.dumps(value)
 
     def _state(self) -> dict[str, Any]:
-        names = [self.metric, *self.metrics]
         columns = [
             "attributes.`Duration`",
-            *(f"tags.`{name}`" for name in self.tags),
-            *(f"metrics.`{name}`" for name in names),
+            *(f"metrics.`{name}`" for name in [self.metric, *self.metrics]),
             *(f"params.`{name}`" for name in self.params),
+            *(f"tags.`{name}`" for name in self.tags),
         ]
+        charts = dict.fromkeys([self.metric, *self.charts])
         section = str(uuid.uuid5(uuid.NAMESPACE_OID, SECTION))
         return {
             "searchFilter": f"tags.`orthotune.kind` = '{self.kind}' and "
@@ -77,13 +88,13 @@ class View:
             "orderByKey": f"metrics.`{self.metric}`",
             "orderByAsc": True,
             "selectedColumns": columns[:MOST_COLUMNS],
-            "compareRunCharts": [_chart(name, section) for name in names],
+            "compareRunCharts": [_chart(name, section) for name in charts],
             "compareRunSections": [
                 {
                     "uuid": section,
                     "name": SECTION,
                     "display": True,
-                    "isReordered": False,
+                    "isReordered": True,  # or the UI sorts them by their names
                     "deleted": False,
                     "isGenerated": True,
                 }
@@ -118,33 +129,56 @@ def _packed(state: dict[str, Any]) -> str:
     return "deflate;" + base64.b64encode(zlib.compress(text)).decode()
 
 
-def runs_address(server: str, experiment_id: str, key: str, *, curves: bool) -> str:
-    """The address of a view.
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where the UI shows a study.
 
     Args:
-        server: Address of the UI.
-        experiment_id: MLflow's.
-        key: The view's.
-        curves: Whether it opens on the curves beside the table.
+        runs: The table of its view.
+        curves: The same with the curves of the best beside it.
+        report: Its report.
 
     Example:
-        >>> runs_address("http://127.0.0.1:5000", "1", "tiny", curves=True)
+        >>> found = Addresses.of("http://127.0.0.1:5000", "1", "tiny", "ab")
+        >>> found.runs
         'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning\
-&viewStateShareKey=tiny&compareRunsMode=CHART'
-    """
-    mode = "&compareRunsMode=CHART" if curves else ""
-    # Today's UI opens an experiment in its GenAI workspace, where runs are not shown.
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-        f"&viewStateShareKey={key}{mode}"
-    )
-
-
-def artifact_address(server: str, experiment_id: str, run_id: str, name: str) -> str:
-    """The address of a run's artifact.
-
-    Example:
-        >>> artifact_address("http://127.0.0.1:5000", "1", "ab", "report.html")
+&viewStateShareKey=tiny'
+        >>> found.report
         'http://127.0.0.1:5000/#/experiments/1/runs/ab/artifacts/report.html'
     """
-    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{name}"
+
+    runs: str
+    curves: str
+    report: str
+
+    @classmethod
+    def of(cls, server: str, experiment_id: str, key: str, run_id: str) -> "Addresses":
+        """The addresses of one study.
+
+        Args:
+            server: Of the UI.
+            experiment_id: MLflow's.
+            key: Of its view.
+            run_id: Of its own run.
+        """
+        there = f"{server}/#/experiments/{experiment_id}/runs"
+        # Or the UI opens its GenAI workspace, where runs are not shown.
+        runs = f"{there}?workflowType=machine_learning&viewStateShareKey={key}"
+        return cls(
+            runs=runs,
+            curves=f"{runs}&compareRunsMode=CHART",
+            report=f"{there}/{run_id}/artifacts/report.html",
+        )
+
+
+def free_port(first: int = FIRST_PORT) -> int:
+    """A port for a UI on this machine: the first that nobody listens on.
+
+    Args:
+        first: Where to begin.
+    """
+    for port in range(first, first + MOST_PORTS):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    return first

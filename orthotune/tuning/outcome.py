@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import TrialRecord
+from orthotune.tuning.mlflow_view import Addresses
 from orthotune.tuning.settings import Study
 from orthotune.tuning.storage import absolute, joined
 from orthotune.tuning.summary import Group
@@ -94,7 +95,7 @@ class Outcome(Generic[R]):
         trace: The traceback of an error that all trials had in common.
         spent_s: Seconds of all sessions.
         ui_command: The command that starts MLflow's UI; None if a server runs.
-        ui_address: The address of this study's runs.
+        ui: Where this study is there; None while the store does not answer.
         tracking_error: Why MLflow misses something, if it does.
         study_id: Tells this study from an earlier one of the same name.
         checkpoints: Those that were kept.
@@ -107,7 +108,7 @@ class Outcome(Generic[R]):
     trace: str | None
     spent_s: float
     ui_command: str | None
-    ui_address: str
+    ui: Addresses | None
     tracking_error: str | None
     study_id: str
     checkpoints: CheckpointFolder

@@ -111,6 +111,7 @@ class Session(Generic[R]):
             report = self._conclude(tags, finished)
         if self.stopper.error is not None:
             raise self.stopper.error
+        ui_command, ui = self.tracker.ui()
         return Outcome(
             records=self.journal.records,
             report=report,
@@ -118,8 +119,8 @@ class Session(Generic[R]):
             interrupted=self.stopper.interrupted,
             trace=self.stopper.trace,
             spent_s=self.journal.spent_s,
-            ui_command=self.tracker.ui_command(),
-            ui_address=self.tracker.ui_address(),
+            ui_command=ui_command,
+            ui=ui,
             tracking_error=None if self.tracker.complete else self.tracker.first_error,
             study_id=self.tracker.study_id,
             checkpoints=self.fitter.checkpoints,

@@ -30,6 +30,7 @@ from orthotune.tuning.footprint_cache import FootprintCache
 from orthotune.tuning.identity import Fingerprints, definition
 from orthotune.tuning.journal import Journal
 from orthotune.tuning.mirror import RecordMirror
+from orthotune.tuning.mlflow_view import View
 from orthotune.tuning.opening import Opening, check_storage
 from orthotune.tuning.outcome import Outcome, Places, R, Writer
 from orthotune.tuning.provenance import provenance
@@ -167,8 +168,30 @@ def _tracker(
         metric=study.settings.metric,
         params=_study_params(study),
         tags={**tags, "seed": str(study.settings.search.seed)},
+        view=_view(study, study_id),
         ranked=not study.listed,  # the best of replicates says nothing
         **({} if mirror is None else {"settle": mirror.settle}),
+    )
+
+
+def _view(study: Study, study_id: str) -> View:
+    """What MLflow's UI opens on: the trials, or the arms of a list."""
+    metric = study.settings.metric
+    if study.listed:
+        metrics = (f"{metric}_low", f"{metric}_high", "num_seeds", "divergence_rate")
+        return View(
+            kind="group",
+            study_id=study_id,
+            metric=metric,
+            metrics=(*metrics, "difference", "corrected_p"),
+        )
+    return View(
+        kind="trial",
+        study_id=study_id,
+        metric=metric,
+        params=[parameter.name for parameter in study.space.parameters],
+        tags=("orthotune.status",),
+        charts=("val_error", "train_loss", "val_loss"),
     )
 
 

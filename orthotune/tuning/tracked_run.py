@@ -39,7 +39,7 @@ RUN_STATUS = {
     Status.WAITING: "RUNNING",
     Status.RUNNING: "RUNNING",
     Status.FINISHED: "FINISHED",
-    Status.STOPPED: "KILLED",
+    Status.STOPPED: "FINISHED",  # KILLED is what a person or a crash has ended
     Status.INTERRUPTED: "KILLED",
     Status.DIVERGED: "FAILED",
     Status.FAILED: "FAILED",

@@ -26,6 +26,7 @@ from orthotune.errors import StudyError
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.artifact_places import artifact_location, follow
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
+from orthotune.tuning.mlflow_view import Addresses, View, free_port
 from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
@@ -70,6 +71,7 @@ class Tracker:
         metric: What the study minimizes; the parent run shows the best so far.
         params: The study's settings.
         tags: Where it comes from; a few are copied to every trial's run.
+        view: What the UI opens on; its trials by default.
         ranked: Whether the parent run shows the best trial so far.
         settle: Called before anything is written: raises an OSError if whoever
             continues the study would not know of it.
@@ -84,9 +86,12 @@ class Tracker:
         metric: str,
         params: Mapping[str, object],
         tags: Mapping[str, str],
+        view: View | None = None,
         ranked: bool = True,
         settle: Callable[[], None] = lambda: None,
     ) -> None:
+        trials = View(kind="trial", study_id=study_id, metric=metric)
+        self._view = view or trials
         self._ranked = ranked
         self._settle = settle
         self.uri = uri
@@ -101,6 +106,7 @@ class Tracker:
         self._runs: dict[int, TrackedRun] = {}
         self._groups: dict[str, TrackedRun] = {}
         self._parent: TrackedRun | None = None
+        self._parent_id: str | None = None  # also while that is looked for again
         self._records: dict[int, TrialRecord] = {}
         self._dirty: dict[int, None] = {}  # in the order they changed
         self._finished: list[tuple[int, int, float]] = []  # when, which, its value
@@ -185,30 +191,23 @@ class Tracker:
         """Whether MLflow holds all there is, after `finish`."""
         return not self._thread.is_alive() and not self._failures
 
-    def ui_command(self) -> str | None:
-        """The command that starts the UI of this store; None for a server's."""
-        if self.uri.startswith("http"):
-            return None
-        words = [sys.executable, "-m", "mlflow", "ui", "--port", "5000"]
-        # A file has no password, and its name can look like one.
-        uri = without_secrets(self.uri) if self._file is None else self.uri
-        return shlex.join([*words, "--backend-store-uri", uri])
+    def ui(self) -> tuple[str | None, Addresses | None]:
+        """The command that starts the UI of this store, and where the study is there.
 
-    def ui_address(self) -> str:
-        """The address of the study's table of runs.
-
-        Today's UI opens an experiment in its GenAI workspace, where trials are not
-        shown; the address says which workspace.
+        No command for a server's; no addresses before the store has answered.
         """
-        server = "http://127.0.0.1:5000"
-        if self.uri.startswith("http"):
-            server = without_secrets(self.uri)
-        if self.experiment_id is None:  # the store has not answered yet
-            return server
-        return (
-            f"{server}/#/experiments/{self.experiment_id}"
-            "/runs?workflowType=machine_learning"
-        )
+        command, server = None, without_secrets(self.uri)
+        if not self.uri.startswith("http"):
+            port = free_port()
+            words = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
+            # A file has no password, and its name can look like one.
+            uri = without_secrets(self.uri) if self._file is None else self.uri
+            command = shlex.join([*words, "--backend-store-uri", uri])
+            server = f"http://127.0.0.1:{port}"
+        if self.experiment_id is None or self._parent_id is None:
+            return command, None
+        key = self._view.key
+        return command, Addresses.of(server, self.experiment_id, key, self._parent_id)
 
     def _note(self, record: TrialRecord) -> None:
         with self._changed:
@@ -299,6 +298,8 @@ class Tracker:
         if self._parent is not None:
             return self._parent
         self.experiment_id = self._experiment()
+        view = self._view.tag(now_ms())
+        self._client.set_experiment_tag(self.experiment_id, *view)
         runs = self._find_runs()
         there = {run.run_id for run in runs}  # others have been deleted meanwhile
         self._runs = {n: run for n, run in self._runs.items() if run.run_id in there}
@@ -311,6 +312,7 @@ class Tracker:
         parents = [run for run in runs if run.number is None and run.group is None]
         if parents:
             self._parent = parents[0]
+            self._parent_id = self._parent.run_id
             if MIXED_CODE in self._tags:
                 run_id, mixed = self._parent.run_id, self._tags[MIXED_CODE]
                 self._client.set_tag(run_id, MIXED_CODE, mixed)
@@ -327,6 +329,7 @@ class Tracker:
             self.experiment_id, tags=tags, run_name=self._name
         )
         parent = TrackedRun(run_id=created.info.run_id)
+        self._parent_id = parent.run_id
         self._log_params(parent, self._params)
         self._parent = parent
         return parent

@@ -164,7 +164,7 @@ def test_what_was_moved_is_found_and_goes_on_in_the_new_place(there, old, tmp_pa
 def test_the_ui_shows_what_was_moved_and_what_is_new(old, tmp_path):
     new = tmp_path / "new"
     shutil.move(old, new)
-    command = track(new, "tiny", "after").ui_command()
+    command = track(new, "tiny", "after").ui()[0]
     (run,) = runs(client_of(new), "tiny")
     with Shown(command, tmp_path) as server:
         for content in ("before", "after"):

@@ -110,7 +110,7 @@ def test_a_new_store_and_the_command_that_shows_it(tmp_path, monkeypatch):
     assert made(folder) == {"mlartifacts", "mlflow.db"}
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    with Shown(tracker.ui_command(), elsewhere) as server:
+    with Shown(tracker.ui()[0], elsewhere) as server:
         by_name = f"{server}/api/2.0/mlflow/experiments/get-by-name"
         found = get(f"{by_name}?experiment_name=tiny")
         assert json.loads(found)["experiment"]["experiment_id"] == tracker.experiment_id
@@ -136,7 +136,7 @@ def test_the_command_that_shows_a_file_hides_no_part_of_its_name(tmp_path, monke
     folder = folder_of(tmp_path, "a&token=1?password=2")
     uri = default_in(folder, monkeypatch)
     tracker = Tracker(uri=uri, name="x", study_id="x", metric="x", params={}, tags={})
-    assert shlex.split(tracker.ui_command())[-1] == uri
+    assert shlex.split(tracker.ui()[0])[-1] == uri
 
 
 @pytest.mark.parametrize(
