@@ -1,6 +1,7 @@
 """MLflow's UI as a user starts it."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -20,7 +21,9 @@ class Shown:
 
     def __init__(self, command: str, folder: Path) -> None:
         self.port = free_port()
-        command = command.replace("--port 5000", f"--port {self.port} --workers 1")
+        port = f"--port {self.port} --workers 1"
+        command, found = re.subn(r"--port \d+", port, command)
+        assert found == 1
         self.log = folder.with_name("ui.log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
