@@ -200,6 +200,20 @@ def test_the_scheduler_is_the_one_the_study_names(study):
     assert scheduler.on_trial_result(None, trial, last) == TrialScheduler.STOP
 
 
+def test_a_trial_that_went_on_past_a_rung_is_not_condemned_there(study, path):
+    """With several at once a session let it go before it knew of the better one."""
+    journal = journal_with(path, [[0.1], [0.9, 0.9, 0.9]])
+    replay = Replay(build_scheduler(study), study, journal)
+    assert replay.everything() == set()
+    journal.report(1, 4, metrics(0.9))  # at the next rung, alone
+    assert Replay(build_scheduler(study), study, journal).everything() == set()
+    journal.report(0, 2, metrics(0.1))
+    journal.report(0, 3, metrics(0.1))
+    journal.report(0, 4, metrics(0.1))
+    journal.report(1, 5, metrics(0.9))
+    assert Replay(build_scheduler(study), study, journal).everything() == set()
+
+
 def test_a_trial_that_diverged_is_not_condemned_for_it(study, path):
     journal = journal_with(path, [[0.1], [0.2], []])
     journal.report(2, 1, metrics(1.0, diverged=1.0))  # and its end was not written
