@@ -109,7 +109,9 @@ class ProgressDisplay:
         table = Table(box=None, pad_edge=False)
         rows = self._cells() if self._study.listed else self._trials()
         for index, name in enumerate(rows[0]):
-            table.add_column(name, justify="left" if index < 2 else "right")
+            # Long names in two lines: dots alone break them.
+            header = name.replace(".", ".\n", 1)
+            table.add_column(header, justify="left" if index < 2 else "right")
         for row in rows[1:]:
             table.add_row(*map(Text, row))  # whatever is in brackets
         return Group(Text(title, style="bold"), table)
