@@ -110,6 +110,40 @@ def test_a_trial_ends_as_what_it_was(path, reports, status):
     assert opened(path)[0].status == status
 
 
+@pytest.mark.parametrize(
+    "what", [{}, {"validates": 3}, {"group": "full", "label": "seed 1"}]
+)
+def test_what_a_trial_is_to_others_is_kept_and_nothing_else(path, what):
+    journal = begun(path, trials=0)
+    journal.suggest("key", {"seed": 1}, **what)
+    told = {name: getattr(journal[0], name) for name in ("validates", "group", "label")}
+    assert told == {"validates": None, "group": None, "label": None, **what}
+    assert opened(path)[0] == journal[0]
+    (event,) = (e for _, e in EventLog(path).events() if e["event"] == "suggested")
+    assert event.keys() - what == {"event", "number", "key", "fields", "time"}
+
+
+def test_every_trial_is_counted_once_however_it_stands(path):
+    journal = begun(path, trials=3)
+    journal.suggest("key3", {})
+    journal.end(0, Status.STOPPED)
+    journal.reopen(0)
+    journal.start(0)
+    journal.end(1, Status.FAILED, "KeyError: 'x'")
+    stands = [record.status for record in journal.records]
+    assert {s: n for s, n in journal.tally.items() if n} == {
+        status: stands.count(status) for status in set(stands)
+    }
+    assert journal.num_ended == 1
+
+
+def test_a_journal_of_a_study_that_runs_elsewhere_leaves_it_running(path):
+    begun(path, trials=2).end(0, Status.STOPPED)
+    live = Journal(EventLog(path), 3, live=True)
+    assert [r.status for r in live.records] == [Status.STOPPED, Status.RUNNING]
+    assert opened(path)[1].status == Status.INTERRUPTED
+
+
 def test_only_known_metrics_are_kept_and_no_epoch_twice(path):
     journal = begun(path)
     journal.observers = [listener := Listener()]

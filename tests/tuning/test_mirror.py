@@ -370,3 +370,17 @@ def test_looking_and_beginning_in_vain_leave_nothing(tmp_path, storage):
     copy.start(lambda _err: None)
     copy.discard()
     assert list((tmp_path / "storage").iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", ["write", "delete"])
+def test_a_storage_that_cannot_be_written_is_refused(
+    tmp_path, storage, monkeypatch, failing
+):
+    _, copy = node(tmp_path, "a", storage)
+
+    def fail(_folder, _name, *_content):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(StorageFolder, failing, fail)
+    with pytest.raises(StudyError, match=r"--storage must be.*Permission denied"):
+        copy.probe()
