@@ -584,7 +584,6 @@ class Tracker:
         for start in range(0, len(entries), MAX_PARAMS):
             batch = entries[start : start + MAX_PARAMS]
             self._client.log_batch(run.run_id, params=batch)
-        run.has_params = True
 
     def _experiment(self) -> str:
         client, file = self._client, self._file
