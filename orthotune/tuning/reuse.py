@@ -56,7 +56,14 @@ def code_of(tags: Mapping[str, str]) -> Code | None:
 
 
 def code_text(tags: Mapping[str, str]) -> str | None:
-    """`code_of`, as the record of a study notes it for every session."""
+    """`code_of`, as the record of a study notes it for every session.
+
+    Example:
+        >>> versions = dict.fromkeys(("version.orthotune", *COMPUTING), "1.0")
+        >>> code_text({**versions, COMMIT: "abc"})
+        'commit abc, 1.0, 1.0, 1.0'
+        >>> code_text({})
+    """
     code = code_of(tags)
     return None if code is None else ", ".join(code)
 
