@@ -22,6 +22,7 @@ from orthotune.command import (
     overrides_of,
     print_next,
     print_troubles,
+    read_data,
     run,
     same_study,
     study_parser,
@@ -32,6 +33,7 @@ from orthotune.tuning.secrets import without_secrets
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
+    from orthotune.training.config import DataConfig
     from orthotune.tuning.outcome import Outcome
 
 
@@ -61,18 +63,28 @@ def _ablate(options: argparse.Namespace) -> int:
     ablation = read_ablation(options.file, overrides_of(options))
     if not (options.plan or options.report):
         announce(overview(ablation))
-    fingerprints = _fingerprints(ablation)
     if options.plan:
-        from joblib import cpu_count
-
-        from orthotune.ablation.plan import plan_text
-
-        cpus, others = cpu_count(), _others(ablation, options)
-        say(plan_text(ablation, fingerprints, options.storage, cpus, others))
-        return EXIT_OK
+        return _plan(ablation, options)
+    # What is missing is said before it starts.
+    fingerprints = read_data(_data(ablation))
     if options.report:
         return _report(ablation, options, fingerprints)
     return _run(ablation, options, fingerprints)
+
+
+def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
+    from joblib import cpu_count
+
+    from orthotune.ablation.plan import plan_text
+    from orthotune.training.data import data_at_hand
+    from orthotune.tuning.plan import without_caches
+
+    with without_caches():
+        fingerprints, missing = data_at_hand(_data(ablation))
+        cpus, others = cpu_count(), _others(ablation, options)
+        storage = options.storage
+        say(plan_text(ablation, fingerprints, storage, cpus, others, missing))
+    return EXIT_OK
 
 
 def _report(
@@ -98,22 +110,18 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
     if options.no_reuse or ablation.register is not None:
         return lambda _wanted: {}
     uri = resolve_tracking_uri(options.tracking_uri)
-    check_store(uri)
-    return EarlierTrials(uri, "", provenance()).find
+    if uri.startswith("http"):  # a file that another may write to can be read
+        check_store(uri)
+    return EarlierTrials(uri, "", provenance(), only_read=True).find
 
 
-def _fingerprints(ablation: Ablation) -> dict[str, str]:
-    """Load every data set a trial names: what is missing is said before it starts."""
+def _data(ablation: Ablation) -> "list[DataConfig]":
+    """Every data set a trial names."""
     from orthotune.training.config import TrialConfig
 
     fields = [arm.fields for arm in ablation.arms]
     fields += [tuning for _, _, tuning in ablation.tuning()]
-    configs = {TrialConfig.from_dict(one).data for one in fields}
-    names = sorted({config.name for config in configs})
-    note(f"reading data ({', '.join(names)}) ...")
-    from orthotune.training.data import data_fingerprints  # torch, in seconds
-
-    return data_fingerprints(configs)
+    return list(dict.fromkeys(TrialConfig.from_dict(one).data for one in fields))
 
 
 def _run(

@@ -18,6 +18,7 @@ from orthotune.training.yaml_file import parse_value
 from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
+    from orthotune.training.config import DataConfig
     from orthotune.tuning.outcome import Outcome
 
 EXIT_OK = 0
@@ -138,6 +139,19 @@ def same_study(module: str, options: argparse.Namespace) -> str:
 def announce(lines: Sequence[str]) -> None:
     """Say what a command will do, before anything that takes time."""
     note("\n".join(["this will run", *lines]))
+
+
+def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
+    """The fingerprint of every data set, by name; what is missing is said by reading.
+
+    Raises:
+        DataError: If one cannot be read.
+    """
+    names = dict.fromkeys(config.name for config in configs)
+    note(f"reading data ({', '.join(names)}) ...")
+    from orthotune.training.data import data_fingerprints  # torch, in seconds
+
+    return data_fingerprints(configs)
 
 
 def exit_code(outcome: "Outcome[Any]") -> int:

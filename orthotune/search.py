@@ -20,16 +20,18 @@ from orthotune.command import (
     overrides_of,
     print_next,
     print_troubles,
+    read_data,
     run,
     same_study,
     study_parser,
 )
-from orthotune.console import note, say
+from orthotune.console import say
 from orthotune.tuning.overview import overview
 from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
 if TYPE_CHECKING:
+    from orthotune.training.config import DataConfig
     from orthotune.tuning.outcome import Outcome
     from orthotune.tuning.report import Report
 
@@ -53,14 +55,10 @@ def _search(options: argparse.Namespace) -> int:
     study = read_study(options.file, overrides_of(options))
     if not (options.plan or options.report):
         announce(overview(study))
-    fingerprints = _fingerprints(study)
     if options.plan:
-        from joblib import cpu_count
-
-        from orthotune.tuning.plan import plan_text
-
-        say(plan_text(study, cpu_count(), options.storage))
-        return EXIT_OK
+        return _plan(study, options)
+    # What is missing is said before it starts.
+    fingerprints = read_data(_data(study))
     if options.report:
         return _report(study, options, fingerprints)
     return _run(study, options, fingerprints)
@@ -80,8 +78,20 @@ def _report(
     return EXIT_OK
 
 
-def _fingerprints(study: Study) -> dict[str, str]:
-    """Load every data set the study names: what is missing is said before it starts."""
+def _plan(study: Study, options: argparse.Namespace) -> int:
+    from joblib import cpu_count
+
+    from orthotune.training.data import data_at_hand
+    from orthotune.tuning.plan import plan_text, without_caches
+
+    with without_caches():
+        _, missing = data_at_hand(_data(study))
+        say(plan_text(study, cpu_count(), options.storage, missing))
+    return EXIT_OK
+
+
+def _data(study: Study) -> "list[DataConfig]":
+    """Every data set the study names, with as much of it as any trial wants."""
     import dataclasses
 
     from orthotune.training.config import TrialConfig
@@ -94,12 +104,7 @@ def _fingerprints(study: Study) -> dict[str, str]:
         if f"data.{leaf}" in varying
     }
     names = varying.get("data.name", [config.name])
-    note(f"reading data ({', '.join(names)}) ...")
-    from orthotune.training.data import data_fingerprints  # torch, in seconds
-
-    return data_fingerprints(
-        dataclasses.replace(config, name=name, **largest) for name in names
-    )
+    return [dataclasses.replace(config, name=name, **largest) for name in names]
 
 
 def _run(

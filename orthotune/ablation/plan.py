@@ -1,4 +1,7 @@
-"""What an ablation would run, in words; nothing is started but timed epochs."""
+"""What an ablation would run, in words; nothing is started but timed epochs.
+
+As of a search, nothing is made or changed.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,18 +11,21 @@ from typing import Any
 
 from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.design import Ablation
+from orthotune.ablation.overview import overview
 from orthotune.ablation.power import detectable_effect
 from orthotune.ablation.stand import Values, difference, level_of
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import reportable
 from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
-from orthotune.tuning.identity import Fingerprints, trial_key
+from orthotune.tuning.identity import Fingerprints, fingerprints_in, trial_key
 from orthotune.tuning.journal import Status
 from orthotune.tuning.opening import record_to_read
-from orthotune.tuning.packing import planned_shares
-from orthotune.tuning.plan import at_once, gpu_lines, timed_epoch
+from orthotune.tuning.plan import Place, timed_epoch
 from orthotune.tuning.reuse import Earlier
+
+UNKNOWN = "unknown"
+"""In place of a fingerprint that nobody has."""
 
 Others = Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Earlier]]
 """The results that other studies have for some trials, by key."""
@@ -31,47 +37,46 @@ def plan_text(
     storage: str,
     num_cpus: int,
     others: Others = lambda _wanted: {},
+    missing: Sequence[str] = (),
 ) -> str:
     """The plan of an ablation.
 
     Args:
         ablation: The ablation.
-        fingerprints: Of the data sets it names.
+        fingerprints: Of the data sets it names and that are at hand.
         storage: Where its study is, or would be.
         num_cpus: CPU cores cells can use, for the estimate of the time.
         others: What would not be run because other studies have.
+        missing: What is to be said of data that are not at hand.
     """
     study = ablation.study()
+    with record_to_read(ablation.name, storage) as record:
+        results = _results(record, ablation.metric)
+        fingerprints = {**_unknown(ablation), **_recorded(record), **fingerprints}
     cells: dict[str, Mapping[str, Any]] = {}
     for _, _, fields in ablation.cells():
         cells.setdefault(trial_key(fields, fingerprints), fields)
-    with record_to_read(ablation.name, storage) as record:
-        results = _results(record, ablation.metric)
     num_done = len(cells.keys() & results.keys())
     tuning = {trial_key(f, fingerprints): f for _, _, f in ablation.tuning()}
     listed = tuning | cells
-    taken = others({key: listed[key] for key in listed.keys() - results.keys()})
+    known = UNKNOWN not in fingerprints.values()
+    open_keys = listed.keys() - results.keys() if known else ()
+    taken = others({key: listed[key] for key in open_keys})
     results |= {key: _value(one, ablation.metric) for key, one in taken.items()}
     left = [fields for key, fields in cells.items() if key not in results]
-    shares = planned_shares(study, storage, num_cpus)
-    slots = at_once(study, num_cpus, shares)
+    place = Place.of(study, num_cpus, storage, missing)
     retuning = _Tuning.of(tuning, cells, results)
-    to_run = [*left, *retuning.left]
-    networks, epoch_s = _timed(ablation, to_run)
-    total_s = epoch_s * ablation.num_epochs / max(1, min(slots, len(to_run)))
     num_listed = len(ablation.arms) * len(ablation.seeds)
     lines = [
-        f"question   {ablation.question}",
-        f"ablation   {ablation.name} ({ablation.path}), {ablation.design}",
-        f"compares   {ablation.metric}, {ablation.num_epochs} epochs a cell",
-        f"cells      {num_listed}: {len(ablation.arms)} arms x "
-        f"{len(ablation.seeds)} seeds{_looks(ablation)}",
+        *overview(ablation),
         *_same_lines(num_listed - len(cells)),
         f"done       {num_done} of them",
         *([f"taken      {len(taken)} from other studies of MLflow"] if taken else []),
+        *(["taken      not known: the data are missing"] if not known else []),
         *retuning.lines(ablation),
-        f"time       about {duration(total_s)}, {slots} at once here{networks}",
-        *gpu_lines(shares),
+        *(f"data       missing: {sentence}" for sentence in missing),
+        _time_line(ablation, place, [*left, *retuning.left]),
+        *place.gpu_lines(),
         *_detectable_lines(ablation, _values(ablation, results, fingerprints)),
         "arms",
         *(f"  {line}" for line in arm_lines(ablation)),
@@ -79,6 +84,29 @@ def plan_text(
         *(f"  {claim}" for claim in ablation.claims),
     ]
     return "\n".join(lines)
+
+
+def _unknown(ablation: Ablation) -> Fingerprints:
+    """Of the data sets it names, as no record has them."""
+    fields = [fields for _, _, fields in (*ablation.cells(), *ablation.tuning())]
+    names = {TrialConfig.from_dict(one).data.name for one in fields}
+    return dict.fromkeys(names, UNKNOWN)
+
+
+def _recorded(record: Path) -> Fingerprints:
+    """Of the data that a study has begun with; none if it has not."""
+    header = next((event for _, event in read_events(record)), {})
+    return fingerprints_in(header.get("definition", {}))
+
+
+def _time_line(
+    ablation: Ablation, place: Place, to_run: list[Mapping[str, Any]]
+) -> str:
+    if place.unknown:
+        return f"time       not known: {place.unknown}"
+    networks, epoch_s = _timed(ablation, to_run)
+    total_s = epoch_s * ablation.num_epochs / max(1, min(place.slots, len(to_run)))
+    return f"time       about {duration(total_s)}, {place.at_once}{networks}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +153,6 @@ class _Tuning:
             f"arm), {self.num_done} of them done; then as many cells as above at most, "
             f"{self.num_again} of them done"
         ]
-
-
-def _looks(ablation: Ablation) -> str:
-    *before, last = ablation.looks
-    if not before:
-        return ""
-    shown = ", ".join(map(str, before))
-    return f" at most; undecided claims get more after {shown} seeds, up to {last}"
 
 
 def _same_lines(num_same: int) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from orthotune.errors import DataError, DataUnreadableError
+from orthotune.errors import DataError, DataMissingError, DataUnreadableError
 from orthotune.training.config import DataConfig
 from orthotune.training.rules import show
 from orthotune.training.torchvision_reader import read_parts
@@ -171,6 +171,26 @@ def data_fingerprints(configs: Iterable[DataConfig]) -> dict[str, str]:
         load_dataset(config)
         fingerprints[config.name] = data_fingerprint(config)
     return fingerprints
+
+
+def data_at_hand(configs: Iterable[DataConfig]) -> tuple[dict[str, str], list[str]]:
+    """The hash of every data set that can be read now, and what is said of the others.
+
+    Nothing is downloaded.
+
+    Raises:
+        DataError: If one is smaller than asked.
+    """
+    fingerprints, missing = {}, []
+    for config in configs:
+        try:
+            fingerprints |= data_fingerprints([replace(config, download=False)])
+        except DataMissingError as err:
+            later = f"{config.name} is not whole in {config.root}; a run downloads it."
+            missing.append(later if config.download else str(err))
+        except DataUnreadableError as err:
+            missing.append(str(err))
+    return fingerprints, missing
 
 
 def data_fingerprint(config: DataConfig) -> str:

@@ -80,6 +80,21 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     return json.loads(json.dumps(values))  # tuples become lists, as when read again
 
 
+def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:
+    """Those of the data of a definition.
+
+    Example:
+        >>> fingerprints_in({"metric": "val_error", "data digits": "1797"})
+        {'digits': '1797'}
+    """
+    prefix = "data "
+    return {
+        name.removeprefix(prefix): digest
+        for name, digest in asked.items()
+        if name.startswith(prefix)
+    }
+
+
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """What differs between a definition and an earlier one, a phrase each.
 

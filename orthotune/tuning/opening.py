@@ -92,12 +92,7 @@ def check_storage(folder: Path, storage: str) -> None:
     """
     if is_remote(storage):
         _check_uri(storage)
-    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
-    trouble = next(
-        filter(None, (trouble_with(one, folder=True) for one in folders)), ""
-    )
-    for name in (RECORD, LOCK):
-        trouble = trouble or trouble_with(folder / name, folder=False)
+    trouble = _trouble_with(folder)
     if trouble and is_remote(storage):
         raise StudyError(
             "A study keeps a part of its files where it is started, which must be a "
@@ -108,6 +103,15 @@ def check_storage(folder: Path, storage: str) -> None:
             f"--storage must be a folder that can be written to, but {trouble}. Choose "
             "another one."
         )
+
+
+def _trouble_with(folder: Path) -> str:
+    """Why a study's folder cannot be used, or a part of it; nothing if it can."""
+    inside = (Path(path, name) for path, names, _ in os.walk(folder) for name in names)
+    files = (folder / name for name in (RECORD, LOCK))
+    found = [trouble_with(one, folder=True) for one in (folder, *inside)]
+    found += [trouble_with(one, folder=False) for one in files]
+    return next(filter(None, found), "")
 
 
 def _check_uri(storage: str) -> None:

@@ -261,7 +261,30 @@ def not_measured(err: Exception) -> StudyError:
     )
 
 
-def planned_shares(study: Study, storage: str, num_cpus: int) -> GpuShares | None:
+def slots_of(resources: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """How many trials a machine holds at once.
+
+    Args:
+        resources: What it has, `CPU` and `GPU`.
+        cpus: CPU cores of a trial.
+        gpus: GPUs of one.
+
+    Example:
+        >>> has = {"CPU": 8, "GPU": 2}
+        >>> [slots_of(has, 1, gpus) for gpus in (0, 0.4, 2, 4)]
+        [8, 4, 1, 0]
+    """
+    most = int(resources.get("CPU", 0) // cpus)
+    if gpus:
+        # Ray does not put one trial on parts of two GPUs.
+        per_gpu = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
+        most = min(most, int(resources.get("GPU", 0) * per_gpu))
+    return most
+
+
+def planned_shares(
+    study: Study, storage: str, num_cpus: int, *, measuring: bool = True
+) -> GpuShares | None:
     """The shares for a plan: as said, as kept, or measured on this machine's GPU.
 
     None if nobody knows yet. Nothing is written.
@@ -270,6 +293,7 @@ def planned_shares(study: Study, storage: str, num_cpus: int) -> GpuShares | Non
         study: The study.
         storage: Where it keeps its files.
         num_cpus: CPU cores that trials can use here.
+        measuring: Whether what is missing may be measured, which takes the data.
 
     Raises:
         StudyError: If that GPU cannot be used.
@@ -283,8 +307,8 @@ def planned_shares(study: Study, storage: str, num_cpus: int) -> GpuShares | Non
     if here:
         slots = num_cpus // study.settings.resources.cpus
         shares = replace(shares, least=least_share(study, len(here), slots))
-    if not missing:
-        return shares if shares.measured else None
+    if not missing or not measuring:
+        return shares if shares.measured and not missing else None
     with ProcessPoolExecutor(
         max_workers=1, max_tasks_per_child=1, mp_context=get_context("spawn")
     ) as apart:

@@ -1,8 +1,15 @@
-"""What a study would run, in words; nothing is started but one timed epoch."""
+"""What a study would run, in words; nothing is started but one timed epoch.
+
+And nothing is made or changed, on any disk. What cannot be known here, without the data
+or on a machine that cannot hold a trial, is said to be so.
+"""
 
 import math
+import os
 import random
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,78 +22,83 @@ from orthotune.training.loop import Trial
 from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.opening import record_to_read
-from orthotune.tuning.packing import GpuShares, planned_shares
-from orthotune.tuning.rungs import rungs
+from orthotune.tuning.overview import overview
+from orthotune.tuning.packing import GpuShares, is_auto, planned_shares, slots_of
+from orthotune.tuning.rungs import expected_epochs
+from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.settings import (
     COPIES_KEPT,
-    VALIDATED_SCHEDULES,
     Resources,
     SearchSettings,
     Study,
 )
+from orthotune.tuning.table import counted
 
 SAMPLES = 200
 TIMED_BATCHES = 10
 
 
-def expected_epochs(search: SearchSettings) -> float:
-    """Expected epochs of one trial if one in `reduction_factor` passes each rung.
+@contextmanager
+def without_caches() -> Iterator[None]:
+    """Let what is compiled to time an epoch be kept in a folder that goes away."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory(
+        dir=scratch_folder(), ignore_cleanup_errors=True
+    ) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(name)
+            os.environ.update({} if before is None else {name: before})
 
-    Asynchronous halving lets more pass at first, before it has seen enough.
 
-    Example:
-        >>> expected_epochs(SearchSettings(max_epochs=4, reduction_factor=2))
-        2.0
-    """
-    total, survivors, before = 0.0, 1.0, 0
-    for level in [*rungs(search), search.max_epochs]:
-        total += survivors * (level - before)
-        survivors /= search.reduction_factor
-        before = level
-    return total
-
-
-def plan_text(study: Study, num_cpus: int, storage: str) -> str:
+def plan_text(
+    study: Study, num_cpus: int, storage: str, missing: Sequence[str] = ()
+) -> str:
     """The plan of a study.
 
     Args:
         study: The study.
         num_cpus: CPU cores trials can use, for the estimate of the time.
         storage: Where it keeps its files.
+        missing: What is to be said of data that are not at hand.
     """
-    search = study.settings.search
-    shares = planned_shares(study, storage, num_cpus)
-    timed = _timed_epoch(study)
-    num_trials = int(min(search.num_trials, study.space.size))
-    slots = at_once(study, num_cpus, shares)
+    place = Place.of(study, num_cpus, storage, missing)
     num_done = _num_done(study.settings.name, storage)
     num_runs = study.num_runs
-    num_left = max(0, num_runs - num_done)
-    epochs = num_left * expected_epochs(search)
-    total_s = epochs * timed.seconds / max(1, min(slots, num_left))
-    if search.time_budget_s is not None:
-        total_s = min(total_s, search.time_budget_s)
     lines = [
-        f"study      {study.settings.name} ({study.path})",
-        f"minimizes  {study.settings.metric}",
-        f"trials     {num_trials} by {search.searcher}, seed {search.seed}, "
-        f"{search.max_epochs} epochs each at most",
+        *overview(study),
         *([f"done       {num_done} of {num_runs} to run"] if num_done else []),
-        *_rung_lines(search, num_trials),
+        *(f"data       missing: {sentence}" for sentence in missing),
         f"resources  {study.settings.resources.cpus} CPU, "
-        f"{_gpus(study)} GPU a trial; {slots} at once here",
-        *gpu_lines(shares),
-        f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
-        f"takes {timed.seconds:.2f} s here",
-        f"disk       at most {_megabytes(study, timed, slots):.1f} MB of "
-        f"checkpoints: of {_alive(search, slots)} trials and the "
-        f"{search.keep_checkpoints} best",
+        f"{_gpus(study)} GPU a trial; {place.at_once}",
+        *place.gpu_lines(),
+        *_cost_lines(study, place, max(0, num_runs - num_done)),
         "space",
         *_space_lines(study),
         "fixed",
         *(f"  {name} = {value}" for name, value in study.space.fixed.items()),
     ]
     return "\n".join(lines)
+
+
+def _cost_lines(study: Study, place: "Place", num_left: int) -> list[str]:
+    if place.unknown:
+        return [f"{name:10} not known: {place.unknown}" for name in ("time", "disk")]
+    search, slots, timed = study.settings.search, place.slots, _timed_epoch(study)
+    epochs = num_left * expected_epochs(search)
+    total_s = epochs * timed.seconds / max(1, min(slots, num_left))
+    if search.time_budget_s is not None:
+        total_s = min(total_s, search.time_budget_s)
+    return [
+        f"time       about {duration(total_s)}: one epoch at depth {timed.depth:g} "
+        f"takes {timed.seconds:.2f} s here",
+        f"disk       at most {_megabytes(study, timed, slots):.1f} MB of "
+        f"checkpoints: of {_alive(search, slots)} trials and the "
+        f"{search.keep_checkpoints} best",
+    ]
 
 
 def _num_done(name: str, storage: str) -> int:
@@ -100,24 +112,6 @@ def _num_done(name: str, storage: str) -> int:
                 case {"event": "reopened", "number": number}:
                     ended.discard(number)
     return len(ended)
-
-
-def _rung_lines(search: SearchSettings, num_trials: int) -> list[str]:
-    if search.is_population:
-        return [
-            f"population compared every {search.perturbation_epochs} epochs; the worst "
-            "quarter then copies the best (pbt)",
-            f"validation {search.num_validations} trials at most: the best "
-            f"{VALIDATED_SCHEDULES} schedules from scratch, "
-            f"{search.validation_seeds} seeds each",
-        ]
-    if not rungs(search):
-        return ["rungs      none: every trial runs its full budget"]
-    alive = [
-        f"{num_trials / search.reduction_factor**passed:.0f} go on after {epochs}"
-        for passed, epochs in enumerate(rungs(search), 1)
-    ]
-    return [f"rungs      about {', '.join(alive)} epochs (asha; more at first)"]
 
 
 def _space_lines(study: Study) -> list[str]:
@@ -137,29 +131,57 @@ def _gpus(study: Study) -> str:
     return gpus if isinstance(gpus, str) else f"{gpus:g}"
 
 
-def gpu_lines(shares: GpuShares | None) -> list[str]:
-    """How trials will share GPUs, as far as that was or must be measured."""
-    if shares is None:
-        return [
-            "           (measured on a GPU when it starts; without one, on the CPU)"
-        ]
-    return [f"           {line}" for line in shares.lines()]
-
-
-def at_once(study: Study, num_cpus: int, shares: GpuShares | None) -> int:
-    """Trials this machine can hold at once; one where it can hold none, as a guess.
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What this machine can do for a study.
 
     Args:
-        study: The study.
-        num_cpus: CPU cores trials can use.
-        shares: What they get of GPUs, if that is known.
+        slots: Trials that it holds at once.
+        at_once: The same in words.
+        shares: What trials get of GPUs; None if nobody knows yet.
+        unknown: Why time and disk cannot be known here; nothing if they can.
     """
-    limits = [num_cpus // study.settings.resources.cpus]
-    if study.settings.search.max_concurrent is not None:
-        limits.append(study.settings.search.max_concurrent)
-    if shares is not None and shares.smallest:
-        limits.append(int(torch.cuda.device_count() / shares.smallest))
-    return max(1, min(limits))
+
+    slots: int
+    at_once: str
+    shares: GpuShares | None
+    unknown: str
+
+    @classmethod
+    def of(
+        cls, study: Study, num_cpus: int, storage: str, missing: Sequence[str]
+    ) -> "Place":
+        """As `plan_text`.
+
+        Raises:
+            StudyError: If there is a GPU and it cannot be used.
+        """
+        shares = planned_shares(study, storage, num_cpus, measuring=not missing)
+        has = {"CPU": num_cpus, "GPU": torch.cuda.device_count()}
+        gpus = 0.0 if shares is None else shares.smallest
+        if is_auto(study) and not has["GPU"]:
+            gpus = 0.0  # it would train on the CPU
+        cpus = study.settings.resources.cpus
+        slots = slots_of(has, cpus, gpus)
+        there = f"{counted(num_cpus, 'CPU core')} and {counted(has['GPU'], 'GPU')}"
+        unknown = ["the data are missing"] if missing else []
+        if not slots:
+            unknown += [f"no trial of {cpus} CPU and {gpus:g} GPU fits into {there}"]
+        slots = min(slots, study.settings.search.max_concurrent or slots)
+        return cls(
+            slots=slots,
+            at_once=f"{slots} at once here" if slots else f"none fits into {there}",
+            shares=shares,
+            unknown=", and ".join(unknown),
+        )
+
+    def gpu_lines(self) -> list[str]:
+        """How trials will share GPUs, as far as that was or must be measured."""
+        if self.shares is None:
+            return [
+                "           (measured on a GPU when it starts; without one, on the CPU)"
+            ]
+        return [f"           {line}" for line in self.shares.lines()]
 
 
 def _alive(search: SearchSettings, slots: int) -> str:

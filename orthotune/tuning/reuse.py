@@ -16,7 +16,7 @@ from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.secrets import last_line
-from orthotune.tuning.sqlite_uri import sqlite_file
+from orthotune.tuning.sqlite_uri import reading_uri, sqlite_file
 from orthotune.tuning.tracked_run import COMPUTED_BY_TAG, MIXED_CODE, RUN_STATUS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -94,10 +94,19 @@ class EarlierTrials:
         uri: The store, as `resolve_tracking_uri` gives it.
         study_id: The study that asks, whose own runs do not count.
         tags: Where it comes from, as `provenance` gives it.
+        only_read: Whether a file must stay as it is, with all that is beside it.
     """
 
-    def __init__(self, uri: str, study_id: str, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        study_id: str,
+        tags: Mapping[str, str],
+        *,
+        only_read: bool = False,
+    ) -> None:
         self._uri = uri
+        self._only_read = only_read
         self._study_id = study_id
         self._code = code_of(tags)
 
@@ -125,7 +134,9 @@ class EarlierTrials:
     ) -> Iterator[tuple[str, Earlier]]:
         from mlflow import MlflowClient
 
-        client = MlflowClient(tracking_uri=self._uri)
+        file = sqlite_file(self._uri) if self._only_read else None
+        uri = self._uri if file is None else reading_uri(file)
+        client = MlflowClient(tracking_uri=uri)
         experiments = _experiments(client)
         studies = self._studies(client, experiments)
         for key, fields in wanted.items() if studies else ():

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import ray
 from orthotune.console import note
 from orthotune.errors import RayLostError, StudyError
 from orthotune.tuning.nodes import alive_nodes
+from orthotune.tuning.packing import slots_of
 from orthotune.tuning.ray_health import RayHealth
 from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.secrets import last_line
@@ -218,16 +219,7 @@ def slots(cpus: int, gpus: float) -> int:
         cpus: CPU cores of one.
         gpus: GPUs of one.
     """
-    return sum(_slots_of(node["Resources"], cpus, gpus) for node in alive_nodes())
-
-
-def _slots_of(node: Mapping[str, float], cpus: int, gpus: float) -> int:
-    most = int(node.get("CPU", 0) // cpus)
-    if gpus:
-        # Ray does not put one trial on parts of two GPUs.
-        per_gpu = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
-        most = min(most, int(node.get("GPU", 0) * per_gpu))
-    return most
+    return sum(slots_of(node["Resources"], cpus, gpus) for node in alive_nodes())
 
 
 def check_shared(tracking_uri: str) -> None:

@@ -32,6 +32,18 @@ def sqlite_uri(file: Path) -> str:
     return SQLITE + (name if legible else encoded)
 
 
+def reading_uri(file: Path) -> str:
+    """A URI by which a file is read, and nothing made or changed beside it.
+
+    SQLite makes files of its own beside a store of ours to read it, too; unless it is
+    told that the file does not change. If they are there somebody has it open.
+    """
+    own = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
+    how = "mode=ro" if all(one.exists() for one in own) else "immutable=1"
+    encoded = quote(f"file:{quote(str(file))}", safe="")
+    return f"{SQLITE}{encoded}?{how}&uri=true"
+
+
 def sqlite_file(uri: str) -> Path | None:
     """The file of a URI; None if that is another store's.
 

@@ -4,13 +4,14 @@ import math
 from collections import Counter
 
 import pytest
+import torch
 
 from orthotune.ablation import plan
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.power import detectable_effect
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.identity import trial_key
+from orthotune.tuning.identity import definition, trial_key
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.reuse import Earlier
 from tests.ablation.cells import DATA, tiny
@@ -189,3 +190,46 @@ def test_what_other_studies_have_run_is_neither_timed_nor_unknown(tmp_path, time
     (claim,) = in_val_error(text)
     assert claim == "full is better than modulation=off"
     assert in_val_error(text)[claim][1] == 2
+
+
+def without_data(ablation, storage, others=lambda _wanted: {}):
+    missing = ["synthetic is not there."]
+    return plan.plan_text(ablation, {}, str(storage), 2, others, missing)
+
+
+def test_without_the_data_a_plan_knows_what_its_record_says(tmp_path, timed):
+    ablation = tiny(tmp_path)
+    asked = []
+
+    def others(wanted):
+        asked.append(len(wanted))
+        return {}
+
+    text = without_data(ablation, tmp_path, others)
+    for line in (
+        "done       0 of them",
+        "taken      not known: the data are missing",
+        "data       missing: synthetic is not there.",
+        "time       not known: the data are missing",
+    ):
+        assert line in text.splitlines()
+    # A study that has begun has noted which data they are.
+    journal = journal_of(ablation, tmp_path)
+    asks = definition(ablation.study(), DATA)
+    journal._log.append({"event": "study", "format": 1, "id": "a", "definition": asks})
+    train(journal, ablation, "full", 1, 0.25)
+    text = without_data(ablation, tmp_path, others)
+    assert "done       1 of them" in text
+    assert "taken " not in text
+    assert "time       not known: the data are missing" in text
+    assert (asked, timed) == ([0, 8], [])
+
+
+def test_a_plan_says_that_this_machine_holds_no_cell(tmp_path, timed, monkeypatch):
+    ablation = tiny(tmp_path, f"{TINY}resources: {{gpus: 1}}\n")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    why = "no trial of 1 CPU and 1 GPU fits into 2 CPU cores and 0 GPUs"
+    assert f"\ntime       not known: {why}\n" in text_of(ablation, tmp_path)
+    text = without_data(ablation, tmp_path)
+    assert f"\ntime       not known: the data are missing, and {why}\n" in text
+    assert timed == []

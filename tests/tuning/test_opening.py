@@ -1,6 +1,8 @@
 """How a study is found or begun, and what is refused before."""
 
 import contextlib
+import os
+from urllib.parse import quote
 
 import pytest
 
@@ -98,3 +100,27 @@ def test_a_folder_to_start_in_that_is_none_is_not_called_the_storage(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match=r"where it is started.* another one"):
         check_storage(tmp_path / "file" / "digits", f"file://{tmp_path}/there")
+
+
+@pytest.mark.parametrize("name", ["runs?v2", "a#b", "runs?v2/studies", "a?x=1/b#c"])
+def test_a_uri_that_is_cut_where_a_name_goes_on_is_refused(name, tmp_path, monkeypatch):
+    """What is behind the sign is none of the path: the study would be elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"\? and # of a name are written %3F and %23"):
+        check_storage(tmp_path / "digits", f"file://{tmp_path}/{name}")
+    check_storage(tmp_path / "digits", f"file://{tmp_path}/{quote(name)}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["runs?v2", "a#b", "50%20dropout", "a+b&c=1", "dätä"])
+@pytest.mark.parametrize("as_uri", [False, True])
+def test_a_storage_is_the_folder_of_that_name(
+    name, as_uri, tiny_study, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "there" / name
+    storage = place.as_uri() if as_uri else str(place)
+    assert session(tiny_study, storage, begin="1") is None
+    assert session(tiny_study, storage) == "1"
+    assert os.listdir(tmp_path / "there") == [name]
+    assert os.listdir(place) == ["tiny"]

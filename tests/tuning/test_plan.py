@@ -1,7 +1,9 @@
 import pytest
+import torch
 
-from orthotune.tuning.plan import expected_epochs, plan_text
-from orthotune.tuning.rungs import rungs
+from orthotune.tuning import plan
+from orthotune.tuning.plan import plan_text
+from orthotune.tuning.rungs import expected_epochs, rungs
 from orthotune.tuning.settings import SearchSettings
 from orthotune.tuning.study_file import read_study
 
@@ -55,3 +57,40 @@ def test_the_plan_of_a_finite_space_says_how_many_there_are(tiny_file):
     text = plan_text(study, num_cpus=1, storage="none")
     assert "2 configurations at most" in text
     assert "trials     2 by tpe" in text
+
+
+@pytest.mark.parametrize(
+    ("gpus_here", "resources", "at_once"),
+    [
+        (0, {"cpus": 1, "gpus": 0}, "8 at once here"),
+        (0, {"cpus": 3, "gpus": 0}, "2 at once here"),
+        (0, {"cpus": 9, "gpus": 0}, "none fits into 8 CPU cores and 0 GPUs"),
+        (0, {"cpus": 1, "gpus": 0.1}, "none fits into 8 CPU cores and 0 GPUs"),
+        (1, {"cpus": 1, "gpus": 2}, "none fits into 8 CPU cores and 1 GPU"),
+        (2, {"cpus": 1, "gpus": 2}, "1 at once here"),
+        (2, {"cpus": 1, "gpus": 0.4}, "4 at once here"),  # not one on two halves
+        (0, {"cpus": 1, "gpus": "auto"}, "8 at once here"),  # on the CPU
+    ],
+)
+def test_a_plan_says_how_many_trials_this_machine_holds(
+    gpus_here, resources, at_once, tiny_file, tmp_path, monkeypatch
+):
+    settings = {f"resources.{name}": value for name, value in resources.items()}
+    study = read_study(str(tiny_file), settings)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus_here)
+    text = plan_text(study, num_cpus=8, storage=str(tmp_path))
+    assert f" GPU a trial; {at_once}\n" in text
+    shown = f"{resources['cpus']} CPU and {resources['gpus']} GPU"
+    why = f"no trial of {shown} fits into {at_once.partition(' into ')[2]}"
+    for name in ("time", "disk"):
+        assert (f"{name}       not known: {why}\n" in text) == ("none" in at_once)
+
+
+def test_a_plan_without_the_data_trains_nothing(tiny_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "timed_epoch", pytest.fail)
+    text = plan_text(tiny_study, 2, str(tmp_path), ["a is not there.", "nor is b."])
+    assert (
+        "\ndata       missing: a is not there.\ndata       missing: nor is b.\n" in text
+    )
+    for name in ("time", "disk"):
+        assert f"\n{name}       not known: the data are missing\n" in text

@@ -1,9 +1,13 @@
 """Which results of other studies stand in for a trial, and which do not."""
 
+import contextlib
 import functools
+import os
+import sqlite3
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
@@ -11,10 +15,12 @@ from orthotune.tuning.history import COMPUTED_BY
 from orthotune.tuning.journal import PARTS, SETTING, Journal, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.reuse import COMMIT, COMPUTING, EarlierTrials, code_of
+from orthotune.tuning.sqlite_uri import sqlite_uri
 from orthotune.tuning.summary import Summary
 from orthotune.tuning.tracked_run import MIXED_CODE
 from orthotune.tuning.tracking import Tracker
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
+from tests.files import everything
 
 CODE = {
     **dict.fromkeys(("version.orthotune", *COMPUTING), "1.0"),
@@ -139,6 +145,83 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path):
     uri = f"sqlite:///{tmp_path}/none.db"
     assert found(uri, "any") == {}
     assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with one result, in a folder of its own, that nobody has open."""
+    file = tmp_path / "store? 100%" / "m.db"
+    file.parent.mkdir()
+    uri = sqlite_uri(file)
+    play(tmp_path, uri, "kept", {"k1": (ERRORS, Status.FINISHED)})
+    SqlAlchemyStore._engine_map[uri].dispose()
+    assert os.listdir(file.parent) == ["m.db"]
+    return file
+
+
+def still(_store):
+    """Nobody has it open."""
+
+
+def open_elsewhere(store):
+    """As by a study that runs: a part of it is in another file."""
+    reader = sqlite3.connect(store)
+    reader.execute("SELECT count(*) FROM runs").fetchone()
+    writer = sqlite3.connect(store)
+    writer.execute("UPDATE experiments SET last_update_time = 7 WHERE name = 'kept'")
+    writer.commit()
+    return reader, writer
+
+
+def left_open(store):
+    """As by a study that was killed."""
+    opened = open_elsewhere(store)
+    there = {one: one.read_bytes() for one in store.parent.iterdir()}
+    for one in opened:
+        one.close()
+    for one, content in there.items():
+        one.write_bytes(content)
+
+
+def of_another(store):
+    """As MLflow itself makes one."""
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        db.execute("PRAGMA journal_mode=DELETE")
+
+
+def read_only(store):
+    store.chmod(0o444)
+    store.parent.chmod(0o555)
+
+
+@pytest.mark.parametrize(
+    "how", [still, open_elsewhere, left_open, of_another, read_only]
+)
+def test_to_read_a_store_changes_and_makes_nothing(how, store):
+    held = how(store)  # open, if it is
+    before = everything(store.parent)
+    trials = EarlierTrials(sqlite_uri(store), "asking", CODE, only_read=True)
+    assert trials.find({"k1": FIELDS})["k1"].study == "kept"
+    after = everything(store.parent)
+    assert after.keys() == before.keys()
+    # Memory of those who have it open, in which readers say that they are there.
+    shared = store.with_name("m.db-shm")
+    assert (shared in before) == (how in (open_elsewhere, left_open))
+    assert after | {shared: None} == before | {shared: None}
+    del held
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", None])
+def test_to_read_what_is_no_store_changes_and_makes_nothing(content, tmp_path, capsys):
+    file = tmp_path / "there" / "m.db"
+    file.parent.mkdir()
+    if content is not None:
+        file.write_bytes(content)
+    before = everything(file.parent)
+    trials = EarlierTrials(sqlite_uri(file), "asking", CODE, only_read=True)
+    assert trials.find({"k1": FIELDS}) == {}
+    assert everything(file.parent) == before
+    assert capsys.readouterr().err.count("orthotune: ") == (content is not None)
 
 
 # Found by a reader
