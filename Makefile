@@ -28,8 +28,9 @@ lint: $(READY)  ## format, lint, types, direction of the imports
 bench: $(READY)  ## every measure as a ratio within one run; ONLY="step tracking"
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
-soak: $(READY)  ## kill studies at random moments, KILLS times, and compare; minutes each ten
+soak: $(READY)  ## odd files by the thousand; studies killed KILLS times; minutes each ten
 	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m tests.fuzz
 	$(BIN)/python -m tests.soak --kills $(KILLS)
 
 cluster-test: $(READY)  ## nodes of real processes that die and join; as root on hosts of their own

@@ -3,6 +3,24 @@
 A message is one sentence in three parts: what must hold, what was got, what to do.
 """
 
+LONGEST_SHOWN = 60
+"""Characters of a value that a message shows."""
+
+
+def cut(text: str) -> str:
+    """A text, shortened to what a message can show."""
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def quoted(name: str) -> str:
+    """A name as a message shows it, shortened if it is long.
+
+    Example:
+        >>> quoted("model.depth")
+        '`model.depth`'
+    """
+    return f"`{cut(name)}`"
+
 
 class OrthotuneError(Exception):
     """Base class of every error orthotune raises on purpose."""
@@ -17,7 +35,7 @@ class ConfigError(OrthotuneError, ValueError):
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"`{field}` {problem}")
+        super().__init__(f"{quoted(field)} {problem}")
         self.field = field
         self.problem = problem
 

@@ -1,5 +1,6 @@
 """An ablation as its file says it: read, checked to the last value, nothing started."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,10 @@ from orthotune.ablation.design import (
 )
 from orthotune.ablation.replication import looks
 from orthotune.ablation.retune_file import RETUNE_RULES, RetuneReader
-from orthotune.errors import AblationError, ConfigError
+from orthotune.errors import AblationError, ConfigError, cut
 from orthotune.training.config import FIELD_RULES, TrialConfig
-from orthotune.training.rules import Rule, build, nearest, rules, show
+from orthotune.training.hints import nearest
+from orthotune.training.rules import Rule, build, rules, show
 from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.settings import Resources, StudySettings
@@ -42,7 +44,10 @@ TOP_LEVEL = (
 NOT_SET = (*REFERENCES, "factors", "arms", "retune", "resources")
 """Sections that `--set` cannot replace as a whole."""
 CLAIM_KEYS = ("better", "than", "by")
+MAX_ARMS = 1024
 MAX_CELLS = 100_000
+MAX_CLAIMS = 1000
+MAX_QUESTION = 500
 
 _SETTINGS: dict[str, Rule] = dict(rules(StudySettings))
 _RESOURCES: dict[str, Rule] = dict(rules(Resources))
@@ -134,6 +139,11 @@ class _Reader(FileReader):
                 ("question",),
                 "must say what the ablation is to settle, in a sentence, but is empty.",
             )
+        if len(text) > MAX_QUESTION:
+            raise self._error(
+                ("question",),
+                f"must be at most {MAX_QUESTION} characters long, but has {len(text)}.",
+            )
         return " ".join(text.split())
 
     def _register(self) -> str | None:
@@ -203,9 +213,18 @@ class _Reader(FileReader):
                 f"must hold at least one factor for the design {design}, but is empty.",
             )
         factors = {name: self._levels(name, entry) for name, entry in section.items()}
+        sizes = [len(levels) for levels in factors.values()]
         if design == "factorial":
+            self._check_num_arms(("factors",), math.prod(sizes))
             self._check_apart(factors)
+        self._check_num_arms(("factors",), 1 + sum(sizes) - len(sizes))
         return factors
+
+    def _check_num_arms(self, keys: tuple[str, ...], num_arms: int) -> None:
+        if num_arms > MAX_ARMS:
+            raise self._error(
+                keys, f"must make at most {MAX_ARMS} arms, but make {show(num_arms)}."
+            )
 
     def _check_apart(self, factors: Mapping[str, Levels]) -> None:
         """Refuse crossed factors of which one would undo the other."""
@@ -279,6 +298,7 @@ class _Reader(FileReader):
                 ("arms",),
                 "must hold at least one arm for the design explicit, but is empty.",
             )
+        self._check_num_arms(("arms",), 1 + len(section))
         arms = []
         for name, entry in section.items():
             keys = ("arms", name)
@@ -349,16 +369,22 @@ class _Reader(FileReader):
                 "must be a list such as [{better: full, than: modulation=off}], but "
                 f"got {show(entries)}.",
             )
-        claims = [self._claim(entry, arms) for entry in entries]
+        if len(entries) > MAX_CLAIMS:
+            raise self._error(
+                ("claims",),
+                f"must be at most {MAX_CLAIMS}, but are {len(entries)}: p-values are "
+                "corrected for their number.",
+            )
+        names = [arm.name for arm in arms]
+        claims = [self._claim(entry, names) for entry in entries]
         if len(set(claims)) < len(claims):
             raise self._error(("claims",), "must not repeat a claim. Delete one.")
         return tuple(claims)
 
-    def _claim(self, entry: object, arms: list[Arm]) -> Claim:
+    def _claim(self, entry: object, names: list[str]) -> Claim:
         keys = ("claims",)
         claim = self._mapping(keys, entry)
         self._check_keys(keys, claim, CLAIM_KEYS)
-        names = [arm.name for arm in arms]
         for key in ("better", "than"):
             if claim.get(key) not in names:
                 hint = nearest(str(claim.get(key)), names)
@@ -386,7 +412,7 @@ class _Reader(FileReader):
             except ConfigError as err:
                 raise self._error(
                     (self._reference(), err.field),
-                    f"{err.problem} It happens in the arm {arm.name}.",
+                    f"{err.problem} It happens in the arm {cut(arm.name)}.",
                 ) from err
         return config.training.num_epochs
 

@@ -1,14 +1,14 @@
 """The section `retune` of an ablation file."""
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orthotune.ablation.design import DATA_PLACES, Arm
 from orthotune.ablation.retune import Retune
-from orthotune.errors import AblationError, ConfigError
+from orthotune.errors import AblationError, ConfigError, cut
 from orthotune.training.config import FIELD_RULES, TrialConfig
-from orthotune.training.rules import Rule, nearest
+from orthotune.training.hints import nearest
+from orthotune.training.rules import Rule, assigned
 from orthotune.tuning.search_space import Parameter
 from orthotune.tuning.space_reader import SpaceReader
 
@@ -16,6 +16,8 @@ RETUNE_RULES = {
     "num_trials": Rule(kind=int, low=2, high=1000),
     "seed": FIELD_RULES["seed"],
 }
+MAX_TUNING = 4000
+"""Trials that tune the arms: each draw is checked for each arm."""
 SHARED = (
     "data.name",
     "data.num_train",
@@ -100,26 +102,38 @@ class RetuneReader(SpaceReader):
 
     def _check_arms(self, retune: Retune, arms: Sequence[Arm]) -> None:
         """Refuse draws that are not allowed, or under which two arms are one."""
-        shared = [TrialConfig.from_dict(arm.fields).canonical() for arm in arms]
+        if retune.num_trials * len(arms) > MAX_TUNING:
+            raise self._error(
+                ("retune", "num_trials"),
+                f"must give at most {MAX_TUNING} trials with {len(arms)} arms, but "
+                f"gives {retune.num_trials * len(arms)}.",
+            )
+        shared = [_text(TrialConfig.from_dict(arm.fields)) for arm in arms]
         for draw in retune.draws():
-            tuned = [self._tuned(retune, arm, draw) for arm in arms]
-            for i, j in itertools.combinations(range(len(arms)), 2):
-                if tuned[i] == tuned[j] and shared[i] != shared[j]:
+            first: dict[str, int] = {}
+            for index, arm in enumerate(arms):
+                other = first.setdefault(self._tuned(retune, arm, draw), index)
+                if shared[other] != shared[index]:
                     raise self._error(
                         self.space_at,
-                        f"must leave the arms apart, but makes {arms[i].name} and "
-                        f"{arms[j].name} one configuration. Do not tune what tells "
-                        "them apart.",
+                        f"must leave the arms apart, but makes {cut(arms[other].name)} "
+                        f"and {cut(arm.name)} one configuration. Do not tune what "
+                        "tells them apart.",
                     )
 
-    def _tuned(self, retune: Retune, arm: Arm, draw: Mapping[str, Any]) -> object:
+    def _tuned(self, retune: Retune, arm: Arm, draw: Mapping[str, Any]) -> str:
         """What an arm is with a draw: equal for two that are one."""
         applied = retune.applied(draw, arm.fields)
         try:
-            return TrialConfig.from_dict({**arm.fields, **applied}).canonical()
+            return _text(TrialConfig.from_dict({**arm.fields, **applied}))
         except ConfigError as err:
-            shown = ", ".join(f"{name}={value}" for name, value in applied.items())
             raise self._error(
                 (*self.space_at, err.field),
-                f"{err.problem} It happens in the arm {arm.name} for {shown}.",
+                f"{err.problem} It happens in the arm {cut(arm.name)} for "
+                f"{assigned(applied)}.",
             ) from err
+
+
+def _text(config: TrialConfig) -> str:
+    """Equal for configurations that give equal metrics."""
+    return repr(sorted(config.canonical().items()))

@@ -11,14 +11,15 @@ from typing import Any
 
 from orthotune.errors import ConfigError
 from orthotune.nn.depth import check_depth
+from orthotune.training.hints import nearest
 from orthotune.training.rules import (
     Rule,
     build,
     check_fields,
     leaves,
-    nearest,
     rules,
     setting,
+    show,
 )
 from orthotune.training.schedules import Schedule
 
@@ -32,14 +33,14 @@ _STRENGTH = Rule(kind=float, low=0, high=2)
 def _check_widths(widths: list[int]) -> None:
     if len(widths) != 3:
         raise ValueError(
-            f"must be three numbers of filters, but got {list(widths)}. "
+            f"must be three numbers of filters, but got {show(list(widths))}. "
             "The default is [16, 32, 64]."
         )
 
 
 def _check_path(path: str) -> None:
     if not path or "\0" in path:
-        raise ValueError(f"must be the path of a folder, but got {path!r}.")
+        raise ValueError(f"must be the path of a folder, but got {show(path)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,14 +240,16 @@ class ChangesConfig:
         check_fields(self)
         epochs = list(self.epochs)
         if epochs != sorted(set(epochs)):
-            raise ConfigError("epochs", f"must increase, but got {epochs}. Sort them.")
+            raise ConfigError(
+                "epochs", f"must increase, but got {show(epochs)}. Sort them."
+            )
         for name in CHANGEABLE:
             values = list(getattr(self, name))
             if values and len(values) != len(epochs):
                 raise ConfigError(
                     name,
-                    f"must hold one value for each of `changes.epochs` = {epochs}, "
-                    f"or none, but got {values}.",
+                    "must hold one value for each of `changes.epochs` = "
+                    f"{show(epochs)}, or none, but got {show(values)}.",
                 )
 
 

@@ -4,14 +4,14 @@ A rule is attached to a dataclass field and checks the values a human wrote ther
 """
 
 import dataclasses
-import difflib
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
-from orthotune.errors import ConfigError
+from orthotune.errors import ConfigError, cut
 
 RULE = "rule"  # key of the rule in a dataclass field's metadata
 
@@ -47,16 +47,19 @@ class Rule:
     def check(self, field: str, value: object) -> None:
         """Refuse a value this field may not hold.
 
+        What means the same is the same: numpy's numbers and arrays, too (`plain`).
+
         Raises:
             ConfigError: If the value is of another type, out of range, or no choice.
         """
+        value = plain(value)
         if self._stands_apart(value):
             return
-        if self.is_list and not isinstance(value, (list, tuple)):
+        if self.is_list and not isinstance(value, list):
             raise ConfigError(
                 field, f"must be {self.describe()}, but got {show(value)}."
             )
-        items = value if isinstance(value, (list, tuple)) and self.is_list else [value]
+        items = value if isinstance(value, list) and self.is_list else [value]
         if not all(self._allows(item) for item in items):
             raise ConfigError(
                 field, f"must be {self.describe()}, but got {show(value)}."
@@ -71,6 +74,7 @@ class Rule:
 
     def normalize(self, value: Any) -> Any:  # noqa: ANN401 - the field's own type
         """A checked value in the one form the config keeps."""
+        value = plain(value)
         if self._stands_apart(value):
             return value
         return tuple(map(self.kind, value)) if self.is_list else self.kind(value)
@@ -125,6 +129,36 @@ def _is_finite(value: object) -> bool:
         return False
 
 
+def plain(value: Any) -> Any:  # noqa: ANN401 - whatever somebody gives
+    """A value as Python's own numbers, booleans, strings and lists say it.
+
+    Tune's samplers and many search algorithms give values of numpy; others give
+    fractions, ranges or tensors. What is none of these is given back as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> plain(np.int64(20)), plain(np.array([8, 16])), plain((0.5, np.bool_(True)))
+        (20, [8, 16], [0.5, True])
+    """
+    if value is None or type(value) in _PLAIN:
+        return value
+    if callable(convert := getattr(value, "tolist", None)):  # numpy's, and tensors
+        return convert()
+    try:
+        if isinstance(value, Integral):
+            return int(value)
+        if isinstance(value, Real):
+            return float(value)
+    except OverflowError:  # a fraction too large for a float
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return [plain(item) for item in value]
+    return value
+
+
+_PLAIN = (bool, int, float, str)
+
+
 def show(value: object) -> str:
     """A value as an error quotes it: strings named as such, long ones cut.
 
@@ -138,8 +172,19 @@ def show(value: object) -> str:
         text = repr(value)
     except ValueError:  # a list that holds such an integer
         text = f"a {type(value).__name__} with an integer too large to print"
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return f"the string {text}" if isinstance(value, str) else text
+    return f"the string {cut(text)}" if isinstance(value, str) else cut(text)
+
+
+def assigned(values: Mapping[str, Any]) -> str:
+    """Some fields and their values as an error shows them, many of them cut.
+
+    Example:
+        >>> assigned({"model.depth": 20, "optimizer.lr": 0.1})
+        'model.depth=20, optimizer.lr=0.1'
+    """
+    shown = [f"{name}={cut(str(value))}" for name, value in values.items()]
+    more = f", and {len(shown) - 3} more" if len(shown) > 4 else ""
+    return ", ".join(shown if not more else shown[:3]) + more
 
 
 def setting(default: Any, rule: Rule) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -223,18 +268,3 @@ def _build(default: Any, values: Mapping[str, Any], prefix: str) -> Any:  # noqa
 def _default(section: type) -> Any:  # noqa: ANN401
     """The instance of a frozen dataclass with all defaults, checked once."""
     return section()
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """The sentence that ends the refusal of an unknown name.
-
-    Example:
-        >>> nearest("model.dept", ["model.depth", "seed"])
-        'Did you mean `model.depth`?'
-    """
-    by_leaf = [candidate for candidate in known if candidate.endswith(f".{name}")]
-    close = by_leaf or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    close = close or [candidate for candidate in known if candidate.startswith(name)]
-    if close:
-        return f"Did you mean {' or '.join(f'`{item}`' for item in close[:3])}?"
-    return f"Known: {', '.join(known)}." if known else "There is none."

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orthotune.errors import ConfigError
-from orthotune.training.rules import Rule, check_fields, setting
+from orthotune.training.rules import Rule, check_fields, setting, show
 
 _FRACTION = Rule(kind=float, low=0, high=1)
 
@@ -82,7 +82,7 @@ class Schedule:
         milestones = list(self.milestones)
         if milestones != sorted(set(milestones)):
             raise ConfigError(
-                "milestones", f"must increase, but got {milestones}. Sort them."
+                "milestones", f"must increase, but got {show(milestones)}. Sort them."
             )
         if self.kind == "window" and self.stop <= self.start:
             raise ConfigError(

@@ -6,15 +6,18 @@ are refused where a boolean is wanted. Duplicate keys, anchors and aliases are e
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from orthotune.errors import FileError
+from orthotune.errors import FileError, cut, quoted
+from orthotune.training.rules import show
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
+"""Read in a second at most, whatever it holds; ours have 1,000 to 4,000."""
 MAX_NESTING = 20
 
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -130,78 +133,146 @@ def _read_text(path: str) -> str:
 
 
 def _parse(path: str, text: str) -> YamlFile:
-    _check_events(path, text)
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if node is None:
-        raise FileError(f"{path}:1: must hold a mapping of keys, but is empty.")
-    if not isinstance(node, yaml.MappingNode):
-        raise FileError(
-            f"{path}:{_line(node)}: must hold a mapping of keys (`key: value`), "
-            f"but got a {_noun(node)}."
-        )
-    lines: dict[tuple[str, ...], int] = {(): 1}
-    return YamlFile(path=path, data=_mapping(path, node, (), lines), lines=lines)
+    try:
+        return _built(path, yaml.parse(text, Loader=_LOADER))
+    except yaml.YAMLError:
+        # PyYAML's own parser has the better words for what is wrong.
+        return _built(path, yaml.parse(text, Loader=yaml.SafeLoader))
 
 
-def _check_events(path: str, text: str) -> None:
-    """Refuse tags, anchors and deep nesting before anything recursive sees the text."""
-    depth, anchored = 0, None
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"{path}:{event.start_mark.line + 1}"
+def _built(path: str, events: Iterator[yaml.Event]) -> YamlFile:
+    builder = _Builder(path)
+    for event in events:
+        builder.take(event)
+    return builder.file()
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""That of libyaml, where PyYAML was built with it: 20 times as fast."""
+
+
+@dataclass(kw_only=True)
+class _Level:
+    """A mapping or a list that is not complete."""
+
+    value: dict[str, Any] | list[Any]
+    keys: tuple[str, ...]
+    """The path to it."""
+    line: int
+    key: str | None = None
+    """That of a mapping's next value; None where a key is next."""
+
+
+@dataclass
+class _Builder:
+    """Builds plain values of events, without recursion.
+
+    Args:
+        path: The file as the user named it.
+    """
+
+    path: str
+    levels: list[_Level] = field(default_factory=list)
+    lines: dict[tuple[str, ...], int] = field(default_factory=lambda: {(): 1})
+    anchored: FileError | None = None
+    num_documents: int = 0
+    data: dict[str, Any] | None = None
+
+    def take(self, event: yaml.Event) -> None:
+        """Go on by one event.
+
+        Raises:
+            FileError: If it is not allowed here.
+            yaml.MarkedYAMLError: If it begins a second document.
+        """
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.num_documents += 1
+            if self.num_documents > 1:
+                raise yaml.MarkedYAMLError(
+                    problem="found another document", problem_mark=event.start_mark
+                )
         if isinstance(event, yaml.AliasEvent):
-            raise FileError(
-                f"{where}: must not use aliases, but got *{event.anchor}. "
-                "Write the value out."
+            raise self._error(
+                line,
+                f"must not use aliases, but got *{cut(event.anchor)}. "
+                "Write the value out.",
             )
-        if isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            if event.tag not in (None, "!"):
-                raise FileError(f"{where}: must not use tags, but got {event.tag}.")
-            if event.anchor is not None and anchored is None:
-                anchored = f"{where}: must not use anchors, but got &{event.anchor}."
-        if depth > MAX_NESTING:
-            raise FileError(f"{where}: must nest at most {MAX_NESTING} levels deep.")
-    if anchored is not None:  # last: an alias says more
-        raise FileError(anchored)
+            self._check(event, line)
+        if isinstance(event, yaml.ScalarEvent):
+            is_quoted = event.style in ("'", '"', "|", ">")
+            self._add(event.value if is_quoted else _scalar(event.value), line)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open({} if isinstance(event, yaml.MappingStartEvent) else [], line)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = self.levels.pop()
+            self._add(done.value, done.line)
 
+    def file(self) -> YamlFile:
+        """What was built."""
+        if self.anchored is not None:  # last: an alias says more
+            raise self.anchored
+        if self.data is None:
+            raise self._error(1, "must hold a mapping of keys, but is empty.")
+        return YamlFile(path=self.path, data=self.data, lines=self.lines)
 
-def _mapping(
-    path: str,
-    node: yaml.MappingNode,
-    keys: tuple[str, ...],
-    lines: dict[tuple[str, ...], int],
-) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = _value(path, key_node, keys, lines)
-        if not isinstance(key, str):
-            raise FileError(
-                f"{path}:{_line(key_node)}: must have words as keys, but got {key!r}."
+    def _check(self, event: yaml.NodeEvent, line: int) -> None:
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise self._error(line, f"must not use tags, but got {cut(tag)}.")
+        if event.anchor is not None and self.anchored is None:
+            name = cut(event.anchor)
+            self.anchored = self._error(line, f"must not use anchors, but got &{name}.")
+
+    def _open(self, value: dict[str, Any] | list[Any], line: int) -> None:
+        if len(self.levels) == MAX_NESTING:
+            raise self._error(line, f"must nest at most {MAX_NESTING} levels deep.")
+        keys: tuple[str, ...] = ()
+        if self.levels:
+            above = self.levels[-1]
+            keys = above.keys if above.key is None else (*above.keys, above.key)
+        self.levels.append(_Level(value=value, keys=keys, line=line))
+
+    def _add(self, value: Any, line: int) -> None:  # noqa: ANN401 - what the file says
+        """A complete value, in the place that is next."""
+        if not self.levels:
+            self._end(value, line)
+            return
+        level = self.levels[-1]
+        if isinstance(level.value, list):
+            level.value.append(value)
+        elif level.key is None:
+            level.key = self._key(level, value, line)
+        else:
+            level.value[level.key] = value
+            level.key = None
+
+    def _key(self, level: _Level, value: object, line: int) -> str:
+        if not isinstance(value, str):
+            raise self._error(line, f"must have words as keys, but got {show(value)}.")
+        keys = (*level.keys, value)
+        if value in level.value:
+            raise self._error(
+                line,
+                f"must not repeat a key, but {quoted(value)} stands on line "
+                f"{self.lines[keys]} too. Delete one.",
             )
-        if key in result:
-            raise FileError(
-                f"{path}:{_line(key_node)}: must not repeat a key, but `{key}` stands "
-                f"on line {lines[(*keys, key)]} too. Delete one."
+        self.lines[keys] = line
+        return value
+
+    def _end(self, value: object, line: int) -> None:
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            noun = "list" if isinstance(value, list) else "single value"
+            raise self._error(
+                line, f"must hold a mapping of keys (`key: value`), but got a {noun}."
             )
-        lines[(*keys, key)] = _line(key_node)
-        result[key] = _value(path, value_node, (*keys, key), lines)
-    return result
+        self.data = value
 
-
-def _value(
-    path: str,
-    node: yaml.Node,
-    keys: tuple[str, ...],
-    lines: dict[tuple[str, ...], int],
-) -> Any:  # noqa: ANN401 - whatever the file says
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(path, node, keys, lines)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(path, item, keys, lines) for item in node.value]
-    quoted = getattr(node, "style", None) in ("'", '"', "|", ">")
-    return node.value if quoted else _scalar(node.value)
+    def _error(self, line: int, problem: str) -> FileError:
+        return FileError(f"{self.path}:{line}: {problem}")
 
 
 def _scalar(text: str) -> Any:  # noqa: ANN401 - a number, a boolean, null or a string
@@ -216,11 +287,3 @@ def _scalar(text: str) -> Any:  # noqa: ANN401 - a number, a boolean, null or a 
 
 def _character(found: object) -> str:
     return f"0x{found:02x}" if isinstance(found, int) else repr(found)
-
-
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1
-
-
-def _noun(node: yaml.Node) -> str:
-    return "list" if isinstance(node, yaml.SequenceNode) else "single value"

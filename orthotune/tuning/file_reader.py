@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from orthotune.errors import ConfigError, OrthotuneError
-from orthotune.training.rules import Rule, nearest, show
+from orthotune.errors import ConfigError, OrthotuneError, quoted
+from orthotune.training.hints import nearest
+from orthotune.training.rules import Rule, show
 from orthotune.training.yaml_file import YamlFile
 
 
@@ -57,7 +58,7 @@ class FileReader:
 
     def _error(self, keys: tuple[str, ...], problem: str) -> OrthotuneError:
         shown = ".".join(keys[1:] if keys[0] in self.fields_of else keys)
-        return self.error(f"{self._where(keys)}: `{shown or keys[0]}` {problem}")
+        return self.error(f"{self._where(keys)}: {quoted(shown or keys[0])} {problem}")
 
     def _where(self, keys: tuple[str, ...]) -> str:
         start = 1 if keys[0] in self.fields_of else 0

@@ -1,10 +1,12 @@
 """The space of a search as a file says it, whichever file that is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from orthotune.errors import cut
 from orthotune.training.config import FIELD_RULES
-from orthotune.training.rules import Rule, nearest, show
+from orthotune.training.hints import nearest
+from orthotune.training.rules import Rule, show
 from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.search_space import (
     CategoricalParameter,
@@ -14,6 +16,8 @@ from orthotune.tuning.search_space import (
 )
 
 MAX_LISTED_INTEGERS = 10_000
+MAX_CHOICES = 1000
+MAX_STEPS = 1_000_000
 ENTRY_KEYS = {
     "float": ("low", "high", "log", "step"),
     "int": ("low", "high", "log", "step"),
@@ -75,16 +79,23 @@ class SpaceReader(FileReader):
         choices = entry.get("choices")
         if not isinstance(choices, list):
             raise self._error(keys, f"must be a list of values, got {show(choices)}.")
+        if len(choices) > MAX_CHOICES:
+            raise self._error(
+                keys,
+                f"must hold at most {MAX_CHOICES} values, but holds {len(choices)}.",
+            )
         for choice in choices:
             self._check_value(name, keys, choice)
         if len(choices) < 2:
             raise self._error(
                 keys,
-                f"must hold at least two values, but got {choices}. "
+                f"must hold at least two values, but got {show(choices)}. "
                 "A single value belongs under `fixed`.",
             )
         if any(choice in choices[:index] for index, choice in enumerate(choices)):
-            raise self._error(keys, f"must not repeat a value, but got {choices}.")
+            raise self._error(
+                keys, f"must not repeat a value, but got {show(choices)}."
+            )
         return CategoricalParameter(name=name, choices=tuple(choices), when=when)
 
     def _numeric(
@@ -137,6 +148,12 @@ class SpaceReader(FileReader):
                 f"must be absent when `log: true`, but got {show(step)}. "
                 "A logarithmic grid is a categorical list of choices.",
             )
+        if span > MAX_STEPS * step:
+            raise self._error(
+                keys,
+                f"must make at most {MAX_STEPS} steps of `high` - `low` = {span:g}, "
+                f"but got {step:g}. Give a larger one.",
+            )
         if abs(span / step - round(span / step)) > 1e-6:
             raise self._error(
                 keys, f"must divide `high` - `low` = {span:g}, but got {step:g}."
@@ -144,9 +161,17 @@ class SpaceReader(FileReader):
 
     def _check_integers(self, parameter: IntParameter) -> None:
         """Check the values in between too: not every integer is a depth."""
+        keys = (*self.space_at, parameter.name)
+        if parameter.size > MAX_STEPS + 1:
+            raise self._error(
+                keys,
+                f"must make at most {MAX_STEPS} steps, but makes "
+                f"{show(int(parameter.size) - 1)}. Give a larger `step`, or nearer "
+                "bounds.",
+            )
         values = range(parameter.low, parameter.high + 1, parameter.step)
         for value in values[:MAX_LISTED_INTEGERS]:
-            self._check_value(parameter.name, (*self.space_at, parameter.name), value)
+            self._check_value(parameter.name, keys, value)
 
     def _check_value(self, name: str, keys: tuple[str, ...], value: object) -> None:
         rule = FIELD_RULES[name]
@@ -173,10 +198,11 @@ class SpaceReader(FileReader):
                 if all(name in ordered or name in fixed for name in parameter.when)
             ]
             if not ready:
-                names = " and ".join(f"`{parameter.name}`" for parameter in waiting)
+                names = " and ".join(f"`{parameter.name}`" for parameter in waiting[:4])
+                more = f" and {len(waiting) - 4} more" if len(waiting) > 4 else ""
                 raise self._error(
                     (*self.space_at, waiting[0].name, "when"),
-                    f"must not wait for itself, but {names} wait for each other.",
+                    f"must not wait for itself, but {names}{more} wait for each other.",
                 )
             ordered |= {parameter.name: parameter for parameter in ready}
             waiting = [item for item in waiting if item.name not in ordered]
@@ -210,11 +236,19 @@ class SpaceReader(FileReader):
             allowed = other.choices
         else:
             allowed = range(other.low, other.high + 1, other.step)
-        if value not in allowed or isinstance(value, bool) != isinstance(
-            next(iter(allowed)), bool
-        ):
+        if not _is_one_of(value, allowed):
             raise self._error(
                 keys,
-                f"must be a value `{name}` can take ({other.describe()}), "
+                f"must be a value `{name}` can take ({cut(other.describe())}), "
                 f"but got {show(value)}.",
             )
+
+
+def _is_one_of(value: object, allowed: Sequence[Any]) -> bool:
+    """Whether a condition can be met: true is no 1."""
+    if isinstance(allowed, range):
+        # It compares with each of its values what is no integer.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return type(value) is int and value in allowed
+    return value in allowed and isinstance(value, bool) == isinstance(allowed[0], bool)

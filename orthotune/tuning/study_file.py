@@ -11,10 +11,11 @@ from typing import Any
 
 from orthotune.errors import ConfigError, SearchSpaceError
 from orthotune.training.config import CHANGEABLE, FIELD_RULES, TrialConfig
+from orthotune.training.hints import nearest
 from orthotune.training.rules import (
     Rule,
+    assigned,
     build,
-    nearest,
     rules,
     show,
 )
@@ -180,7 +181,7 @@ class _Reader(SpaceReader):
                     for parameter in study.space.parameters
                     if parameter.name in values
                 }
-                shown = ", ".join(f"{name}={value}" for name, value in varying.items())
+                shown = assigned(varying)
                 raise self._error(
                     (where, err.field), f"{err.problem} It happens for {shown}."
                 ) from err

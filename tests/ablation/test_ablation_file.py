@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orthotune.ablation import ablation_file
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Claim
 from orthotune.errors import AblationError
@@ -332,7 +333,7 @@ WRONG = {
     "re-tuning under a condition on nothing": (
         TINY + RETUNE.replace("modulation.enabled: true}", "modulation.on: true}"),
         ":22: `retune.space.modulation.threshold.when` names `modulation.on`, which is "
-        "not a config field. Did you mean `modulation.enabled`?",
+        "not a config field. Known in `modulation`: enabled, ",
     ),
     "re-tuning what tells arms apart": (
         TINY
@@ -380,6 +381,59 @@ def test_whole_sections_are_not_replaced_from_the_command_line(tmp_path):
     for section in ("factors", "arms", "full"):
         with pytest.raises(AblationError, match=f"--set: `{section}` is not a key"):
             read(tmp_path, TINY, **{section: {}})
+
+
+def factors(num_factors, num_levels):
+    """A file with so many factors, of levels that are one configuration."""
+    lines = ["factors:"]
+    for number in range(num_factors):
+        lines.append(f"  f{number}:")
+        lines += [f"    l{level}: {{}}" for level in range(num_levels)]
+    before, _, after = TINY.partition("factors:\n")
+    return before + "\n".join(lines) + "\nseeds" + after.partition("\nseeds")[2]
+
+
+@pytest.mark.parametrize(
+    ("design", "num_factors", "num_levels", "arms"),
+    [
+        ("factorial", 24, 2, 2**24),
+        ("factorial", 11, 2, 2**11),
+        ("factorial", 5, 5, 5**5),
+        ("leave_one_out", 50, 22, 1 + 50 * 21),
+        ("leave_one_out", 1, 1025, 1025),
+    ],
+)
+def test_too_many_arms_are_refused_before_they_are_made(
+    design, num_factors, num_levels, arms, tmp_path, monkeypatch
+):
+    for make in ("crossed", "one_at_a_time"):
+        monkeypatch.setattr(ablation_file, make, pytest.fail)
+    sentence = rf":9: `factors` must make at most 1024 arms, but make {arms}\."
+    with pytest.raises(AblationError, match=sentence):
+        read(tmp_path, f"{factors(num_factors, num_levels)}design: {design}\n")
+
+
+def test_as_many_arms_as_are_allowed_are_read(tmp_path):
+    ablation = read(tmp_path, f"{factors(10, 2)}design: factorial\nclaims: null\n")
+    assert len(ablation.arms) == 1024
+
+
+def test_other_lists_without_end_are_refused(tmp_path):
+    explicit = (
+        TINY.partition("factors:")[0] + "design: explicit\nseeds: [1, 2]\narms:\n"
+    )
+    arms = "".join(f"  a{number}: {{model.depth: 14}}\n" for number in range(1024))
+    with pytest.raises(AblationError, match="`arms` must make at most 1024 arms, but "):
+        read(tmp_path, explicit + arms)
+    claim = {"better": "full", "than": "modulation=off"}
+    with pytest.raises(AblationError, match="must be at most 1000, but are 10"):
+        read(tmp_path, TINY, claims=[{**claim, "by": by} for by in range(1001)])
+    many = RETUNE.replace("num_trials: 3", "num_trials: 1000") + TINY
+    levels = "".join(f"    k{n}: {{regularizer.coeff: {n}e-6}}\n" for n in range(9))
+    with pytest.raises(AblationError, match="at most 4000 trials with 12 arms, but gi"):
+        read(tmp_path, many.replace("  modulation:\n", f"{levels}  modulation:\n"))
+    with pytest.raises(AblationError, match="at most 500 characters long, but has 501"):
+        read(tmp_path, TINY, question="x" * 501)
 
 
 def test_too_many_cells_are_refused(tmp_path):

@@ -4,13 +4,14 @@ import csv
 
 import pytest
 
-from orthotune.ablate import _fingerprints
+from orthotune.ablate import _data
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
 from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tuned import tuned
+from orthotune.command import read_data
 from orthotune.errors import AblationError, DataError
 from orthotune.tuning.identity import definition
 from orthotune.tuning.journal import Status
@@ -85,8 +86,9 @@ def test_data_that_a_draw_asks_too_much_of_are_refused_before_the_start(tmp_path
     """A failed trial would run again with every start, and tuning never end."""
     space = "data.batch_size: {type: int, low: 32, high: 65536, log: true}"
     text = RETUNE.replace("    optimizer.lr:", f"    {space}\n    optimizer.lr:")
+    without_limit = TINY.replace("  data.num_train: 64\n", "")
     with pytest.raises(DataError, match=r"batch_size"):
-        _fingerprints(tiny(tmp_path, TINY.replace("  data.num_train: 64\n", "") + text))
+        read_data(_data(tiny(tmp_path, without_limit + text)))
 
 
 def test_the_best_draw_is_chosen_and_of_equals_the_shared_setting(tmp_path):

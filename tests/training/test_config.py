@@ -1,11 +1,18 @@
 import ast
+import collections
 import dataclasses
+import decimal
+import enum
+import fractions
+import json
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from orthotune.errors import ConfigError
 from orthotune.training import config as config_module
@@ -133,6 +140,88 @@ def test_equal_configs_are_equal_however_they_were_written():
     assert repr(ours.to_dict()) == repr(theirs.to_dict())
 
 
+class Level(enum.IntEnum):
+    TWENTY = 20
+
+
+MEANING_THE_SAME = {
+    "model.depth": (
+        *(20, np.int64(20), np.uint8(20), np.array(20), Level.TWENTY),
+        torch.tensor(20),
+    ),
+    "optimizer.lr": (
+        *(0.125, np.float16(0.125), np.float32(0.125), np.float64(0.125)),
+        *(fractions.Fraction(1, 8), np.array(0.125), torch.tensor(0.125)),
+    ),
+    "regularizer.coeff": (1.0, 1, np.int32(1), np.float32(1), fractions.Fraction(1)),
+    "modulation.enabled": (True, np.bool_(True), np.array(True), torch.tensor(True)),
+    "regularizer.kind": ("l2", np.str_("l2"), np.array("l2")),
+    "model.widths": (
+        *([8, 8, 9], (8, 8, 9), np.array([8, 8, 9]), [np.int64(8), 8, np.uint8(9)]),
+        *(torch.tensor([8, 8, 9]), collections.UserList([8, 8, 9])),
+    ),
+    "optimizer.schedule.milestones": ([0.25, 0.5], np.array([0.25, 0.5], np.float32)),
+    "data.num_train": (1000, np.int64(1000)),
+    "seed": (2**63 - 1, np.uint64(2**63 - 1)),
+}
+
+
+@pytest.mark.parametrize("name", MEANING_THE_SAME)
+def test_values_of_the_ecosystem_that_mean_the_same_give_the_same_config(name):
+    """As `tune.choice`, `sample_from` and search algorithms give them."""
+    plain, *others = MEANING_THE_SAME[name]
+    expected = TrialConfig.from_dict({name: plain})
+    for value in others:
+        config = TrialConfig.from_dict({name: value})
+        assert config == expected
+        assert json.dumps(config.to_dict()) == json.dumps(expected.to_dict())
+        check_field(name, value)
+    section, _, leaf = name.rpartition(".")
+    if section == "model":
+        assert all(getattr(ModelConfig(**{leaf: v}), leaf) for v in others)
+
+
+def test_a_range_is_a_list_of_numbers():
+    config = TrialConfig.from_dict(
+        {"changes.epochs": range(1, 4), "changes.lr": [1] * 3}
+    )
+    assert config.changes.epochs == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("model.depth", np.int64(45), "6n + 2 (8, 14, 20, ...), but got 45."),
+        (
+            "model.depth",
+            np.float64(20),
+            "must be an integer in [8, 1202], but got 20.0",
+        ),
+        (
+            "model.depth",
+            np.bool_(True),
+            "must be an integer in [8, 1202], but got True",
+        ),
+        ("model.depth", np.array([20]), "an integer in [8, 1202], but got [20]."),
+        ("optimizer.lr", np.float32("nan"), "a number in (0, 100], but got nan."),
+        ("optimizer.lr", fractions.Fraction(10**400), "(0, 100], but got Fraction("),
+        ("optimizer.lr", decimal.Decimal("0.1"), "but got Decimal('0.1')."),
+        ("optimizer.lr", np.complex64(1), "a number in (0, 100], but got (1+0j)."),
+        ("optimizer.lr", b"1", "a number in (0, 100], but got b'1'."),
+        ("modulation.enabled", np.int64(1), "must be true or false, but got 1."),
+        ("modulation.enabled", np.str_("true"), "but got the string 'true'."),
+        ("model.widths", np.array([8, 8]), "three numbers of filters, but got [8, 8]."),
+        ("model.widths", np.array([8.0, 8, 8]), "a list of integers in [1, 4096], but"),
+        ("model.widths", "888", "integers in [1, 4096], but got the string '888'."),
+        ("model.widths", {8, 9, 10}, "integers in [1, 4096], but got {8, 9, 10}."),
+    ],
+)
+def test_what_means_something_else_is_refused_as_its_plain_value(name, value, problem):
+    with pytest.raises(ConfigError) as caught:
+        TrialConfig.from_dict({name: value})
+    assert problem in str(caught.value)
+
+
 def test_a_config_cannot_be_changed():
     config = TrialConfig()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -209,8 +298,8 @@ def test_an_unknown_field_is_refused_with_the_nearest(name, hint):
         assert caught.value.field == name
 
 
-def test_a_field_like_no_other_is_refused_with_all_names():
-    with pytest.raises(ConfigError, match=r"`xyzzy` is not .* Known: model\.family, "):
+def test_a_field_like_no_other_is_refused_with_all_sections():
+    with pytest.raises(ConfigError, match=r"`xyzzy` is not .* fields of changes, data"):
         check_field("xyzzy", 1)
 
 

@@ -11,7 +11,6 @@ from orthotune.training.rules import (
     build,
     check_fields,
     leaves,
-    nearest,
     rules,
     setting,
     show,
@@ -214,16 +213,3 @@ def test_a_tree_is_built_from_dotted_names_over_its_owners_defaults():
     assert build(Tree, dict(leaves(Tree(size=9)))) == Tree(size=9)
     with pytest.raises(ConfigError, match=r"^`section\.count` must be .* but got 1\."):
         build(Tree, {"section.count": 1})
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("a.lrr", "Did you mean `a.lr`?"),
-        ("lr", "Did you mean `a.lr` or `b.lr`?"),
-        ("c", "Did you mean `c.x` or `c.y` or `c.z`?"),
-        ("???", "Known: a.lr, b.lr, c.x, c.y, c.z, c.w."),
-    ],
-)
-def test_the_nearest_names_are_those_that_end_or_look_or_begin_alike(name, sentence):
-    assert nearest(name, ["a.lr", "b.lr", "c.x", "c.y", "c.z", "c.w"]) == sentence

@@ -2,8 +2,10 @@ import math
 import time
 
 import pytest
+import yaml
 
 from orthotune.errors import FileError
+from orthotune.training import yaml_file
 from orthotune.training.yaml_file import MAX_BYTES, parse_value, read_mapping
 
 
@@ -235,8 +237,40 @@ def test_what_is_no_mapping_is_refused_with_its_line(refusal, content, message):
     assert refusal(content).startswith(message)
 
 
-def test_a_second_document_is_refused(refusal):
-    assert "found another document" in refusal("a: 1\n---\nb: 2\n")
+@pytest.mark.parametrize(
+    ("content", "line"), [("a: 1\n---\nb: 2\n", 2), ("a: 1\n...\n---\n", 3)]
+)
+def test_a_second_document_is_refused(refusal, content, line):
+    message = f"space.yaml:{line}: must be valid YAML, but found another document."
+    assert refusal(content) == message
+
+
+def test_what_is_wrong_is_said_in_the_same_words_without_libyaml(read, monkeypatch):
+    assert yaml_file._LOADER is yaml.CSafeLoader
+    said = []
+    for loader in (yaml.CSafeLoader, yaml.SafeLoader):
+        monkeypatch.setattr(yaml_file, "_LOADER", loader)
+        assert read(NESTED).data["fixed"] == {"data.name": "digits", "seed": 3}
+        for content in ("a:\n\tb: 1\n", "a: [1,\nb: 2\n", "a: \x01", 'a: "\\xZZ"'):
+            with pytest.raises(FileError) as caught:
+                read(content)
+            said.append(str(caught.value))
+    assert said[:4] == said[4:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{'k' * 1000}: 1\n{'k' * 1000}: 2\n",
+        f"a: &{'k' * 1000} 1\n",
+        f"a: *{'k' * 1000}\n",
+        f"a: !{'k' * 1000} 1\n",
+        f"? [{'k' * 1000}]\n: 1\n",
+    ],
+)
+def test_a_long_word_is_cut_in_a_message(refusal, content):
+    assert "kkk..." in refusal(content)
+    assert len(refusal(content)) < 200
 
 
 @pytest.mark.parametrize(
@@ -301,9 +335,9 @@ def test_a_billion_laughs_are_refused_at_once(refusal):
     ("content", "line"),
     [
         ("a: " + "[" * 20 + "]" * 20, 1),
-        ("a: " + "[" * 100_000, 1),
-        ("a: " + "{b: " * 100_000, 1),
-        ("\n".join(" " * depth + "a:" for depth in range(500)), 21),
+        ("a: " + "[" * 90_000, 1),
+        ("a: " + "{b: " * 20_000, 1),
+        ("\n".join(" " * depth + "a:" for depth in range(300)), 21),
         ("- " * 5000, 1),
         ("? " * 5000, 1),
     ],
@@ -320,11 +354,11 @@ def test_twenty_levels_are_allowed(read):
     assert value == []
 
 
-def test_a_file_may_be_a_million_bytes_long_and_no_longer(read, refusal):
+def test_a_file_may_be_100_000_bytes_long_and_no_longer(read, refusal):
     longest = "a: " + "x" * (MAX_BYTES - 3)
     assert len(read(longest).data["a"]) == MAX_BYTES - 3
     assert refusal(longest + "x") == (
-        "space.yaml:1: must be at most 1000000 bytes long, but is longer. "
+        "space.yaml:1: must be at most 100000 bytes long, but is longer. "
         "Is it a YAML file?"
     )
 

@@ -12,6 +12,7 @@ from orthotune.tuning.permission import trouble_with
 from orthotune.tuning.sqlite_store import prepare_sqlite
 from orthotune.tuning.tracking_uri import check_store
 from tests.files import everything
+from tests.said import refusal
 from tests.tuning.conftest import TINY
 from tests.users import OTHER, OWNER, as_user
 
@@ -54,10 +55,10 @@ def test_the_store_of_another_is_not_opened(store):
     before = everything(store.parent)
     done = search(store.parent, "--tracking-uri", f"sqlite:///{store}")
     assert done.returncode == 2, done.stderr
-    assert done.stderr == (
+    assert refusal(done.stderr) == (
         "orthotune: --tracking-uri must be a file that can be written to, in such a "
         f"folder, but {store} may not be read and written. Choose another one, or a "
-        "server.\n"
+        "server."
     )
     assert everything(store.parent) == before
     assert owner_writes(store) == (True, "")
@@ -92,9 +93,9 @@ def test_the_study_of_another_is_not_opened(closed, open_folder):
     before = everything(open_folder)
     done = search(open_folder)
     assert done.returncode == 2, done.stderr
-    assert done.stderr == (
+    assert refusal(done.stderr) == (
         "orthotune: --storage must be a folder that can be written to, but "
-        f"{place} may not be read and written. Choose another one.\n"
+        f"{place} may not be read and written. Choose another one."
     )
     assert everything(open_folder) == before
 

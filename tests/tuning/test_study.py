@@ -65,11 +65,12 @@ def places(folder):
 
 def run_here(study, target):
     """Run a study in this process."""
-    from orthotune.search import _fingerprints
+    from orthotune.command import read_data
+    from orthotune.search import _data
     from orthotune.tuning.report import write_report
     from orthotune.tuning.study import run_study
 
-    return run_study(study, target, _fingerprints(study), write_report)
+    return run_study(study, target, read_data(_data(study)), write_report)
 
 
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(

@@ -283,6 +283,48 @@ MALFORMED = {
         3,
         "changes nothing here",
     ),
+    "step_at_the_end_of_its_type": (
+        space("{type: float, low: 0.1, high: 1, step: 5e-324}"),
+        2,
+        "step` must make at most 1000000 steps of `high` - `low` = 0.9, but got 4.94",
+    ),
+    "too_many_steps": (
+        space("{type: float, low: 0.1, high: 1, step: 1e-7}"),
+        2,
+        "must make at most 1000000 steps .* but got 1e-07. Give a larger one",
+    ),
+    "too_many_integers": (
+        "space:\n  seed: {type: int, low: 0, high: 9223372036854775807}\n",
+        2,
+        "`seed` must make at most 1000000 steps, but makes 9223372036854775807. Give",
+    ),
+    "too_many_integers_for_their_step": (
+        "space:\n  seed: {type: int, low: 0, high: 9000000000, step: 3}\n",
+        2,
+        "at most 1000000 steps of `high` - `low` = 9e.09, but got 3. Give a lar",
+    ),
+    "too_many_choices": (
+        f"space:\n  seed: {{type: categorical, choices: {list(range(1001))}}}\n",
+        2,
+        "must hold at most 1000 values, but holds 1001",
+    ),
+    "one_long_choice": (
+        f"space:\n  model.widths: {{type: categorical, choices: [{[8] * 3}]}}\n",
+        2,
+        r"at least two values, but got \[\[8, 8, 8\]\]",
+    ),
+    "condition_between_integers": (
+        "space:\n  seed: {type: int, low: 0, high: 1000000}\n"
+        "  optimizer.lr: {type: float, low: 0.1, high: 1, when: {seed: 0.5}}\n",
+        3,
+        r"must be a value `seed` can take \(integer in \[0, 1000000\]\), but got 0.5",
+    ),
+    "condition_true_for_an_integer": (
+        "space:\n  seed: {type: int, low: 0, high: 9}\n"
+        "  optimizer.lr: {type: float, low: 0.1, high: 1, when: {seed: true}}\n",
+        3,
+        "can take .* but got True",
+    ),
     "window_that_may_close_before_it_opens": (
         "fixed: {modulation.schedule.kind: window}\nspace:\n"
         "  modulation.schedule.start: {type: float, low: 0, high: 0.8}\n"
