@@ -167,7 +167,7 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
 
 
 def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
-    from orthotune.training.progress import duration
+    from orthotune.text import duration
 
     report = outcome.report
     reused = sum(record.reused is not None for record in outcome.records)

@@ -128,7 +128,7 @@ def _run(
 
 
 def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
-    from orthotune.training.progress import duration
+    from orthotune.text import duration
     from orthotune.tuning.tally import counts_text, divergence_rate
 
     say(

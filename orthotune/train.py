@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from orthotune.command import EXIT_OK, parse_settings, run
 from orthotune.console import say
 from orthotune.errors import ConfigError, FileError
+from orthotune.text import duration
 from orthotune.training.config import TrialConfig, check_field
-from orthotune.training.progress import ProgressLine, duration
+from orthotune.training.progress import ProgressLine
 from orthotune.training.yaml_file import read_mapping
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.numbers import interval_text, p_text, signed
 from orthotune.ablation.statistics import Verdict
-from orthotune.tuning.table import counted, markdown_table
+from orthotune.text import counted, markdown_table
 
 EFFECT = (
     "An effect is the `{metric}` of a claim's second arm minus that of its first: "

@@ -14,9 +14,9 @@ from orthotune.ablation.design import Ablation
 from orthotune.ablation.overview import overview
 from orthotune.ablation.power import detectable_effect
 from orthotune.ablation.stand import Values, difference, level_of
+from orthotune.text import duration
 from orthotune.training.config import TrialConfig
 from orthotune.training.metrics import reportable
-from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.identity import Fingerprints, fingerprints_in, trial_key
 from orthotune.tuning.journal import Status

@@ -17,8 +17,8 @@ from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
 from orthotune.ablation.stand import ALPHA, is_small
 from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tables import tables
-from orthotune.training.atomic import atomic_write
-from orthotune.training.progress import duration
+from orthotune.files import atomic_write
+from orthotune.text import counted, duration, markdown_table
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.page import write_page
@@ -26,7 +26,6 @@ from orthotune.tuning.provenance import versions
 from orthotune.tuning.report import write_trials
 from orthotune.tuning.settings import Study
 from orthotune.tuning.summary import Group
-from orthotune.tuning.table import counted, markdown_table
 from orthotune.tuning.tally import parted_text
 
 NOT_NOTED = "not noted"

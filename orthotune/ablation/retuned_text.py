@@ -7,8 +7,8 @@ from orthotune.ablation.numbers import interval_text, p_text, signed
 from orthotune.ablation.retune import Retune
 from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tuned import Tuned
+from orthotune.text import counted, markdown_table
 from orthotune.tuning.journal import Status
-from orthotune.tuning.table import counted, markdown_table
 
 HOW = (
     "The tables above compare all arms at one shared setting, which may suit one and "

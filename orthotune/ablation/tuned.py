@@ -7,10 +7,10 @@ from typing import Any
 
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.replicate import result_of
+from orthotune.text import cell
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status, TrialRecord
-from orthotune.tuning.table import cell
 
 
 @dataclass(frozen=True, kw_only=True)

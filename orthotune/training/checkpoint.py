@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from orthotune.errors import CheckpointError
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
 
 FORMAT = 1
 

@@ -1,4 +1,4 @@
-"""A line of progress with the time left, on standard error."""
+"""A line of progress on standard error, rewritten on a terminal."""
 
 import contextlib
 import shutil
@@ -61,18 +61,3 @@ class ProgressLine:
         with contextlib.suppress(OSError):
             self._stream.write(text)
             self._stream.flush()
-
-
-def duration(seconds: float) -> str:
-    """A duration for people.
-
-    Example:
-        >>> duration(42.3), duration(200), duration(7500)
-        ('42 s', '3 min 20 s', '2 h 05 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes

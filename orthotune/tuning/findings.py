@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.text import Rows
 from orthotune.tuning.choices import choice_rows
 from orthotune.tuning.importance import Importance, importances
 from orthotune.tuning.journal import TrialRecord, equal_budget
 from orthotune.tuning.population import population
 from orthotune.tuning.ranking import Ranking, rank
 from orthotune.tuning.settings import Study
-from orthotune.tuning.table import Rows
 
 PREVIEWED = 3
 

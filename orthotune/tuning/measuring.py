@@ -9,10 +9,11 @@ import ray
 
 from orthotune.console import note
 from orthotune.errors import StudyError
+from orthotune.text import counted, duration
 from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
-from orthotune.training.progress import ProgressLine, duration
+from orthotune.training.progress import ProgressLine
 from orthotune.tuning.nodes import alive_nodes, gpus_of, name_of_node, only_on
 from orthotune.tuning.packing import (
     FootprintCache,
@@ -26,7 +27,6 @@ from orthotune.tuning.packing import (
 from orthotune.tuning.runtime import slots
 from orthotune.tuning.secrets import last_line
 from orthotune.tuning.settings import Study
-from orthotune.tuning.table import counted
 
 GPU_WAIT_S = 600
 """For a cluster that starts its nodes when they are asked for."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
 from orthotune.tuning.event_log import Event, first_event
 from orthotune.tuning.lease import RENEW_S, Holder, Lease
 from orthotune.tuning.storage import StorageFolder, joined

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.text import cell
 from orthotune.tuning.drawing import GREY, colour_map, draw_svg, thinned
 from orthotune.tuning.scale import place
 from orthotune.tuning.search_space import CategoricalParameter, IntParameter, Parameter
-from orthotune.tuning.table import cell
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes

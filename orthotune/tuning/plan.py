@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from orthotune.text import counted, duration
 from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.config import TrialConfig
 from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
-from orthotune.training.progress import duration
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.opening import record_to_read
 from orthotune.tuning.overview import overview
@@ -32,7 +32,6 @@ from orthotune.tuning.settings import (
     SearchSettings,
     Study,
 )
-from orthotune.tuning.table import counted
 
 SAMPLES = 200
 TIMED_BATCHES = 10

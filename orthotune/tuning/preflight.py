@@ -24,6 +24,7 @@ from ray.exceptions import GetTimeoutError, RayTaskError
 
 import orthotune
 from orthotune.errors import DataError, StudyError
+from orthotune.text import aligned, counted
 from orthotune.training.config import DataConfig, TrialConfig
 from orthotune.training.data import data_fingerprint
 from orthotune.training.gpu import gpu_names
@@ -40,7 +41,6 @@ from orthotune.tuning.nodes import (
 from orthotune.tuning.secrets import last_line, without_secrets
 from orthotune.tuning.settings import Study
 from orthotune.tuning.storage import StorageFolder, is_remote, joined
-from orthotune.tuning.table import aligned, counted
 
 PACKAGES = ("ray", "torch")
 ROOM_BYTES = 1 << 30

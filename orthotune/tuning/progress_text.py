@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from orthotune.text import counted
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.settings import Study
-from orthotune.tuning.table import counted
 from orthotune.tuning.time_left import TimeLeft
 
 ENDS = {

@@ -4,12 +4,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.text import Rows, cell
 from orthotune.tuning.in_effect import in_effect, settings_in_effect
 from orthotune.tuning.journal import TrialRecord, equal_budget
 from orthotune.tuning.population import Validated, validated
 from orthotune.tuning.search_space import Parameter
 from orthotune.tuning.settings import Study
-from orthotune.tuning.table import Rows, cell
 
 BEST_SHOWN = 5
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
+from orthotune.text import aligned
 from orthotune.training.config import TrialConfig
 from orthotune.tuning.findings import SearchFindings, find
 from orthotune.tuning.in_effect import in_effect_at_end
@@ -23,7 +24,6 @@ from orthotune.tuning.search_figures import (
 from orthotune.tuning.search_text import markdown, short_note
 from orthotune.tuning.settings import Study
 from orthotune.tuning.summary import Group
-from orthotune.tuning.table import aligned
 
 
 @dataclass(frozen=True, kw_only=True)

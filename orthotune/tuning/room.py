@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from orthotune.console import note
+from orthotune.text import counted
 from orthotune.tuning.expected import Looked
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.measuring import shares_on_cluster
@@ -17,7 +18,6 @@ from orthotune.tuning.preflight import (
 )
 from orthotune.tuning.runtime import slots
 from orthotune.tuning.settings import Study
-from orthotune.tuning.table import counted
 
 COUNT_EVERY_S = 2.0
 

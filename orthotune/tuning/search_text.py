@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from orthotune.training.progress import duration
+from orthotune.text import counted, duration, markdown_table
 from orthotune.training.rules import leaves
 from orthotune.tuning.drawing import MOST_LINES
 from orthotune.tuning.findings import SearchFindings
@@ -11,7 +11,6 @@ from orthotune.tuning.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.tuning.learning_curves import compared_at
 from orthotune.tuning.provenance import versions
 from orthotune.tuning.remarks import remarks
-from orthotune.tuning.table import counted, markdown_table
 from orthotune.tuning.tally import counts_text, divergence_rate
 
 BUDGET = (

@@ -8,7 +8,7 @@ from typing import Generic
 
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.training.atomic import remove_partials
+from orthotune.files import remove_partials
 from orthotune.tuning.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.tuning.fitting import Fitter, unwritable
 from orthotune.tuning.identity import Fingerprints, trial_key

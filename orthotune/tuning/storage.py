@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from orthotune.training.atomic import atomic_write
+from orthotune.files import atomic_write
 from orthotune.tuning.secrets import without_secrets
 
 

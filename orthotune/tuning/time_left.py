@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orthotune.training.progress import duration
+from orthotune.text import duration
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.rungs import Epochs, expected_rest, rungs
 from orthotune.tuning.settings import Study

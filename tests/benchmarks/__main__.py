@@ -8,7 +8,7 @@ import argparse
 import importlib
 import time
 
-from orthotune.training.progress import duration
+from orthotune.text import duration
 from tests.benchmarks.rows import say, show
 
 MODULES = ("step", "together", "platform", "tracking", "trials", "slots", "search")

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from orthotune.training import progress
-from orthotune.training.progress import ProgressLine, duration
+from orthotune.training.progress import ProgressLine
 
 
 class Terminal(io.StringIO):
@@ -18,25 +18,6 @@ def clock(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (42.3, "42 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (61, "1 min 01 s"),
-        (3599.4, "59 min 59 s"),
-        (3599.6, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (100 * 3600, "100 h 00 min"),
-    ],
-)
-def test_a_duration_is_written_for_people(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_on_a_terminal_one_line_is_rewritten():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from orthotune.text import markdown_table
 from orthotune.tuning.drawing import draw_svg
 from orthotune.tuning.page import write_page
-from orthotune.tuning.table import markdown_table
 from tests.browser import page
 
 WORD = "0123456789abcdef" * 8

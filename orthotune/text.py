@@ -1,4 +1,4 @@
-"""Tables: rows of cells as Markdown, or as plain text on a terminal."""
+"""Texts for people: tables as Markdown or plain text, counts and durations."""
 
 from collections.abc import Sequence
 
@@ -55,3 +55,18 @@ def counted(number: int, noun: str) -> str:
         ('1 trial', '2,000 trials')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> duration(42.3), duration(200), duration(7500)
+        ('42 s', '3 min 20 s', '2 h 05 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
