@@ -33,7 +33,7 @@ from orthotune.tuning.secrets import without_secrets
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.training.config import DataConfig
+    from orthotune.config.trial import DataConfig
     from orthotune.tuning.outcome import Outcome
 
 
@@ -76,7 +76,7 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
     from joblib import cpu_count
 
     from orthotune.ablation.plan import plan_text
-    from orthotune.training.data import data_at_hand
+    from orthotune.data.datasets import data_at_hand
     from orthotune.tuning.plan import without_caches
 
     with without_caches():
@@ -117,7 +117,7 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
 
 def _data(ablation: Ablation) -> "list[DataConfig]":
     """Every data set a trial names."""
-    from orthotune.training.config import TrialConfig
+    from orthotune.config.trial import TrialConfig
 
     fields = [arm.fields for arm in ablation.arms]
     fields += [tuning for _, _, tuning in ablation.tuning()]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
     FileError,
@@ -14,11 +15,10 @@ from orthotune.errors import (
     RayLostError,
     StudyStoppedError,
 )
-from orthotune.training.yaml_file import parse_value
 from orthotune.tuning.secrets import without_secrets
 
 if TYPE_CHECKING:
-    from orthotune.training.config import DataConfig
+    from orthotune.config.trial import DataConfig
     from orthotune.tuning.outcome import Outcome
 
 EXIT_OK = 0
@@ -149,7 +149,7 @@ def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
     """
     names = dict.fromkeys(config.name for config in configs)
     note(f"reading data ({', '.join(names)}) ...")
-    from orthotune.training.data import data_fingerprints  # torch, in seconds
+    from orthotune.data.datasets import data_fingerprints  # torch, in seconds
 
     return data_fingerprints(configs)
 

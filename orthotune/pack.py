@@ -17,9 +17,9 @@ from pathlib import Path
 import orthotune
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import EXIT_OK, overrides_of, run
+from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import FileError
-from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.provenance import PACKED, packed_text
 from orthotune.tuning.study_file import read_study
 

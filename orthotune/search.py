@@ -31,7 +31,7 @@ from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
 if TYPE_CHECKING:
-    from orthotune.training.config import DataConfig
+    from orthotune.config.trial import DataConfig
     from orthotune.tuning.outcome import Outcome
     from orthotune.tuning.report import Report
 
@@ -81,7 +81,7 @@ def _report(
 def _plan(study: Study, options: argparse.Namespace) -> int:
     from joblib import cpu_count
 
-    from orthotune.training.data import data_at_hand
+    from orthotune.data.datasets import data_at_hand
     from orthotune.tuning.plan import plan_text, without_caches
 
     with without_caches():
@@ -94,7 +94,7 @@ def _data(study: Study) -> "list[DataConfig]":
     """Every data set the study names, with as much of it as any trial wants."""
     import dataclasses
 
-    from orthotune.training.config import TrialConfig
+    from orthotune.config.trial import TrialConfig
 
     config = TrialConfig.from_dict(next(study.space.corners(1))).data
     varying = {p.name: p.extremes() for p in study.space.parameters}

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orthotune.command import EXIT_OK, parse_settings, run
+from orthotune.config.trial import TrialConfig, check_field
+from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import ConfigError, FileError
 from orthotune.text import duration
-from orthotune.training.config import TrialConfig, check_field
 from orthotune.training.progress import ProgressLine
-from orthotune.training.yaml_file import read_mapping
 
 if TYPE_CHECKING:
     from orthotune.training.loop import Trial

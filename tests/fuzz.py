@@ -26,10 +26,10 @@ import yaml
 
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.overview import overview as overview_of_ablation
+from orthotune.config.trial import FIELD_RULES, TrialConfig
+from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import OrthotuneError
 from orthotune.train import read_config
-from orthotune.training.config import FIELD_RULES, TrialConfig
-from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.overview import overview as overview_of_search
 from orthotune.tuning.study_file import read_study
 

@@ -15,8 +15,8 @@ import pytest
 
 import orthotune
 from orthotune.ablate import main
+from orthotune.config.trial import TrialConfig
 from orthotune.train import read_config
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from tests import crashes
 from tests.ablation.small import RETUNE, TINY
@@ -198,8 +198,8 @@ import mlflow
 mlflow.set_tracking_uri(f"sqlite:///{sys.argv[1]}/mlflow.db")
 model = mlflow.pytorch.load_model("models:/tiny-net/1")
 assert not any(name.startswith("orthotune") for name in sys.modules)
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import load_dataset
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import load_dataset
 config = TrialConfig.from_dict({"data.name": "synthetic"})
 val = load_dataset(config.data).val
 wrong = (model(val.images.float()).argmax(1) != val.targets).sum().item()

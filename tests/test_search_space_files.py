@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.tuning.plan import expected_epochs
 from orthotune.tuning.rungs import rungs
 from orthotune.tuning.study_file import read_study

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from orthotune import train
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, FileError
 from orthotune.train import main, read_config
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
-from orthotune.training.metrics import METRICS
 
 SMALL = {
     "model.depth": 8,

@@ -15,13 +15,13 @@ from orthotune.ablation.design import (
     crossed,
     one_at_a_time,
 )
-from orthotune.ablation.replication import looks
 from orthotune.ablation.retune_file import RETUNE_RULES, RetuneReader
+from orthotune.config.hints import nearest
+from orthotune.config.rules import Rule, build, rules, show
+from orthotune.config.trial import FIELD_RULES, TrialConfig
+from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import AblationError, ConfigError, cut
-from orthotune.training.config import FIELD_RULES, TrialConfig
-from orthotune.training.hints import nearest
-from orthotune.training.rules import Rule, build, rules, show
-from orthotune.training.yaml_file import read_mapping
+from orthotune.statistics.interim_looks import looks
 from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.settings import Resources, StudySettings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.tuning.summary import Group
 
 

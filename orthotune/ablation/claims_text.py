@@ -1,8 +1,8 @@
 """The claims of an ablation in words: their verdicts, and the numbers behind them."""
 
 from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.numbers import interval_text, p_text, signed
-from orthotune.ablation.statistics import Verdict
+from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
 
 EFFECT = (

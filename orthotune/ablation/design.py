@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orthotune.ablation.retune import Retune
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.tuning.search_space import SearchSpace, definition_of
 from orthotune.tuning.settings import (
     Listed,

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.design import Ablation, Claim
-from orthotune.ablation.factorial import factorial_contrasts
-from orthotune.ablation.power import seeds_needed
 from orthotune.ablation.replicate import Replicate, result_of
 from orthotune.ablation.stand import (
     Values,
@@ -16,7 +14,9 @@ from orthotune.ablation.stand import (
     smallest_p_of,
     stand,
 )
-from orthotune.ablation.statistics import (
+from orthotune.ablation.tuned import Tuned, tuned
+from orthotune.statistics.factorial import factorial_contrasts
+from orthotune.statistics.paired import (
     ArmSummary,
     PairedDifference,
     Verdict,
@@ -25,7 +25,7 @@ from orthotune.ablation.statistics import (
     paired,
     summarize,
 )
-from orthotune.ablation.tuned import Tuned, tuned
+from orthotune.statistics.power import seeds_needed
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.settings import Listed, More

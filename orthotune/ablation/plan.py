@@ -12,11 +12,11 @@ from typing import Any
 from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.overview import overview
-from orthotune.ablation.power import detectable_effect
 from orthotune.ablation.stand import Values, difference, level_of
+from orthotune.config.metrics import reportable
+from orthotune.config.trial import TrialConfig
+from orthotune.statistics.power import detectable_effect
 from orthotune.text import duration
-from orthotune.training.config import TrialConfig
-from orthotune.training.metrics import reportable
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.identity import Fingerprints, fingerprints_in, trial_key
 from orthotune.tuning.journal import Status

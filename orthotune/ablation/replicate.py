@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from orthotune.training.metrics import reportable
+from orthotune.config.metrics import reportable
 from orthotune.tuning.journal import Status, TrialRecord
 
 

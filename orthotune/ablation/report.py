@@ -12,12 +12,12 @@ from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
-from orthotune.ablation.numbers import interval_text, p_text, signed
 from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
 from orthotune.ablation.stand import ALPHA, is_small
-from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tables import tables
 from orthotune.files import atomic_write
+from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.journal import TrialRecord

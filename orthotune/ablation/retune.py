@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.tuning.search_space import Parameter
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from orthotune.ablation.design import DATA_PLACES, Arm
 from orthotune.ablation.retune import Retune
+from orthotune.config.hints import nearest
+from orthotune.config.rules import Rule, assigned
+from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.errors import AblationError, ConfigError, cut
-from orthotune.training.config import FIELD_RULES, TrialConfig
-from orthotune.training.hints import nearest
-from orthotune.training.rules import Rule, assigned
 from orthotune.tuning.search_space import Parameter
 from orthotune.tuning.space_reader import SpaceReader
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.numbers import interval_text, p_text, signed
 from orthotune.ablation.retune import Retune
-from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tuned import Tuned
+from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
 from orthotune.tuning.journal import Status
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.design import Ablation, Claim, listed_cell
-from orthotune.ablation.replication import level_per_look
-from orthotune.ablation.statistics import (
+from orthotune.statistics.interim_looks import level_per_look
+from orthotune.statistics.paired import (
     PairedDifference,
     Verdict,
     holm,

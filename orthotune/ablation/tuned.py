@@ -7,8 +7,8 @@ from typing import Any
 
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.replicate import result_of
+from orthotune.config.trial import TrialConfig
 from orthotune.text import cell
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Status, TrialRecord
 

@@ -1,6 +1,6 @@
 """The settings that change in the course of training, at any moment of it."""
 
-from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 
 
 def scheduled_settings(config: TrialConfig, epoch: int, progress: float) -> list[float]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import load_dataset
 from orthotune.training import gpu
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import load_dataset
 from orthotune.training.loop import RECALIBRATION_IMAGES, Trial
 
 MEASURED_S = 3.0

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from orthotune.config.metrics import METRICS, reportable
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import Dataset, Split, augment, load_dataset
 from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
@@ -23,10 +26,7 @@ from orthotune.nn.diagnostics import (
 )
 from orthotune.nn.initialization import initialize
 from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import Dataset, Split, augment, load_dataset
 from orthotune.training.heap import keep_freed_memory
-from orthotune.training.metrics import METRICS, reportable
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.data.datasets import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
 from orthotune.nn.networks import PlainCNN, ResidualCNN
@@ -24,9 +26,7 @@ from orthotune.nn.orthonormality import (
     OrthonormalityRegularizer,
     parametric_weights,
 )
-from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.course import scheduled_settings
-from orthotune.training.data import Split
 
 MAX_SHAPES = 256  # compiled in one process
 REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}

@@ -16,8 +16,8 @@ from typing import Any
 
 from ray import tune
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.identity import Fingerprints

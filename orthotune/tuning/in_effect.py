@@ -8,7 +8,7 @@ them shows such a value as if it had an effect.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.population import settings_at
 from orthotune.tuning.search_space import Parameter

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
-from orthotune.training.config import TrialConfig
-from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import Event, EventLog
 from orthotune.tuning.history import (
     COMPUTED_BY,

@@ -7,10 +7,10 @@ from typing import Any
 
 import ray
 
+from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.text import counted, duration
-from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
 from orthotune.training.progress import ProgressLine

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, GpuBusyError, StudyError
-from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import SHAPE_FIELDS, Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
 from orthotune.tuning.footprint_cache import FootprintCache, Footprints

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import load_dataset
 from orthotune.text import counted, duration
 from orthotune.training.checkpoint import dump_checkpoint
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import load_dataset
 from orthotune.training.loop import Trial
 from orthotune.tuning.event_log import read_events
 from orthotune.tuning.opening import record_to_read

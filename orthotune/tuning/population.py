@@ -18,7 +18,7 @@ from typing import Any
 
 from ray.tune.schedulers import PopulationBasedTraining
 
-from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.tuning.journal import Journal, Status, TrialRecord, equal_budget
 from orthotune.tuning.search_space import (
     CategoricalParameter,

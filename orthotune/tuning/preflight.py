@@ -23,12 +23,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayTaskError
 
 import orthotune
+from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.data.datasets import data_fingerprint
+from orthotune.data.torchvision_reader import FETCH_WAIT_S
 from orthotune.errors import DataError, StudyError
 from orthotune.text import aligned, counted
-from orthotune.training.config import DataConfig, TrialConfig
-from orthotune.training.data import data_fingerprint
 from orthotune.training.gpu import gpu_names
-from orthotune.training.torchvision_reader import FETCH_WAIT_S
 from orthotune.tuning.expected import Expected, Looked
 from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.nodes import (

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthotune.config.trial import TrialConfig
 from orthotune.files import atomic_write
 from orthotune.text import aligned
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.findings import SearchFindings, find
 from orthotune.tuning.in_effect import in_effect_at_end
 from orthotune.tuning.journal import TrialRecord, equal_budget

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orthotune.config.trial import TrialConfig
 from orthotune.console import note
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import SETTING, Status
 from orthotune.tuning.provenance import DIRTY
 from orthotune.tuning.secrets import last_line

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from orthotune.training.config import FIELD_RULES
+from orthotune.config.trial import FIELD_RULES
 from orthotune.tuning.search_space import CategoricalParameter, Parameter
 
 EDGE = 0.05

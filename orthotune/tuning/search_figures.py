@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.training.config import CHANGEABLE, TrialConfig
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.training.course import curves
 from orthotune.tuning.drawing import (
     COLOURS,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from orthotune.config.rules import leaves
 from orthotune.text import counted, duration, markdown_table
-from orthotune.training.rules import leaves
 from orthotune.tuning.drawing import MOST_LINES
 from orthotune.tuning.findings import SearchFindings
 from orthotune.tuning.importance import AGREEING, EVERY, FEWEST, Importance

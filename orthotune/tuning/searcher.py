@@ -38,7 +38,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from orthotune.training.metrics import reportable
+from orthotune.config.metrics import reportable
 from orthotune.tuning.identity import Fingerprints, trial_key
 from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.record_searcher import Assign, RecordSearcher

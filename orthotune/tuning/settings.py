@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orthotune.config.metrics import TARGETS
+from orthotune.config.rules import Rule, check_fields, setting, show
 from orthotune.errors import ConfigError
-from orthotune.training.metrics import TARGETS
-from orthotune.training.rules import Rule, check_fields, setting, show
 from orthotune.tuning.search_space import SearchSpace
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from orthotune.config.hints import nearest
+from orthotune.config.rules import Rule, show
+from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import cut
-from orthotune.training.config import FIELD_RULES
-from orthotune.training.hints import nearest
-from orthotune.training.rules import Rule, show
 from orthotune.tuning.file_reader import FileReader
 from orthotune.tuning.search_space import (
     CategoricalParameter,

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orthotune.errors import ConfigError, SearchSpaceError
-from orthotune.training.config import CHANGEABLE, FIELD_RULES, TrialConfig
-from orthotune.training.hints import nearest
-from orthotune.training.rules import (
+from orthotune.config.hints import nearest
+from orthotune.config.rules import (
     Rule,
     assigned,
     build,
     rules,
     show,
 )
-from orthotune.training.yaml_file import read_mapping
+from orthotune.config.trial import CHANGEABLE, FIELD_RULES, TrialConfig
+from orthotune.config.yaml_file import read_mapping
+from orthotune.errors import ConfigError, SearchSpaceError
 from orthotune.tuning.search_space import IntParameter, Parameter, SearchSpace
 from orthotune.tuning.settings import SMALLEST_POPULATION, Study, StudySettings
 from orthotune.tuning.space_reader import SpaceReader

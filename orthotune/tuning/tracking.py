@@ -21,9 +21,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.errors import StudyError
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.artifact_places import artifact_location, follow
 from orthotune.tuning.journal import Status, TrialRecord, now_ms
 from orthotune.tuning.mlflow_view import Addresses, View, free_port

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from ray import tune
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuMissingError
 from orthotune.training import gpu
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.tuning.nodes import as_started
 

@@ -21,15 +21,15 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
+from orthotune.config.metrics import METRICS, reportable
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.errors import ConfigError, DataError, GpuMissingError
 from orthotune.training.checkpoint import (
     dump_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
-from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.gpu import is_broken, is_out_of_memory
-from orthotune.training.metrics import METRICS, reportable
 from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.expected import Looked
 from orthotune.tuning.history import COMPUTED_BY, PROFILES, Profile

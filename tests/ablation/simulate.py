@@ -2,7 +2,7 @@
 
     python -m tests.ablation.simulate
 
-prints what `orthotune.ablation.statistics` says of Student's t and the bootstrap, and
+prints what `orthotune.statistics.paired` says of Student's t and the bootstrap, and
 what its tests do to differences that are not normal.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from orthotune.ablation.replication import level_per_look, looks
-from orthotune.ablation.statistics import (
+from orthotune.statistics.interim_looks import level_per_look, looks
+from orthotune.statistics.paired import (
     Verdict,
     holm,
     judge,

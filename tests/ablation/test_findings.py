@@ -9,7 +9,7 @@ from scipy import stats
 from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.stand import difference, is_small, stand
-from orthotune.ablation.statistics import Verdict
+from orthotune.statistics.paired import Verdict
 from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY

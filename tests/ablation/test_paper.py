@@ -10,7 +10,7 @@ import pytest
 from orthotune.ablate import main
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Claim
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from tests import crashes
 from tests.cifar import TRUSTING, trust_here, write_cifar10
 from tests.crashes import ended

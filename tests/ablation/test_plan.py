@@ -8,8 +8,8 @@ import torch
 
 from orthotune.ablation import plan
 from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.power import detectable_effect
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
+from orthotune.statistics.power import detectable_effect
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.identity import definition, trial_key
 from orthotune.tuning.journal import Journal, Status

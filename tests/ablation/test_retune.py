@@ -9,10 +9,10 @@ from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
-from orthotune.ablation.statistics import Verdict
 from orthotune.ablation.tuned import tuned
 from orthotune.command import read_data
 from orthotune.errors import AblationError, DataError
+from orthotune.statistics.paired import Verdict
 from orthotune.tuning.identity import definition
 from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained

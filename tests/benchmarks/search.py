@@ -30,7 +30,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.study_file import read_study

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import Dataset, Split
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import Dataset, Split
 from orthotune.training.loop import Trial
 from tests.benchmarks.textbook import TextbookStep, loader
 

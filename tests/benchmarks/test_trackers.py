@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from orthotune.training.metrics import METRICS
+from orthotune.config.metrics import METRICS
 from tests.benchmarks import trackers, tracking
 
 pytestmark = [

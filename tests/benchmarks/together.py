@@ -37,7 +37,7 @@ TARGETS = {2: ">= 1.9", MOST: ">= 1"}
 
 def train_ours():
     """A function that trains, and says how many images."""
-    from orthotune.training.config import TrialConfig
+    from orthotune.config.trial import TrialConfig
     from orthotune.training.loop import Trial
 
     fields = {

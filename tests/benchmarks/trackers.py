@@ -8,7 +8,7 @@ from array import array
 
 from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: TID251 - the other
 
-from orthotune.training.metrics import METRICS
+from orthotune.config.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.summary import Summary

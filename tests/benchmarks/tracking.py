@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from orthotune.training.metrics import METRICS
+from orthotune.config.metrics import METRICS
 from orthotune.tuning import tracking
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal

@@ -2,8 +2,8 @@
 
 import torch
 
+from orthotune.config.trial import TrialConfig
 from orthotune.training.classifier import trained_classifier
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from tests import small
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.nn.networks import PlainCNN
-from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.course import curves
 from orthotune.training.update import Update
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.errors import GpuBusyError
 from orthotune.training import footprint
-from orthotune.training.config import FIELD_RULES, TrialConfig
 from orthotune.training.footprint import SHAPE_FIELDS, measure, shape_of
 
 OTHER = {

@@ -8,14 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import Dataset, load_dataset
 from orthotune.errors import CheckpointError, DataError
 from orthotune.nn.networks import PlainCNN
 from orthotune.training import loop
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import Dataset, load_dataset
 from orthotune.training.loop import Trial
-from orthotune.training.metrics import METRICS
 from tests.small import TIMINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -540,7 +540,7 @@ def test_one_config_gives_one_result_whatever_the_threads_and_the_global_seed(va
 COUNTED = """\
 import torch
 import torch.nn.functional as F
-from orthotune.training.config import TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.training.loop import Trial
 
 whole, seen = F.cross_entropy, set()

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from orthotune.config.trial import TrialConfig
+from orthotune.data.datasets import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.networks import FAMILIES
-from orthotune.training.config import TrialConfig
-from orthotune.training.data import Split
 from orthotune.training.loop import Trial
 from orthotune.training.update import Update
 

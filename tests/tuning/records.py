@@ -1,6 +1,6 @@
 """Records as a journal would hold them."""
 
-from orthotune.training.metrics import METRICS
+from orthotune.config.metrics import METRICS
 from orthotune.tuning.journal import Status, TrialRecord
 
 DAY_MS = 1_700_000_000_000

@@ -5,8 +5,8 @@ import tracemalloc
 
 import pytest
 
+from orthotune.config.metrics import METRICS
 from orthotune.errors import StudyStoppedError
-from orthotune.training.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.history import COMPUTED_BY, PROFILES
 from orthotune.tuning.journal import Journal, Status, equal_budget

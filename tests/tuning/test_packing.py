@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuBusyError, StudyError
-from orthotune.training.config import TrialConfig
 from orthotune.training.footprint import Footprint, shape_of
 from orthotune.tuning import packing
 from orthotune.tuning.footprint_cache import CACHE, FootprintCache

@@ -8,11 +8,11 @@ import pytest
 from mlflow import MlflowClient
 from ray.tune.result import TRIAL_INFO
 
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
+from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import SearchSpaceError
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
-from orthotune.training.metrics import METRICS
-from orthotune.training.yaml_file import read_mapping
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import Status, TrialRecord
 from orthotune.tuning.population import (

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import RayTaskError
 
+from orthotune.config.trial import DataConfig
+from orthotune.data.datasets import data_fingerprint
 from orthotune.errors import StudyError
-from orthotune.training.config import DataConfig
-from orthotune.training.data import data_fingerprint
 from orthotune.tuning import nodes, preflight
 from orthotune.tuning.expected import Expected, Looked
 from orthotune.tuning.preflight import (

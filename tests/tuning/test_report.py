@@ -3,8 +3,8 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+from orthotune.config.trial import TrialConfig
 from orthotune.train import read_config
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.journal import Status
 from orthotune.tuning.report import (
     write_config,

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from orthotune.training.metrics import METRICS
+from orthotune.config.metrics import METRICS
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.history import COMPUTED_BY
 from orthotune.tuning.journal import PARTS, SETTING, Journal, Status

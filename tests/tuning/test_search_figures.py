@@ -7,8 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.nn.networks import PlainCNN
-from orthotune.training.config import CHANGEABLE, TrialConfig
 from orthotune.training.update import Update
 from orthotune.tuning import parallel, search_figures
 from orthotune.tuning.drawing import MOST_LINES, thinned

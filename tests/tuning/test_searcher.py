@@ -7,8 +7,8 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.training.config import TrialConfig
 from orthotune.tuning.identity import trial_key
 from orthotune.tuning.journal import Status, TrialRecord
 from orthotune.tuning.record_searcher import RecordSearcher

@@ -252,7 +252,7 @@ def test_one_broken_trial_does_not_end_a_study(
 
 @pytest.mark.soak
 def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_path):
-    from orthotune.training.config import TrialConfig
+    from orthotune.config.trial import TrialConfig
 
     overrides = {"search.num_trials": 6, "search.scheduler": "none"}
     outcome = run_here(read_study(str(tiny_file), overrides), places(tmp_path))

@@ -18,9 +18,9 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
-from orthotune.training.config import TrialConfig
-from orthotune.training.metrics import METRICS
 from orthotune.tuning import tracking
 from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.journal import Journal, Status

@@ -2,8 +2,8 @@
 
 import pytest
 
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
 from orthotune.tuning.trainable import OrthoTrainable
 from tests.small import TIMINGS

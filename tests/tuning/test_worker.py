@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from ray.tune.result import TRIAL_INFO
 
+from orthotune.config.metrics import METRICS
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuBusyError
-from orthotune.training.config import TrialConfig
 from orthotune.training.loop import Trial
-from orthotune.training.metrics import METRICS
 from orthotune.tuning import trainable, worker
 from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.journal import TrialRecord

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from orthotune.errors import ConfigError
-from orthotune.training.rules import (
+from orthotune.config.rules import (
     RULE,
     Rule,
     build,
@@ -15,6 +14,7 @@ from orthotune.training.rules import (
     setting,
     show,
 )
+from orthotune.errors import ConfigError
 
 FRACTION = Rule(kind=float, low=0, high=1)
 RATE = Rule(kind=float, above=0, high=100)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orthotune.ablation.checks import Array, finite
+from orthotune.statistics.checks import Array, finite
 
 Cell = tuple[int, ...]
 """The level index of every factor, counted from 0."""

@@ -1,6 +1,6 @@
 """Numbers as an ablation's report has them."""
 
-from orthotune.ablation.statistics import Interval
+from orthotune.statistics.paired import Interval
 
 
 def signed(value: float) -> str:

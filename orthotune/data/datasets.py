@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from orthotune.config.rules import show
+from orthotune.config.trial import DataConfig
+from orthotune.data.torchvision_reader import read_parts
 from orthotune.errors import DataError, DataMissingError, DataUnreadableError
-from orthotune.training.config import DataConfig
-from orthotune.training.rules import show
-from orthotune.training.torchvision_reader import read_parts
 
 SPLIT_SEED = 1703_01827
 DIGITS_HELD_OUT = 300  # images each of validation and test, of 1,797

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
+from orthotune.config.schedules import Schedule
 from orthotune.errors import ConfigError
-from orthotune.training.schedules import Schedule
 
 KINDS = ("constant", "linear", "cosine", "multistep", "window")
 

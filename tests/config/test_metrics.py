@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from orthotune.training.metrics import METRICS, TARGETS, reportable
+from orthotune.config.metrics import METRICS, TARGETS, reportable
 
 LARGEST = {"train_loss": 1e6, "val_loss": 1e6}
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from orthotune.errors import DataMissingError, DataUnreadableError
-from orthotune.training.torchvision_files import (
+from orthotune.data.torchvision_files import (
     Kind,
     fault_of,
     fetch_again,
     files_of,
     forbidden,
 )
+from orthotune.errors import DataMissingError, DataUnreadableError
 
 FETCH_WAIT_S = 600
 """For another process of the same root, which fetches the same data."""

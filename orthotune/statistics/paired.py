@@ -15,7 +15,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from orthotune.ablation.checks import ROUNDING, Array, check_fraction, finite
+from orthotune.statistics.checks import ROUNDING, Array, check_fraction, finite
 
 MOST_ENUMERATED = 40
 """The largest n of the exact test: 2**40 sums, as 2**20 against 2**20 others."""

@@ -9,10 +9,9 @@ import statsmodels.formula.api as formula
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from orthotune.ablation.factorial import factorial_contrasts
-from orthotune.ablation.power import detectable_effect, seeds_needed
-from orthotune.ablation.replication import level_per_look, looks
-from orthotune.ablation.statistics import (
+from orthotune.statistics.factorial import factorial_contrasts
+from orthotune.statistics.interim_looks import level_per_look, looks
+from orthotune.statistics.paired import (
     PairedDifference,
     PairedTest,
     Verdict,
@@ -21,6 +20,7 @@ from orthotune.ablation.statistics import (
     paired,
     summarize,
 )
+from orthotune.statistics.power import detectable_effect, seeds_needed
 from tests.ablation.simulate import (
     coverage,
     family,

@@ -1,7 +1,7 @@
 import pytest
 
-from orthotune.training.config import FIELD_RULES, check_field
-from orthotune.training.hints import OTHER_NAMES, nearest
+from orthotune.config.hints import OTHER_NAMES, nearest
+from orthotune.config.trial import FIELD_RULES, check_field
 from orthotune.tuning.study_file import SECTIONS, SETTING_RULES, TOP_LEVEL
 
 SETTABLE = [*SETTING_RULES, *FIELD_RULES]

@@ -4,9 +4,9 @@ import time
 import pytest
 import yaml
 
+from orthotune.config import yaml_file
+from orthotune.config.yaml_file import MAX_BYTES, parse_value, read_mapping
 from orthotune.errors import FileError
-from orthotune.training import yaml_file
-from orthotune.training.yaml_file import MAX_BYTES, parse_value, read_mapping
 
 
 @pytest.fixture

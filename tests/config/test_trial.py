@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from orthotune.errors import ConfigError
-from orthotune.training import config as config_module
-from orthotune.training import schedules as schedules_module
-from orthotune.training.config import (
+from orthotune.config import schedules as schedules_module
+from orthotune.config import trial as config_module
+from orthotune.config.schedules import Schedule
+from orthotune.config.trial import (
     FIELD_RULES,
     DataConfig,
     ModelConfig,
@@ -25,7 +25,7 @@ from orthotune.training.config import (
     TrialConfig,
     check_field,
 )
-from orthotune.training.schedules import Schedule
+from orthotune.errors import ConfigError
 
 OTHER_SCHEDULE = {
     "kind": "window",
@@ -574,7 +574,7 @@ def test_canonical_forms_of_equal_training_are_equal():
 def test_checking_a_config_loads_nothing_heavy():
     code = (
         "import sys\n"
-        "from orthotune.training.config import TrialConfig\n"
+        "from orthotune.config.trial import TrialConfig\n"
         "TrialConfig.from_dict({'model.depth': 20}).canonical()\n"
         "heavy = {'torch', 'torchvision', 'numpy', 'sklearn', 'ray', 'mlflow', "
         "'optuna', 'matplotlib'}\n"

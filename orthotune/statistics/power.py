@@ -6,8 +6,8 @@ import math
 import numpy as np
 from scipy import optimize, special, stats
 
-from orthotune.ablation.checks import ROUNDING, Array, check_fraction
-from orthotune.ablation.statistics import PairedDifference
+from orthotune.statistics.checks import ROUNDING, Array, check_fraction
+from orthotune.statistics.paired import PairedDifference
 
 QUADRATURE_POINTS = 2000
 
@@ -40,7 +40,7 @@ def seeds_needed(
         ValueError: If not 0 < `alpha` < `power` < 1.
 
     Example:
-        >>> from orthotune.ablation.statistics import paired
+        >>> from orthotune.statistics.paired import paired
         >>> seeds_needed(paired([0.02, -0.01, 0.03, 0.0]))
         29
         >>> seeds_needed(paired([0.02, -0.02])) is None

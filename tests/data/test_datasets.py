@@ -20,10 +20,11 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.data import datasets as data
+from orthotune.data import torchvision_reader
+from orthotune.data.datasets import augment, data_fingerprint, load_dataset
 from orthotune.errors import DataError, DataUnreadableError
-from orthotune.training import data, torchvision_reader
-from orthotune.training.config import DataConfig, TrialConfig
-from orthotune.training.data import augment, data_fingerprint, load_dataset
 from tests.crashes import serving
 from tests.users import OTHER, as_user
 
@@ -70,8 +71,8 @@ def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch
 
 def test_digits_do_not_wait_for_scikit_learn():
     code = (
-        "import sys; from orthotune.training.config import DataConfig; "
-        "from orthotune.training.data import load_dataset; "
+        "import sys; from orthotune.config.trial import DataConfig; "
+        "from orthotune.data.datasets import load_dataset; "
         "load_dataset(DataConfig(name='digits')); "
         "sys.exit('sklearn.datasets' in sys.modules)"
     )

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orthotune.errors import ConfigError
-from orthotune.nn.depth import check_depth
-from orthotune.training.hints import nearest
-from orthotune.training.rules import (
+from orthotune.config.hints import nearest
+from orthotune.config.rules import (
     Rule,
     build,
     check_fields,
@@ -21,7 +19,9 @@ from orthotune.training.rules import (
     setting,
     show,
 )
-from orthotune.training.schedules import Schedule
+from orthotune.config.schedules import Schedule
+from orthotune.errors import ConfigError
+from orthotune.nn.depth import check_depth
 
 # Of settings that `changes` can hold too.
 _LR = Rule(kind=float, above=0, high=100)

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from orthotune.config.rules import show
 from orthotune.errors import FileError, cut, quoted
-from orthotune.training.rules import show
 
 MAX_BYTES = 100_000
 """Read in a second at most, whatever it holds; ours have 1,000 to 4,000."""

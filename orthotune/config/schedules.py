@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orthotune.config.rules import Rule, check_fields, setting, show
 from orthotune.errors import ConfigError
-from orthotune.training.rules import Rule, check_fields, setting, show
 
 _FRACTION = Rule(kind=float, low=0, high=1)
 
