@@ -28,7 +28,7 @@ from orthotune.command import (
     study_parser,
 )
 from orthotune.console import note, say
-from orthotune.tuning.secrets import without_secrets
+from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
@@ -103,7 +103,7 @@ def _report(
 
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
     """What tells which results of other studies a run would take."""
-    from orthotune.tuning.provenance import provenance
+    from orthotune.record.provenance import provenance
     from orthotune.tuning.reuse import EarlierTrials
     from orthotune.tuning.tracking_uri import check_store, resolve_tracking_uri
 

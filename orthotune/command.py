@@ -15,7 +15,7 @@ from orthotune.errors import (
     RayLostError,
     StudyStoppedError,
 )
-from orthotune.tuning.secrets import without_secrets
+from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.config.trial import DataConfig

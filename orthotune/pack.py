@@ -20,7 +20,7 @@ from orthotune.command import EXIT_OK, overrides_of, run
 from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import FileError
-from orthotune.tuning.provenance import PACKED, packed_text
+from orthotune.record.provenance import PACKED, packed_text
 from orthotune.tuning.study_file import read_study
 
 

@@ -26,8 +26,8 @@ from orthotune.command import (
     study_parser,
 )
 from orthotune.console import say
+from orthotune.record.study_definition import Study
 from orthotune.tuning.overview import overview
-from orthotune.tuning.settings import Study
 from orthotune.tuning.study_file import read_study
 
 if TYPE_CHECKING:

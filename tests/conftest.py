@@ -21,7 +21,7 @@ def pytest_configure():
 
 def pytest_unconfigure():
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        from orthotune.tuning.scratch import remove_dead
+        from orthotune.storage.scratch import remove_dead
 
         shutil.rmtree(os.environ["RAY_TMPDIR"], ignore_errors=True)
         remove_dead(Path(tempfile.gettempdir()))  # of processes that tests have killed

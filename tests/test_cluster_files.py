@@ -15,7 +15,7 @@ from ray.scripts.scripts import cli, start
 from ray.scripts.symmetric_run import symmetric_run
 
 from orthotune.search import _parser
-from orthotune.tuning.storage import is_remote
+from orthotune.storage.folder import is_remote
 
 FOLDER = Path(__file__).parents[1] / "cluster"
 

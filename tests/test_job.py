@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from orthotune.pack import main
-from orthotune.tuning.provenance import provenance
+from orthotune.record.provenance import provenance
 from tests.crashes import HANGING_S, STUDY, Cluster, Server
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def test_a_pack_holds_package_study_and_where_they_are_from(work):
 
 def test_a_packed_copy_says_where_it_is_from(work):
     pack(work, "killed.yaml")
-    code = "from orthotune.tuning.provenance import *; import json; "
+    code = "from orthotune.record.provenance import *; import json; "
     code += "print(json.dumps([provenance(), origin_texts()]))"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -8,8 +8,9 @@ import re
 
 import pytest
 
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.tuning.mlflow_view import View
 from orthotune.tuning.sqlite_uri import sqlite_uri
 from orthotune.tuning.summary import Summary

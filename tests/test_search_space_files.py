@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from orthotune.config.trial import TrialConfig
+from orthotune.space.rungs import rungs
 from orthotune.tuning.plan import expected_epochs
-from orthotune.tuning.rungs import rungs
 from orthotune.tuning.study_file import read_study
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"

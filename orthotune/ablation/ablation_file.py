@@ -21,9 +21,9 @@ from orthotune.config.rules import Rule, build, rules, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import AblationError, ConfigError, cut
+from orthotune.space.file_reader import FileReader
+from orthotune.space.settings import Resources, StudySettings
 from orthotune.statistics.interim_looks import looks
-from orthotune.tuning.file_reader import FileReader
-from orthotune.tuning.settings import Resources, StudySettings
 
 REFERENCES = ("full", "baseline")
 TOP_LEVEL = (

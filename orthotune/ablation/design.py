@@ -12,15 +12,9 @@ from typing import Any
 
 from orthotune.ablation.retune import Retune
 from orthotune.config.trial import TrialConfig
-from orthotune.tuning.search_space import SearchSpace, definition_of
-from orthotune.tuning.settings import (
-    Listed,
-    More,
-    Resources,
-    SearchSettings,
-    Study,
-    StudySettings,
-)
+from orthotune.record.study_definition import Listed, More, Study
+from orthotune.space.parameters import SearchSpace, definition_of
+from orthotune.space.settings import Resources, SearchSettings, StudySettings
 
 Levels = Mapping[str, Mapping[str, Any]]
 """The levels of a factor by name, the reference's first; each some fields' values."""

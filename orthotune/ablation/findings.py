@@ -15,6 +15,9 @@ from orthotune.ablation.stand import (
     stand,
 )
 from orthotune.ablation.tuned import Tuned, tuned
+from orthotune.record.identity import Fingerprints, trial_key
+from orthotune.record.study_definition import Listed, More
+from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.factorial import factorial_contrasts
 from orthotune.statistics.paired import (
     ArmSummary,
@@ -26,9 +29,6 @@ from orthotune.statistics.paired import (
     summarize,
 )
 from orthotune.statistics.power import seeds_needed
-from orthotune.tuning.identity import Fingerprints, trial_key
-from orthotune.tuning.journal import TrialRecord
-from orthotune.tuning.settings import Listed, More
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,14 @@ from orthotune.ablation.overview import overview
 from orthotune.ablation.stand import Values, difference, level_of
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
+from orthotune.record.earlier import Earlier
+from orthotune.record.event_log import read_events
+from orthotune.record.identity import Fingerprints, fingerprints_in, trial_key
+from orthotune.record.trial_record import Status
 from orthotune.statistics.power import detectable_effect
 from orthotune.text import duration
-from orthotune.tuning.event_log import read_events
-from orthotune.tuning.identity import Fingerprints, fingerprints_in, trial_key
-from orthotune.tuning.journal import Status
 from orthotune.tuning.opening import record_to_read
 from orthotune.tuning.plan import Place, timed_epoch
-from orthotune.tuning.reuse import Earlier
 
 UNKNOWN = "unknown"
 """In place of a fingerprint that nobody has."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from orthotune.ablation.findings import Findings
 from orthotune.ablation.replicate import Replicate
 from orthotune.errors import StudyError
+from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.record.trial_record import Status
 from orthotune.training.classifier import trained_classifier
-from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.journal import Status
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from orthotune.config.metrics import reportable
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.record.trial_record import Status, TrialRecord
 
 
 def result_of(record: TrialRecord, metric: str) -> float | None:

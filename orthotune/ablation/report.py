@@ -16,15 +16,15 @@ from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
 from orthotune.ablation.stand import ALPHA, is_small
 from orthotune.ablation.tables import tables
 from orthotune.files import atomic_write
+from orthotune.record.identity import Fingerprints
+from orthotune.record.provenance import versions
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
-from orthotune.tuning.identity import Fingerprints
-from orthotune.tuning.journal import TrialRecord
 from orthotune.tuning.page import write_page
-from orthotune.tuning.provenance import versions
 from orthotune.tuning.report import write_trials
-from orthotune.tuning.settings import Study
 from orthotune.tuning.summary import Group
 from orthotune.tuning.tally import parted_text
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthotune.config.trial import TrialConfig
-from orthotune.tuning.search_space import Parameter
+from orthotune.space.parameters import Parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Retune:
             condition is on the arm's own configuration.
 
     Example:
-        >>> from orthotune.tuning.search_space import FloatParameter
+        >>> from orthotune.space.parameters import FloatParameter
         >>> lr = FloatParameter(name="optimizer.lr", low=0.01, high=0.1)
         >>> retune = Retune(num_trials=3, seed=0, parameters=(lr,))
         >>> [sorted(draw) for draw in retune.draws()]

@@ -9,8 +9,8 @@ from orthotune.config.hints import nearest
 from orthotune.config.rules import Rule, assigned
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.errors import AblationError, ConfigError, cut
-from orthotune.tuning.search_space import Parameter
-from orthotune.tuning.space_reader import SpaceReader
+from orthotune.space.parameters import Parameter
+from orthotune.space.space_reader import SpaceReader
 
 RETUNE_RULES = {
     "num_trials": Rule(kind=int, low=2, high=1000),

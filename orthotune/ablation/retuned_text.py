@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.retune import Retune
 from orthotune.ablation.tuned import Tuned
+from orthotune.record.trial_record import Status
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
-from orthotune.tuning.journal import Status
 
 HOW = (
     "The tables above compare all arms at one shared setting, which may suit one and "

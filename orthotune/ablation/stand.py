@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.design import Ablation, Claim, listed_cell
+from orthotune.record.study_definition import Listed
 from orthotune.statistics.interim_looks import level_per_look
 from orthotune.statistics.paired import (
     PairedDifference,
@@ -19,7 +20,6 @@ from orthotune.statistics.paired import (
     judge,
     paired,
 )
-from orthotune.tuning.settings import Listed
 
 ALPHA = 0.05
 """Of every family of tests: a claim that does not hold is called supported, or one that

@@ -8,9 +8,9 @@ from typing import Any
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.replicate import result_of
 from orthotune.config.trial import TrialConfig
+from orthotune.record.identity import Fingerprints, trial_key
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import cell
-from orthotune.tuning.identity import Fingerprints, trial_key
-from orthotune.tuning.journal import Status, TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

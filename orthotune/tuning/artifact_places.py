@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from orthotune.errors import StudyError
-from orthotune.tuning.permission import trouble_with
+from orthotune.storage.permission import trouble_with
 from orthotune.tuning.sqlite_uri import sqlite_file
 
 FOLDER = "mlartifacts"

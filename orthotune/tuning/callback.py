@@ -7,7 +7,8 @@ from ray.tune.experiment import Trial
 
 from orthotune.console import note
 from orthotune.errors import out_of_room, unfit_node
-from orthotune.tuning.journal import Journal, Status
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import (
     ERROR,

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import WITHOUT_VALUE, TrialRecord
+from orthotune.space.parameters import CategoricalParameter
 from orthotune.text import Rows, cell
 from orthotune.tuning.in_effect import in_effect
-from orthotune.tuning.journal import WITHOUT_VALUE, TrialRecord
-from orthotune.tuning.search_space import CategoricalParameter
-from orthotune.tuning.settings import Study
 
 
 def choice_rows(

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.record.population import population
+from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
 from orthotune.text import Rows
 from orthotune.tuning.choices import choice_rows
 from orthotune.tuning.importance import Importance, importances
-from orthotune.tuning.journal import TrialRecord, equal_budget
-from orthotune.tuning.population import population
 from orthotune.tuning.ranking import Ranking, rank
-from orthotune.tuning.settings import Study
 
 PREVIEWED = 3
 

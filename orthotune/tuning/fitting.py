@@ -18,20 +18,23 @@ from ray import tune
 
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
+from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.record.identity import Fingerprints
+from orthotune.record.journal import Journal
+from orthotune.record.population import open_members, settings_at
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.space.settings import COPIES_KEPT
+from orthotune.storage.lease import Holder
+from orthotune.storage.redaction import last_line
+from orthotune.storage.scratch import scratch_folder
 from orthotune.tuning.callback import WORKER_DEATHS, Deaths, JournalCallback
-from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.identity import Fingerprints
-from orthotune.tuning.journal import Journal, TrialRecord
-from orthotune.tuning.lease import Holder
 from orthotune.tuning.placement import placements
-from orthotune.tuning.population import open_members, population_scheduler, settings_at
+from orthotune.tuning.population_scheduler import population_scheduler
 from orthotune.tuning.record_searcher import RecordSearcher
 from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
-from orthotune.tuning.scratch import scratch_folder
 from orthotune.tuning.searcher import OptunaSearcher
-from orthotune.tuning.secrets import last_line
-from orthotune.tuning.settings import COPIES_KEPT, Study
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import STUDY, StudyTrainable, assignment, name_of
 

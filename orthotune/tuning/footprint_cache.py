@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from orthotune.storage.folder import StorageFolder
 from orthotune.training.footprint import Footprint
-from orthotune.tuning.storage import StorageFolder
 
 CACHE = "gpu-footprints.json"
 

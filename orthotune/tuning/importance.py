@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from orthotune.record.trial_record import WITHOUT_VALUE, TrialRecord
+from orthotune.space.parameters import CategoricalParameter, Parameter
+from orthotune.space.scale import place
 from orthotune.tuning.in_effect import in_effect
-from orthotune.tuning.journal import WITHOUT_VALUE, TrialRecord
-from orthotune.tuning.scale import place
-from orthotune.tuning.search_space import CategoricalParameter, Parameter
 
 if TYPE_CHECKING:  # a study needs Optuna's importances when it ends
     from optuna.distributions import BaseDistribution

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orthotune.config.trial import TrialConfig
-from orthotune.tuning.journal import TrialRecord
-from orthotune.tuning.population import settings_at
-from orthotune.tuning.search_space import Parameter
-from orthotune.tuning.settings import Study
+from orthotune.record.population import settings_at
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.space.parameters import Parameter
 
 
 def in_effect(parameters: Sequence[Parameter], record: TrialRecord) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def in_effect(parameters: Sequence[Parameter], record: TrialRecord) -> dict[str,
         record: The trial.
 
     Example:
-        >>> from orthotune.tuning.search_space import FloatParameter
+        >>> from orthotune.space.parameters import FloatParameter
         >>> coeff = FloatParameter(name="regularizer.coeff", low=0, high=1)
         >>> fields = {"regularizer.coeff": 0.5}
         >>> in_effect([coeff], TrialRecord(number=0, fields=fields))

@@ -11,9 +11,9 @@ from typing import Any
 
 from orthotune.console import note
 from orthotune.errors import StudyError, unfit_node
+from orthotune.storage.redaction import last_line
 from orthotune.tuning.nodes import alive_nodes, name_of_node
 from orthotune.tuning.preflight import NO_ANSWER, Check, refuse
-from orthotune.tuning.secrets import last_line
 
 WATCH_S = 5.0
 LAST_LOOK_S = 10.0

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orthotune.record.trial_record import WITHOUT_VALUE, Status, TrialRecord
+from orthotune.space.rungs import rungs
+from orthotune.space.settings import SearchSettings
 from orthotune.tuning.drawing import (
     COLOURS,
     GREY,
@@ -13,9 +16,6 @@ from orthotune.tuning.drawing import (
     tell_small_apart,
     thinned,
 )
-from orthotune.tuning.journal import WITHOUT_VALUE, Status, TrialRecord
-from orthotune.tuning.rungs import rungs
-from orthotune.tuning.settings import SearchSettings
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes

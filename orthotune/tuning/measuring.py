@@ -10,6 +10,8 @@ import ray
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.errors import StudyError
+from orthotune.record.study_definition import Study
+from orthotune.storage.redaction import last_line
 from orthotune.text import counted, duration
 from orthotune.training.footprint import Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
@@ -25,8 +27,6 @@ from orthotune.tuning.packing import (
     not_measured,
 )
 from orthotune.tuning.runtime import slots
-from orthotune.tuning.secrets import last_line
-from orthotune.tuning.settings import Study
 
 GPU_WAIT_S = 600
 """For a cluster that starts its nodes when they are asked for."""

@@ -16,16 +16,16 @@ from pathlib import Path
 import pyarrow.fs
 
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.tuning.event_log import Event, EventLog, read_events
-from orthotune.tuning.identity import Definition, differences
-from orthotune.tuning.journal import now_ms
-from orthotune.tuning.lock import study_lock
-from orthotune.tuning.mirror import RecordMirror
-from orthotune.tuning.permission import trouble_with
-from orthotune.tuning.scratch import scratch_folder
-from orthotune.tuning.secrets import without_secrets
-from orthotune.tuning.settings import Study
-from orthotune.tuning.storage import is_remote, joined
+from orthotune.record.event_log import Event, EventLog, read_events
+from orthotune.record.identity import Definition, differences
+from orthotune.record.journal import now_ms
+from orthotune.record.mirror import RecordMirror
+from orthotune.record.study_definition import Study
+from orthotune.storage.folder import is_remote, joined
+from orthotune.storage.lock import study_lock
+from orthotune.storage.permission import trouble_with
+from orthotune.storage.redaction import without_secrets
+from orthotune.storage.scratch import scratch_folder
 
 FORMAT = 1
 RECORD = "record.jsonl"

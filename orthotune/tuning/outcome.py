@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from orthotune.tuning.checkpoints import CheckpointFolder
-from orthotune.tuning.journal import TrialRecord
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.storage.folder import absolute, joined
 from orthotune.tuning.mlflow_view import Addresses
-from orthotune.tuning.settings import Study
-from orthotune.tuning.storage import absolute, joined
 from orthotune.tuning.summary import Group
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
 

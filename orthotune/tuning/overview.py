@@ -1,7 +1,8 @@
 """What a search will do, in a few words; nothing heavy is loaded for it."""
 
-from orthotune.tuning.rungs import rungs
-from orthotune.tuning.settings import VALIDATED_SCHEDULES, SearchSettings, Study
+from orthotune.record.study_definition import Study
+from orthotune.space.rungs import rungs
+from orthotune.space.settings import VALIDATED_SCHEDULES, SearchSettings
 
 
 def overview(study: Study) -> list[str]:
@@ -11,8 +12,8 @@ def overview(study: Study) -> list[str]:
         study: A search.
 
     Example:
-        >>> from orthotune.tuning.search_space import SearchSpace
-        >>> from orthotune.tuning.settings import StudySettings
+        >>> from orthotune.space.parameters import SearchSpace
+        >>> from orthotune.space.settings import StudySettings
         >>> space = SearchSpace(parameters=())
         >>> settings = StudySettings(name="tiny")
         >>> study = Study(path="tiny.yaml", settings=settings, space=space)

@@ -19,12 +19,13 @@ from typing import Any
 
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, GpuBusyError, StudyError
+from orthotune.record.study_definition import Study
+from orthotune.space.parameters import CategoricalParameter, Parameter
+from orthotune.space.settings import AUTO, Resources
+from orthotune.storage.redaction import last_line
 from orthotune.training.footprint import SHAPE_FIELDS, Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
 from orthotune.tuning.footprint_cache import FootprintCache, Footprints
-from orthotune.tuning.search_space import CategoricalParameter, Parameter
-from orthotune.tuning.secrets import last_line
-from orthotune.tuning.settings import AUTO, Resources, Study
 
 MARGIN = 0.1
 """The part of a GPU's memory that is left free: peaks differ a little."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.space.parameters import CategoricalParameter, IntParameter, Parameter
+from orthotune.space.scale import place
 from orthotune.text import cell
 from orthotune.tuning.drawing import GREY, colour_map, draw_svg, thinned
-from orthotune.tuning.scale import place
-from orthotune.tuning.search_space import CategoricalParameter, IntParameter, Parameter
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes
@@ -190,7 +190,7 @@ def ticks(parameter: Parameter) -> list[tuple[float, str]]:
     """The marks of a parameter's axis: place and label, the bounds among them.
 
     Example:
-        >>> from orthotune.tuning.search_space import FloatParameter
+        >>> from orthotune.space.parameters import FloatParameter
         >>> lr = FloatParameter(name="optimizer.lr", low=0.003, high=0.1, log=True)
         >>> [label for _, label in ticks(lr)]
         ['0.003', '0.1', '0.01']

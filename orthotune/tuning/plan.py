@@ -17,21 +17,17 @@ import torch
 
 from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import load_dataset
+from orthotune.record.event_log import read_events
+from orthotune.record.study_definition import Study
+from orthotune.space.rungs import expected_epochs
+from orthotune.space.settings import COPIES_KEPT, Resources, SearchSettings
+from orthotune.storage.scratch import scratch_folder
 from orthotune.text import counted, duration
 from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.loop import Trial
-from orthotune.tuning.event_log import read_events
 from orthotune.tuning.opening import record_to_read
 from orthotune.tuning.overview import overview
 from orthotune.tuning.packing import GpuShares, is_auto, planned_shares, slots_of
-from orthotune.tuning.rungs import expected_epochs
-from orthotune.tuning.scratch import scratch_folder
-from orthotune.tuning.settings import (
-    COPIES_KEPT,
-    Resources,
-    SearchSettings,
-    Study,
-)
 
 SAMPLES = 200
 TIMED_BATCHES = 10

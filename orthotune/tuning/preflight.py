@@ -27,10 +27,13 @@ from orthotune.config.trial import DataConfig, TrialConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.data.torchvision_reader import FETCH_WAIT_S
 from orthotune.errors import DataError, StudyError
+from orthotune.record.identity import Fingerprints
+from orthotune.record.study_definition import Study
+from orthotune.storage.folder import StorageFolder, is_remote, joined
+from orthotune.storage.redaction import last_line, without_secrets
 from orthotune.text import aligned, counted
 from orthotune.training.gpu import gpu_names
 from orthotune.tuning.expected import Expected, Looked
-from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.nodes import (
     alive_nodes,
     as_started,
@@ -38,9 +41,6 @@ from orthotune.tuning.nodes import (
     name_of_node,
     only_on,
 )
-from orthotune.tuning.secrets import last_line, without_secrets
-from orthotune.tuning.settings import Study
-from orthotune.tuning.storage import StorageFolder, is_remote, joined
 
 PACKAGES = ("ray", "torch")
 ROOM_BYTES = 1 << 30

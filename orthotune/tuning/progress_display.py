@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orthotune.console import note
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import cell
 from orthotune.tuning.in_effect import in_effect_at_end
-from orthotune.tuning.journal import Journal, Status, TrialRecord
 from orthotune.tuning.progress_text import ProgressText
-from orthotune.tuning.settings import Study
 from orthotune.tuning.time_left import TimeLeft
 
 if TYPE_CHECKING:  # only who watches a terminal waits for it

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import counted
-from orthotune.tuning.journal import Journal, Status, TrialRecord
-from orthotune.tuning.settings import Study
 from orthotune.tuning.time_left import TimeLeft
 
 ENDS = {

@@ -4,12 +4,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.record.population import Validated, validated
+from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.space.parameters import Parameter
 from orthotune.text import Rows, cell
 from orthotune.tuning.in_effect import in_effect, settings_in_effect
-from orthotune.tuning.journal import TrialRecord, equal_budget
-from orthotune.tuning.population import Validated, validated
-from orthotune.tuning.search_space import Parameter
-from orthotune.tuning.settings import Study
 
 BEST_SHOWN = 5
 

@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from orthotune.errors import StudyError
-from orthotune.tuning.journal import TrialRecord
+from orthotune.record.trial_record import TrialRecord
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import STUDY
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from orthotune.tuning.journal import Journal, Status, TrialRecord
-from orthotune.tuning.population import missing_validations
-from orthotune.tuning.settings import Study
+from orthotune.record.journal import Journal
+from orthotune.record.population import missing_validations
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.tuning.stopper import all_failed_alike
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from orthotune.record.trial_record import Status
+from orthotune.space.scale import EDGE, edge
 from orthotune.text import cell, counted
 from orthotune.tuning.findings import SearchFindings
 from orthotune.tuning.in_effect import in_effect_at_end
-from orthotune.tuning.journal import Status
-from orthotune.tuning.scale import EDGE, edge
 from orthotune.tuning.tally import divergence_rate, parted_text
 
 FEW = 5

@@ -8,21 +8,22 @@ from pathlib import Path
 
 from orthotune.config.trial import TrialConfig
 from orthotune.files import atomic_write
+from orthotune.record.population import population
+from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
 from orthotune.text import aligned
 from orthotune.tuning.findings import SearchFindings, find
 from orthotune.tuning.in_effect import in_effect_at_end
-from orthotune.tuning.journal import TrialRecord, equal_budget
 from orthotune.tuning.learning_curves import compared_at, draw_learning_curves
 from orthotune.tuning.page import write_page
 from orthotune.tuning.parallel import Line, draw_parallel
-from orthotune.tuning.population import population
 from orthotune.tuning.search_figures import (
     draw_budget,
     draw_importances,
     draw_schedules,
 )
 from orthotune.tuning.search_text import markdown, short_note
-from orthotune.tuning.settings import Study
 from orthotune.tuning.summary import Group
 
 

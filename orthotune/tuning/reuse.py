@@ -8,14 +8,14 @@ what was reported, to the last bit.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
-from orthotune.tuning.journal import SETTING, Status
-from orthotune.tuning.provenance import DIRTY
-from orthotune.tuning.secrets import last_line
+from orthotune.record.earlier import Earlier
+from orthotune.record.provenance import DIRTY
+from orthotune.record.trial_record import SETTING, Status
+from orthotune.storage.redaction import last_line
 from orthotune.tuning.sqlite_uri import reading_uri, sqlite_file
 from orthotune.tuning.tracked_run import COMPUTED_BY_TAG, MIXED_CODE, RUN_STATUS
 
@@ -66,25 +66,6 @@ def code_text(tags: Mapping[str, str]) -> str | None:
     """
     code = code_of(tags)
     return None if code is None else ", ".join(code)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Earlier:
-    """A trial that another study has run.
-
-    Args:
-        study: Its name.
-        run_id: The trial's run in MLflow.
-        status: How it ended: finished or diverged.
-        history: Its metrics by epoch.
-        computed_by: What has computed it, if that is known.
-    """
-
-    study: str
-    run_id: str
-    status: Status
-    history: Mapping[int, Mapping[str, float]]
-    computed_by: tuple[str, ...] = ()
 
 
 class EarlierTrials:

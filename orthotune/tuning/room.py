@@ -4,9 +4,10 @@ import time
 from dataclasses import dataclass
 
 from orthotune.console import note
+from orthotune.record.identity import Fingerprints
+from orthotune.record.study_definition import Study
 from orthotune.text import counted
 from orthotune.tuning.expected import Looked
-from orthotune.tuning.identity import Fingerprints
 from orthotune.tuning.measuring import shares_on_cluster
 from orthotune.tuning.nodes import alive_nodes
 from orthotune.tuning.packing import GpuShares
@@ -17,7 +18,6 @@ from orthotune.tuning.preflight import (
     table,
 )
 from orthotune.tuning.runtime import slots
-from orthotune.tuning.settings import Study
 
 COUNT_EVERY_S = 2.0
 

@@ -16,12 +16,12 @@ import ray
 
 from orthotune.console import note
 from orthotune.errors import RayLostError, StudyError
+from orthotune.record.study_definition import Study
+from orthotune.storage.redaction import last_line
+from orthotune.storage.scratch import scratch_folder
 from orthotune.tuning.nodes import alive_nodes
 from orthotune.tuning.packing import slots_of
 from orthotune.tuning.ray_health import RayHealth
-from orthotune.tuning.scratch import scratch_folder
-from orthotune.tuning.secrets import last_line
-from orthotune.tuning.settings import Study
 
 OTHER_VERSION = "Version mismatch"  # in what Ray says of a cluster
 TOO_SLOW = "timed out during startup"  # in what Ray says of a node of our own

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from orthotune.tuning.journal import Journal, TrialRecord
-from orthotune.tuning.settings import Study
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

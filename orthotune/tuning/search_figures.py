@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.training.course import curves
 from orthotune.tuning.drawing import (
     COLOURS,
@@ -18,7 +19,6 @@ from orthotune.tuning.drawing import (
     tell_small_apart,
 )
 from orthotune.tuning.importance import Importance
-from orthotune.tuning.journal import Status, TrialRecord
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
     from matplotlib.axes import Axes

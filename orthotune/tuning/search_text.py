@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orthotune.config.rules import leaves
+from orthotune.record.provenance import versions
 from orthotune.text import counted, duration, markdown_table
 from orthotune.tuning.drawing import MOST_LINES
 from orthotune.tuning.findings import SearchFindings
 from orthotune.tuning.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.tuning.learning_curves import compared_at
-from orthotune.tuning.provenance import versions
 from orthotune.tuning.remarks import remarks
 from orthotune.tuning.tally import counts_text, divergence_rate
 

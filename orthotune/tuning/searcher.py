@@ -39,17 +39,18 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orthotune.config.metrics import reportable
-from orthotune.tuning.identity import Fingerprints, trial_key
-from orthotune.tuning.journal import Journal, Status, TrialRecord
-from orthotune.tuning.record_searcher import Assign, RecordSearcher
-from orthotune.tuning.search_space import (
+from orthotune.record.identity import Fingerprints, trial_key
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     SearchSpace,
 )
-from orthotune.tuning.settings import Study
+from orthotune.tuning.record_searcher import Assign, RecordSearcher
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import ended_as
 

@@ -9,30 +9,32 @@ from typing import Generic
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.files import remove_partials
-from orthotune.tuning.checkpoints import CheckpointKeeper, checkpoint_name
-from orthotune.tuning.fitting import Fitter, unwritable
-from orthotune.tuning.identity import Fingerprints, trial_key
-from orthotune.tuning.joining import watched_nodes
-from orthotune.tuning.journal import Journal, Status, TrialRecord
-from orthotune.tuning.mirror import RecordMirror
-from orthotune.tuning.outcome import Outcome, Places, R, Writer, Written
-from orthotune.tuning.population import (
+from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
+from orthotune.record.identity import Fingerprints, trial_key
+from orthotune.record.journal import Journal
+from orthotune.record.mirror import RecordMirror
+from orthotune.record.population import (
     is_member,
     missing_validations,
     open_members,
     population,
 )
+from orthotune.record.provenance import ORIGIN_FILES, origin_texts
+from orthotune.record.study_definition import Listed, Study
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.space.settings import SMALLEST_POPULATION
+from orthotune.storage.folder import StorageFolder, absolute, is_remote
+from orthotune.storage.redaction import last_line
+from orthotune.tuning.fitting import Fitter, unwritable
+from orthotune.tuning.joining import watched_nodes
+from orthotune.tuning.outcome import Outcome, Places, R, Writer, Written
 from orthotune.tuning.preflight import preflight
 from orthotune.tuning.progress_display import ProgressDisplay
-from orthotune.tuning.provenance import ORIGIN_FILES, origin_texts
 from orthotune.tuning.remaining import is_finished, to_repeat
 from orthotune.tuning.reuse import EarlierTrials, code_text
 from orthotune.tuning.room import Room
 from orthotune.tuning.scheduler import Replay, build_scheduler
-from orthotune.tuning.secrets import last_line
-from orthotune.tuning.settings import SMALLEST_POPULATION, Listed, Study
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.storage import StorageFolder, absolute, is_remote
 from orthotune.tuning.summary import Summary
 from orthotune.tuning.tally import counts, divergence_rate
 from orthotune.tuning.tracking import Tracker

@@ -10,7 +10,8 @@ from ray import tune
 
 from orthotune.console import note
 from orthotune.errors import StudyError
-from orthotune.tuning.journal import Journal, Status, TrialRecord
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status, TrialRecord
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a polite kill and a closed terminal."""

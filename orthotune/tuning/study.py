@@ -21,28 +21,28 @@ import uuid
 from collections.abc import Callable
 
 from orthotune.errors import StudyError
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.event_log import EventLog
+from orthotune.record.identity import Fingerprints, definition
+from orthotune.record.journal import Journal
+from orthotune.record.mirror import RecordMirror
+from orthotune.record.provenance import provenance
+from orthotune.record.study_definition import Study
+from orthotune.storage.credentials import storage_keys
+from orthotune.storage.folder import absolute
 from orthotune.tuning.artifact_places import check_artifacts
-from orthotune.tuning.checkpoints import CheckpointFolder
 from orthotune.tuning.environment import prepare
-from orthotune.tuning.event_log import EventLog
 from orthotune.tuning.fitting import Fitter
 from orthotune.tuning.footprint_cache import FootprintCache
-from orthotune.tuning.identity import Fingerprints, definition
-from orthotune.tuning.journal import Journal
-from orthotune.tuning.mirror import RecordMirror
 from orthotune.tuning.mlflow_view import View
 from orthotune.tuning.opening import Opening, check_storage
 from orthotune.tuning.outcome import Outcome, Places, R, Writer
-from orthotune.tuning.provenance import provenance
 from orthotune.tuning.remaining import is_finished
 from orthotune.tuning.reuse import EarlierTrials, code_text
 from orthotune.tuning.room import NO_ROOM, find_room
 from orthotune.tuning.runtime import check_shared, ray_runtime
 from orthotune.tuning.session import Session
-from orthotune.tuning.settings import Study
 from orthotune.tuning.stopper import StudyStopper
-from orthotune.tuning.storage import absolute
-from orthotune.tuning.storage_keys import storage_keys
 from orthotune.tuning.store_draft import store_draft
 from orthotune.tuning.tracked_run import MIXED_CODE
 from orthotune.tuning.tracking import Tracker

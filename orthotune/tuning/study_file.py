@@ -20,9 +20,10 @@ from orthotune.config.rules import (
 from orthotune.config.trial import CHANGEABLE, FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import ConfigError, SearchSpaceError
-from orthotune.tuning.search_space import IntParameter, Parameter, SearchSpace
-from orthotune.tuning.settings import SMALLEST_POPULATION, Study, StudySettings
-from orthotune.tuning.space_reader import SpaceReader
+from orthotune.record.study_definition import Study
+from orthotune.space.parameters import IntParameter, Parameter, SearchSpace
+from orthotune.space.settings import SMALLEST_POPULATION, StudySettings
+from orthotune.space.space_reader import SpaceReader
 
 MAX_CORNERS = 4096
 

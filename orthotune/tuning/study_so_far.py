@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orthotune.errors import StudyError
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.identity import Definition, Fingerprints, definition
-from orthotune.tuning.journal import Journal
-from orthotune.tuning.lock import is_locked
+from orthotune.record.event_log import EventLog
+from orthotune.record.identity import Definition, Fingerprints, definition
+from orthotune.record.journal import Journal
+from orthotune.record.provenance import provenance
+from orthotune.record.study_definition import Study
+from orthotune.storage.lock import is_locked
+from orthotune.storage.scratch import scratch_folder
 from orthotune.tuning.opening import (
     RECORD,
     check_continued,
@@ -18,9 +21,6 @@ from orthotune.tuning.opening import (
     study_folder,
 )
 from orthotune.tuning.outcome import R, Writer
-from orthotune.tuning.provenance import provenance
-from orthotune.tuning.scratch import scratch_folder
-from orthotune.tuning.settings import Study
 
 
 def report_so_far(

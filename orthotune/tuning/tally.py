@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from orthotune.record.trial_record import PARTS, Status, TrialRecord
 from orthotune.text import counted
-from orthotune.tuning.journal import PARTS, Status, TrialRecord
 
 
 def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:

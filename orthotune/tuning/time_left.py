@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.space.rungs import Epochs, expected_rest, rungs
 from orthotune.text import duration
-from orthotune.tuning.journal import Journal, Status, TrialRecord
-from orthotune.tuning.rungs import Epochs, expected_rest, rungs
-from orthotune.tuning.settings import Study
 
 PRIOR = 4
 """Trials for which what is expected of a rung counts, beside those that came to it."""

@@ -19,7 +19,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # Alembic's as well
 # What somebody trains is nobody else's business; nor is Ray told to report it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.record.trial_record import Status, TrialRecord
 
 # MLflow takes a second to import: what writes does so, while Ray starts.
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.errors import StudyError
+from orthotune.record.journal import now_ms
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.storage.redaction import without_secrets
 from orthotune.tuning.artifact_places import artifact_location, follow
-from orthotune.tuning.journal import Status, TrialRecord, now_ms
 from orthotune.tuning.mlflow_view import Addresses, View, free_port
-from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.side_by_side import side_by_side
 from orthotune.tuning.sqlite_store import prepare_sqlite
 from orthotune.tuning.sqlite_uri import sqlite_file

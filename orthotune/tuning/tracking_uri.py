@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.errors import StudyError
-from orthotune.tuning.permission import trouble_with
-from orthotune.tuning.secrets import without_secrets
+from orthotune.storage.permission import trouble_with
+from orthotune.storage.redaction import without_secrets
 from orthotune.tuning.sqlite_uri import SQLITE, sqlite_file, sqlite_uri
 
 OLDEST_SERVER = 3

@@ -24,19 +24,20 @@ from ray.tune.experiment import Trial
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.errors import ConfigError, DataError, GpuMissingError
+from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.record.history import COMPUTED_BY, PROFILES, Profile
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import PARTS, SETTING, Status, TrialRecord
+from orthotune.storage.lease import Holder
+from orthotune.storage.redaction import without_secrets
 from orthotune.training.checkpoint import (
     dump_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from orthotune.training.gpu import is_broken, is_out_of_memory
-from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.tuning.expected import Looked
-from orthotune.tuning.history import COMPUTED_BY, PROFILES, Profile
-from orthotune.tuning.journal import PARTS, SETTING, Journal, Status, TrialRecord
-from orthotune.tuning.lease import Holder
 from orthotune.tuning.preflight import misfit
-from orthotune.tuning.secrets import without_secrets
 from orthotune.tuning.trainable import CHECKPOINT, OrthoTrainable
 
 STUDY = "study"

@@ -9,8 +9,8 @@ from scipy import stats
 from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.stand import difference, is_small, stand
+from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
-from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY
 

@@ -9,11 +9,12 @@ import torch
 from orthotune.ablation import plan
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.config.trial import TrialConfig
+from orthotune.record.earlier import Earlier
+from orthotune.record.event_log import EventLog
+from orthotune.record.identity import definition, trial_key
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.statistics.power import detectable_effect
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.identity import definition, trial_key
-from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.reuse import Earlier
 from tests.ablation.cells import DATA, tiny
 from tests.ablation.small import TINY
 from tests.tuning.records import metrics

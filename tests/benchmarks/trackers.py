@@ -9,8 +9,9 @@ from array import array
 from ray.air.integrations.mlflow import MLflowLoggerCallback  # noqa: TID251 - the other
 
 from orthotune.config.metrics import METRICS
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.tuning.summary import Summary
 from orthotune.tuning.tracking import Tracker
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from orthotune.record.checkpoints import CheckpointFolder, CheckpointKeeper
 from orthotune.tuning import tracking
-from orthotune.tuning.checkpoints import CheckpointFolder, CheckpointKeeper
 from orthotune.tuning.progress_display import ProgressDisplay
 from orthotune.tuning.scheduler import build_scheduler
 from orthotune.tuning.study_file import read_study

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
 from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
-from orthotune.tuning.checkpoints import CheckpointFolder
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal
 from orthotune.tuning.searcher import OptunaSearcher
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.worker import (

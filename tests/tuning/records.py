@@ -1,7 +1,7 @@
 """Records as a journal would hold them."""
 
 from orthotune.config.metrics import METRICS
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.record.trial_record import Status, TrialRecord
 
 DAY_MS = 1_700_000_000_000
 """When the trials of the tests start: some day in 2023, since 1970."""

@@ -3,8 +3,8 @@ import pickle
 import pytest
 
 from orthotune.errors import StudyStoppedError
+from orthotune.record.trial_record import Status
 from orthotune.tuning.callback import WORKER_DEATHS, JournalCallback
-from orthotune.tuning.journal import Status
 from orthotune.tuning.stopper import SAME_ERRORS, all_failed_alike
 from orthotune.tuning.worker import UNSAVED
 from tests.tuning.full_disk import full_disk

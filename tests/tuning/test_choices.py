@@ -2,8 +2,9 @@
 
 import pytest
 
+from orthotune.record.standings import equal_budget
+from orthotune.record.trial_record import Status
 from orthotune.tuning.choices import choice_rows
-from orthotune.tuning.journal import Status, equal_budget
 from orthotune.tuning.study_file import read_study
 from tests.tuning.records import record
 

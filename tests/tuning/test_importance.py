@@ -5,15 +5,15 @@ import random
 
 import pytest
 
-from orthotune.tuning import importance
-from orthotune.tuning.importance import EVERY, FEWEST, MOST, Importance, importances
-from orthotune.tuning.journal import Status, TrialRecord
-from orthotune.tuning.search_space import (
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     SearchSpace,
 )
+from orthotune.tuning import importance
+from orthotune.tuning.importance import EVERY, FEWEST, MOST, Importance, importances
 
 LR = FloatParameter(name="optimizer.lr", low=1e-4, high=1, log=True)
 MOMENTUM = FloatParameter(name="optimizer.momentum", low=0, high=0.8)

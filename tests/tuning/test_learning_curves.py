@@ -6,11 +6,11 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from orthotune.record.trial_record import Status
+from orthotune.space.settings import SearchSettings
 from orthotune.tuning import learning_curves
 from orthotune.tuning.drawing import MOST_LINES
-from orthotune.tuning.journal import Status
 from orthotune.tuning.learning_curves import compared_at, draw_learning_curves, kinds
-from orthotune.tuning.settings import SearchSettings
 from tests.tuning.records import record
 
 BEST = record(0, [0.8, 0.4, 0.1])

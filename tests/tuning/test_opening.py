@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from orthotune.errors import StudyError
-from orthotune.tuning.identity import definition
+from orthotune.record.identity import definition
 from orthotune.tuning.opening import (
     Opening,
     check_storage,

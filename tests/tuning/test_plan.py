@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from orthotune.space.rungs import expected_epochs, rungs
+from orthotune.space.settings import SearchSettings
 from orthotune.tuning import plan
 from orthotune.tuning.plan import plan_text
-from orthotune.tuning.rungs import expected_epochs, rungs
-from orthotune.tuning.settings import SearchSettings
 from orthotune.tuning.study_file import read_study
 
 

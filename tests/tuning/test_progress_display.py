@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Listed
+from orthotune.record.trial_record import Status
 from orthotune.tuning import progress_display
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.progress_display import ProgressDisplay
-from orthotune.tuning.settings import Listed
 from tests.tuning.records import metrics
 
 GUARD_S = 60  # against hanging only

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Listed
+from orthotune.record.trial_record import Status
 from orthotune.tuning.progress_text import ProgressText
-from orthotune.tuning.settings import Listed
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.time_left import TimeLeft
 from tests.tuning.records import metrics

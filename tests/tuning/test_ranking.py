@@ -1,8 +1,8 @@
 """The table of the best trials."""
 
-from orthotune.tuning.population import Validated
+from orthotune.record.population import Validated
+from orthotune.space.parameters import CategoricalParameter, FloatParameter
 from orthotune.tuning.ranking import best_rows, population_rows
-from orthotune.tuning.search_space import CategoricalParameter, FloatParameter
 from tests.tuning.records import record
 
 LR = FloatParameter(name="optimizer.lr", low=1e-3, high=1, log=True)

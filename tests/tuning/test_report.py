@@ -4,8 +4,8 @@ import sys
 from html.parser import HTMLParser
 
 from orthotune.config.trial import TrialConfig
+from orthotune.record.trial_record import Status
 from orthotune.train import read_config
-from orthotune.tuning.journal import Status
 from orthotune.tuning.report import (
     write_config,
     write_report,

@@ -10,10 +10,11 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from orthotune.config.metrics import METRICS
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.history import COMPUTED_BY
-from orthotune.tuning.journal import PARTS, SETTING, Journal, Status
-from orthotune.tuning.provenance import DIRTY
+from orthotune.record.event_log import EventLog
+from orthotune.record.history import COMPUTED_BY
+from orthotune.record.journal import Journal
+from orthotune.record.provenance import DIRTY
+from orthotune.record.trial_record import PARTS, SETTING, Status
 from orthotune.tuning.reuse import COMMIT, COMPUTING, EarlierTrials, code_of
 from orthotune.tuning.sqlite_uri import sqlite_uri
 from orthotune.tuning.summary import Summary

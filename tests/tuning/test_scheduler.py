@@ -5,8 +5,9 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.tuning.scheduler import NewestFirst, Replay, build_scheduler
 from orthotune.tuning.study_file import read_study
 from tests.tuning.ray_part import RayTrial, Session

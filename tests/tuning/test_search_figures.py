@@ -9,11 +9,17 @@ from matplotlib.figure import Figure
 
 from orthotune.config.trial import CHANGEABLE, TrialConfig
 from orthotune.nn.networks import PlainCNN
+from orthotune.record.standings import equal_budget
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.space.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+)
 from orthotune.training.update import Update
 from orthotune.tuning import parallel, search_figures
 from orthotune.tuning.drawing import MOST_LINES, thinned
 from orthotune.tuning.importance import EVERY, Importance
-from orthotune.tuning.journal import Status, TrialRecord, equal_budget
 from orthotune.tuning.parallel import UNSET, Line, draw_parallel, ticks
 from orthotune.tuning.search_figures import (
     POINTS,
@@ -22,11 +28,6 @@ from orthotune.tuning.search_figures import (
     draw_importances,
     draw_schedules,
     spending,
-)
-from orthotune.tuning.search_space import (
-    CategoricalParameter,
-    FloatParameter,
-    IntParameter,
 )
 from tests.tuning.records import record
 

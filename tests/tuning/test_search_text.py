@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.tuning.findings import find
-from orthotune.tuning.journal import Status, TrialRecord
 from orthotune.tuning.remarks import remarks
 from orthotune.tuning.report import write_report
 from orthotune.tuning.search_text import markdown, short_note

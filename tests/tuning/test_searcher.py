@@ -9,8 +9,8 @@ from ray.tune.search import Searcher
 
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError, StudyStoppedError
-from orthotune.tuning.identity import trial_key
-from orthotune.tuning.journal import Status, TrialRecord
+from orthotune.record.identity import trial_key
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.tuning.record_searcher import RecordSearcher
 from orthotune.tuning.stopper import StudyStopper
 from orthotune.tuning.study_file import read_study

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from orthotune.errors import StudyError
+from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
+from orthotune.record.trial_record import Status
 from orthotune.tuning import session as module
-from orthotune.tuning.checkpoints import CheckpointFolder, checkpoint_name
-from orthotune.tuning.journal import Status
 from orthotune.tuning.stopper import SAME_ERRORS
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from orthotune.errors import StudyError
+from orthotune.record.trial_record import Status
 from orthotune.train import read_config
 from orthotune.training.loop import Trial
-from orthotune.tuning.journal import Status
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.tracking_uri import resolve_tracking_uri
 from tests.crashes import TOO_SLOW, answering, command, ended, runs_of

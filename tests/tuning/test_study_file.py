@@ -10,7 +10,7 @@ import pytest
 
 from orthotune.errors import FileError, SearchSpaceError
 from orthotune.search import main
-from orthotune.tuning.search_space import (
+from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,

@@ -1,6 +1,6 @@
 """How trials ended, counted."""
 
-from orthotune.tuning.journal import Status
+from orthotune.record.trial_record import Status
 from orthotune.tuning.tally import counts, divergence_rate
 from tests.tuning.records import record
 

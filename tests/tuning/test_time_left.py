@@ -5,9 +5,10 @@ import random
 
 import pytest
 
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
-from orthotune.tuning.rungs import rungs
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
+from orthotune.space.rungs import rungs
 from orthotune.tuning.study_file import read_study
 from orthotune.tuning.time_left import Left, TimeLeft
 from tests.tuning.records import metrics

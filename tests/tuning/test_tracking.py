@@ -21,9 +21,10 @@ from mlflow import MlflowClient
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
+from orthotune.record.event_log import EventLog
+from orthotune.record.journal import Journal
+from orthotune.record.trial_record import Status
 from orthotune.tuning import tracking
-from orthotune.tuning.event_log import EventLog
-from orthotune.tuning.journal import Journal, Status
 from orthotune.tuning.summary import Group, Summary
 from orthotune.tuning.tracked_run import INCOMPLETE, TrackedRun
 from orthotune.tuning.tracking import Tracker

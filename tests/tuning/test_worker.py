@@ -19,12 +19,12 @@ from ray.tune.result import TRIAL_INFO
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuBusyError
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.trial_record import TrialRecord
+from orthotune.storage.folder import StorageFolder
+from orthotune.storage.lease import Lease
 from orthotune.training.loop import Trial
 from orthotune.tuning import trainable, worker
-from orthotune.tuning.checkpoints import CheckpointFolder
-from orthotune.tuning.journal import TrialRecord
-from orthotune.tuning.lease import Lease
-from orthotune.tuning.storage import StorageFolder
 from orthotune.tuning.trainable import OrthoTrainable
 from orthotune.tuning.worker import STUDY, UNFIT, UNSAVED, StudyTrainable, assignment
 from tests import small

@@ -1,0 +1,119 @@
+"""What makes a trial, and a study, the one it is.
+
+A trial is what its result depends on: the fields of its configuration that matter (its
+seed and its budget of epochs among them) and the data. A study is its question: the
+space, the fixed fields, and how it is searched. How many trials, how long, where and on
+what are not part of either.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orthotune.config.trial import TrialConfig
+from orthotune.record.study_definition import Study
+from orthotune.space.parameters import definition_of
+
+Fingerprints = Mapping[str, str]
+"""The hash of each data set a study names, by name (`data_fingerprint`)."""
+
+Definition = dict[str, Any]
+"""The question of a study, as plain values by dotted name."""
+
+_MAY_CHANGE = {"num_trials", "time_budget_s", "max_concurrent", "keep_checkpoints"}
+"""Search settings that may differ from one session of a study to the next."""
+
+_OF_PBT = {"perturbation_epochs", "validation_seeds"}
+"""Search settings that nothing else reads."""
+
+_NO_RESULT = ("data.root", "data.download", "training.evaluate_test")
+
+
+def trial_key(fields: Mapping[str, Any], fingerprints: Fingerprints) -> str:
+    """A hash that two trials share exactly when their results are the same.
+
+    Example:
+        >>> data = {"digits": "1797", "synthetic": "5120"}
+        >>> here = trial_key({"data.root": "here"}, data)
+        >>> here == trial_key({"data.root": "there"}, data)
+        True
+        >>> here == trial_key({"seed": 1}, data)
+        False
+        >>> here == trial_key({}, {**data, "digits": "1798"})
+        False
+    """
+    config = TrialConfig.from_dict(fields)
+    identity = config.canonical() | {"data": fingerprints[config.data.name]}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[
+        :16
+    ]
+
+
+def definition(study: Study, fingerprints: Fingerprints) -> Definition:
+    """The question a study asks, as plain values by dotted name.
+
+    Two studies with equal definitions are one study.
+    """
+    data = {f"data {name}": digest for name, digest in fingerprints.items()}
+    if study.listed:
+        metric, epochs = study.settings.metric, study.settings.search.max_epochs
+        asked = {"metric": metric, "search.max_epochs": epochs, **study.question}
+        return json.loads(json.dumps({**asked, **data}))
+    search = dataclasses.asdict(study.settings.search)
+    # A population is compared with itself: it cannot grow.
+    pbt = study.settings.search.is_population
+    idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
+    space = {
+        parameter.name: definition_of(parameter) for parameter in study.space.parameters
+    }
+    values = {
+        "metric": study.settings.metric,
+        **{f"search.{k}": v for k, v in search.items() if k not in idle},
+        **{f"space.{name}": parameter for name, parameter in space.items()},
+        **{
+            f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
+        },
+        **data,
+    }
+    return json.loads(json.dumps(values))  # tuples become lists, as when read again
+
+
+def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:
+    """Those of the data of a definition.
+
+    Example:
+        >>> fingerprints_in({"metric": "val_error", "data digits": "1797"})
+        {'digits': '1797'}
+    """
+    prefix = "data "
+    return {
+        name.removeprefix(prefix): digest
+        for name, digest in asked.items()
+        if name.startswith(prefix)
+    }
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """What differs between a definition and an earlier one, a phrase each.
+
+    Example:
+        >>> differences({"search.seed": 1}, {"search.seed": 0, "metric": "val_loss"})
+        ['`metric` was "val_loss" and is absent', '`search.seed` was 0 and is 1']
+    """
+    return [
+        f"`{name}` was {_show(theirs, name)} and is {_show(ours, name)}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if _show(ours, name) != _show(theirs, name)
+    ]
+
+
+def _show(values: Mapping[str, Any], name: str) -> str:
+    if name not in values:
+        return "absent"
+    value = values[name]
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    shown = {k: v for k, v in value.items() if k != "name" and v not in (None, {})}
+    return json.dumps(shown)

@@ -1,0 +1,66 @@
+"""A study as it is asked: settings, space, and what one trial of it is given."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orthotune.record.trial_record import TrialRecord
+from orthotune.space.parameters import SearchSpace
+from orthotune.space.settings import StudySettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A trial that is listed, not searched for.
+
+    Args:
+        fields: Its fields.
+        group: What it is a replicate of.
+        label: What it is called among those of its group.
+    """
+
+    fields: Mapping[str, Any]
+    group: str
+    label: str
+
+
+More = Callable[[Sequence[TrialRecord]], Sequence[Listed]]
+"""Further trials, given those of a study, in which nothing runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study file, checked.
+
+    Args:
+        path: The file as the user named it.
+        settings: Name, metric, search, resources.
+        space: What varies and what is fixed.
+        listed: Every trial, where they are listed and not searched for.
+        more: Which are to follow once those have ended; asked until there is none.
+        keep_best_of_groups: Whether the checkpoint of the best of each group stays.
+        reuse: Whether what other studies have run of them is taken from MLflow.
+        question: What such a study asks, as plain values by dotted name.
+    """
+
+    path: str
+    settings: StudySettings
+    space: SearchSpace
+    listed: tuple[Listed, ...] = ()
+    more: More | None = None
+    reuse: bool = False
+    keep_best_of_groups: bool = False
+    question: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_runs(self) -> int:
+        """The most trials it can come to, validations included."""
+        if self.listed:
+            return len(self.listed)
+        search = self.settings.search
+        return int(min(search.num_trials, self.space.size)) + search.num_validations
+
+    def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of one trial: fixed and suggested values, and the budget."""
+        epochs = {"training.num_epochs": self.settings.search.max_epochs}
+        return {**self.space.fixed, **values, **epochs}

@@ -1,0 +1,167 @@
+"""How a space is searched, and what one trial occupies: the settings of a study."""
+
+import re
+from dataclasses import dataclass, field
+
+from orthotune.config.metrics import TARGETS
+from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.errors import ConfigError
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError(
+            "must be 1 to 64 letters, digits, dots, dashes or underscores, "
+            f"but got {show(name)}. It names a folder and an MLflow experiment."
+        )
+
+
+def _check_gpus(gpus: float) -> None:
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(
+            f"must be a fraction of one GPU or a whole number, but got {gpus:g}."
+        )
+
+
+AUTO = "auto"
+
+SMALLEST_POPULATION = 4
+
+COPIES_KEPT = 4
+"""States of each member of a pbt population that Ray keeps for others to copy: with
+fewer it deletes some before they are."""
+
+VALIDATED_SCHEDULES = 3
+"""Schedules of a pbt population that are trained again from scratch, the best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How the space is searched."""
+
+    num_trials: int = setting(20, Rule(kind=int, low=1, high=1_000_000))
+    """Trials to run. Default 20."""
+
+    max_epochs: int = setting(10, Rule(kind=int, low=1, high=100_000))
+    """Epochs of a trial that is not stopped early; its schedules span them. Default
+    10."""
+
+    searcher: str = setting("tpe", Rule(kind=str, choices=("tpe", "random", "gp")))
+    """tpe (tree-structured Parzen estimator), random, or gp (Gaussian process).
+    Default tpe."""
+
+    scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "pbt", "none")))
+    """asha (asynchronous successive halving: stops the worse trials early), pbt
+    (population-based training: `num_trials` train side by side; every
+    `perturbation_epochs` the worst quarter goes on from copies of the best, with
+    perturbed settings), or none. Default asha."""
+
+    grace_epochs: int = setting(1, Rule(kind=int, low=1, high=100_000))
+    """Epochs before asha may stop a trial. Default 1."""
+
+    reduction_factor: int = setting(3, Rule(kind=int, low=2, high=100))
+    """One in so many trials passes each rung of asha. Default 3."""
+
+    perturbation_epochs: int = setting(5, Rule(kind=int, low=1, high=100_000))
+    """Epochs between two comparisons of a pbt population. Default 5."""
+
+    validation_seeds: int = setting(3, Rule(kind=int, low=1, high=1000))
+    """Seeds with which each of the best schedules of pbt is trained from scratch; the
+    best is the one with the best mean. Default 3."""
+
+    seed: int = setting(0, Rule(kind=int, low=0, high=2**32 - 1))
+    """Seed of the searcher (a trial's own is the field `seed`). Default 0."""
+
+    time_budget_s: float | None = setting(
+        None, Rule(kind=float, above=0, high=1e8, optional=True)
+    )
+    """Seconds after which no trial goes on; null for no limit. Default null."""
+
+    max_concurrent: int | None = setting(
+        None, Rule(kind=int, low=1, high=100_000, optional=True)
+    )
+    """Trials that run at once; null for as many as the resources hold. With 1 every
+    suggestion knows all results before it, so a study repeats itself exactly. Default
+    null."""
+
+    keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
+    """Checkpoints of ended trials that are kept, those of the best. Default 3."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.scheduler == "asha" and self.grace_epochs > self.max_epochs:
+            raise ConfigError(
+                "grace_epochs",
+                f"must be at most `search.max_epochs` = {self.max_epochs}, "
+                f"but got {self.grace_epochs}.",
+            )
+        if self.is_population:
+            self._check_population()
+
+    @property
+    def is_population(self) -> bool:
+        """Whether the trials train side by side and copy each other."""
+        return self.scheduler == "pbt"
+
+    @property
+    def num_validations(self) -> int:
+        """The most trials that validate what a population found."""
+        return VALIDATED_SCHEDULES * self.validation_seeds if self.is_population else 0
+
+    def _check_population(self) -> None:
+        if self.num_trials < SMALLEST_POPULATION:
+            raise ConfigError(
+                "num_trials",
+                f"must be at least {SMALLEST_POPULATION} for pbt, which copies one "
+                f"quarter of the trials to another, but got {self.num_trials}.",
+            )
+        if self.perturbation_epochs >= self.max_epochs:
+            raise ConfigError(
+                "perturbation_epochs",
+                f"must be less than `search.max_epochs` = {self.max_epochs}, "
+                f"but got {self.perturbation_epochs}. There would be no comparison.",
+            )
+        if self.max_concurrent is not None:
+            raise ConfigError(
+                "max_concurrent",
+                f"must be null for pbt, but got {self.max_concurrent}. A population "
+                "takes turns on what the resources hold.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial occupies."""
+
+    cpus: int = setting(1, Rule(kind=int, low=1, high=4096))
+    """CPU cores. A trial computes with one thread; more only reserve. Default 1."""
+
+    gpus: float | str = setting(
+        0.0, Rule(kind=float, low=0, high=1024, words=(AUTO,), extra=_check_gpus)
+    )
+    """GPUs; a fraction shares one between trials. auto: a trial of each shape is
+    measured on a GPU, and so many share one as fit into its memory and keep it busy; on
+    a machine without one, 0. Default 0."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """All of a study but its space."""
+
+    name: str = setting("study", Rule(kind=str, extra=_check_name))
+    """Name of the study, its folder and its MLflow experiment. Default: the file's."""
+
+    metric: str = setting("val_error", Rule(kind=str, choices=TARGETS))
+    """What is minimized. Default val_error."""
+
+    mode: str = setting("min", Rule(kind=str, choices=("min",)))
+    """min: every metric here is better when smaller."""
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
