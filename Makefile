@@ -34,7 +34,7 @@ soak: $(READY)  ## odd files by the thousand; studies killed KILLS times; minute
 	$(BIN)/python -m tests.soak --kills $(KILLS)
 
 cluster-test: $(READY)  ## nodes of real processes that die and join; as root on hosts of their own
-	$(BIN)/python -m pytest -m "soak or not soak" tests/test_cluster.py tests/test_job.py tests/test_storage_uri.py tests/test_gpus.py tests/tuning/test_preflight.py
+	$(BIN)/python -m pytest -m "soak or not soak" tests/test_cluster.py tests/test_job.py tests/test_storage_uri.py tests/test_gpus.py tests/cluster/test_preflight.py
 
 ui: $(READY)  ## MLflow on 127.0.0.1, on the studies of this folder; PORT=5001 for another
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
     from orthotune.config.trial import DataConfig
-    from orthotune.tuning.outcome import Outcome
+    from orthotune.study.result import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
 
     from orthotune.ablation.plan import plan_text
     from orthotune.data.datasets import data_at_hand
-    from orthotune.tuning.plan import without_caches
+    from orthotune.study.plan import without_caches
 
     with without_caches():
         fingerprints, missing = data_at_hand(_data(ablation))
@@ -91,7 +91,7 @@ def _report(
     ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
 ) -> int:
     from orthotune.ablation.report import report_writer
-    from orthotune.tuning.study_so_far import report_so_far
+    from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.ablate", options)
     write = report_writer(ablation, fingerprints, command)
@@ -104,8 +104,8 @@ def _report(
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
     """What tells which results of other studies a run would take."""
     from orthotune.record.provenance import provenance
-    from orthotune.tuning.reuse import EarlierTrials
-    from orthotune.tuning.tracking_uri import check_store, resolve_tracking_uri
+    from orthotune.tracking.reuse import EarlierTrials
+    from orthotune.tracking.tracking_uri import check_store, resolve_tracking_uri
 
     if options.no_reuse or ablation.register is not None:
         return lambda _wanted: {}
@@ -127,14 +127,14 @@ def _data(ablation: Ablation) -> "list[DataConfig]":
 def _run(
     ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
 ) -> int:
-    from orthotune.tuning.environment import prepare
+    from orthotune.cluster.environment import prepare
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
-    from orthotune.tuning.outcome import Places
-    from orthotune.tuning.study import run_study
+    from orthotune.study.result import Places
+    from orthotune.study.run import run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
     command = same_study("orthotune.ablate", options)
@@ -150,7 +150,7 @@ def _run(
 
 
 def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
-    from orthotune.ablation.register import register
+    from orthotune.ablation.model_registry import register
 
     findings = outcome.report.findings
     try:
@@ -185,7 +185,7 @@ def _print_findings(report: "AblationReport") -> None:
     """The verdicts so far, and the tables behind them."""
     from orthotune.ablation.claims_text import verdict_text
     from orthotune.ablation.report import arm_table, difference_text
-    from orthotune.ablation.retuned_text import retuned_arm_table
+    from orthotune.ablation.retuning_text import retuned_arm_table
 
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")

@@ -19,7 +19,7 @@ from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.config.trial import DataConfig
-    from orthotune.tuning.outcome import Outcome
+    from orthotune.study.result import Outcome
 
 EXIT_OK = 0
 EXIT_FAILED = 1

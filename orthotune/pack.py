@@ -21,7 +21,7 @@ from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import FileError
 from orthotune.record.provenance import PACKED, packed_text
-from orthotune.tuning.study_file import read_study
+from orthotune.study.study_file import read_study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,13 +27,13 @@ from orthotune.command import (
 )
 from orthotune.console import say
 from orthotune.record.study_definition import Study
-from orthotune.tuning.overview import overview
-from orthotune.tuning.study_file import read_study
+from orthotune.study.overview import overview
+from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
     from orthotune.config.trial import DataConfig
-    from orthotune.tuning.outcome import Outcome
-    from orthotune.tuning.report import Report
+    from orthotune.report.search_report import Report
+    from orthotune.study.result import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +67,8 @@ def _search(options: argparse.Namespace) -> int:
 def _report(
     study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
 ) -> int:
-    from orthotune.tuning.report import write_report
-    from orthotune.tuning.study_so_far import report_so_far
+    from orthotune.report.search_report import write_report
+    from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
@@ -82,7 +82,7 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
     from joblib import cpu_count
 
     from orthotune.data.datasets import data_at_hand
-    from orthotune.tuning.plan import plan_text, without_caches
+    from orthotune.study.plan import plan_text, without_caches
 
     with without_caches():
         _, missing = data_at_hand(_data(study))
@@ -110,13 +110,13 @@ def _data(study: Study) -> "list[DataConfig]":
 def _run(
     study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
 ) -> int:
-    from orthotune.tuning.environment import prepare
+    from orthotune.cluster.environment import prepare
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
-    from orthotune.tuning.outcome import Places
-    from orthotune.tuning.report import write_report
-    from orthotune.tuning.study import run_study
+    from orthotune.report.search_report import write_report
+    from orthotune.study.result import Places
+    from orthotune.study.run import run_study
 
     places = Places.of(options.storage, options.tracking_uri, options.address)
     write = functools.partial(
@@ -128,8 +128,8 @@ def _run(
 
 
 def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
+    from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration
-    from orthotune.tuning.tally import counts_text, divergence_rate
 
     say(
         f"\n{study.settings.name}: {len(outcome.records)} trials "

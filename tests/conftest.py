@@ -1,4 +1,4 @@
-"""Fixtures every floor shares."""
+"""Fixtures that several rooms share."""
 
 import os
 import shutil
@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+
+from orthotune.study.study_file import read_study
+from tests.studies import TINY
 
 
 def pytest_configure():
@@ -82,3 +85,29 @@ def open_folder():
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def tiny_file(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def tiny_study(tiny_file):
+    return read_study(str(tiny_file))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a study's event log goes."""
+    return tmp_path / "record.jsonl"
+
+
+@pytest.fixture
+def session(tiny_study, path):
+    """A study's own parts, and what Ray asks of them."""
+    from tests.ray_part import Session  # most tests here need no Ray
+
+    return Session(tiny_study, path)

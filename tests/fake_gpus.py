@@ -31,7 +31,7 @@ def change_trainable(trainable):
 
 
 CHANGES = {{
-    "orthotune.tuning.trainable": change_trainable,
+    "orthotune.tune.trainable": change_trainable,
     "torch": change_torch,
     "orthotune.training.footprint": change_footprint,
 }}

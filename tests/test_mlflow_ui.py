@@ -11,12 +11,12 @@ import pytest
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
-from orthotune.tuning.mlflow_view import View
-from orthotune.tuning.sqlite_uri import sqlite_uri
-from orthotune.tuning.summary import Summary
-from orthotune.tuning.tracking import Tracker
+from orthotune.tracking.sqlite_uri import sqlite_uri
+from orthotune.tracking.summary import Summary
+from orthotune.tracking.tracker import Tracker
+from orthotune.tracking.ui_view import View
 from tests.browser import WAIT_MS, page
-from tests.tuning.records import metrics
+from tests.made_records import metrics
 from tests.ui import Shown
 
 ERRORS = {"0.5": Status.STOPPED, "0.125": Status.FINISHED, "0.25": Status.FINISHED}

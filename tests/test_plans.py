@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from orthotune.tuning import plan
-from orthotune.tuning.footprint_cache import CACHE
-from orthotune.tuning.sqlite_uri import sqlite_uri
+from orthotune.cluster.footprint_cache import CACHE
+from orthotune.study import plan
+from orthotune.tracking.sqlite_uri import sqlite_uri
 from tests.ablation import small
 from tests.crashes import HANGING_S
 from tests.files import everything
-from tests.tuning.conftest import TINY as SEARCH
+from tests.studies import TINY as SEARCH
 
 FILES = {"search": SEARCH, "ablate": small.TINY}
 COMMANDS = list(FILES)

@@ -12,7 +12,7 @@ import pytest
 from orthotune import ablate, pack, search, train
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import parse_settings
-from orthotune.tuning.study_file import read_study
+from orthotune.study.study_file import read_study
 from tests.crashes import HANGING_S, TOO_SLOW
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ import pytest
 
 from orthotune.config.trial import TrialConfig
 from orthotune.space.rungs import rungs
-from orthotune.tuning.plan import expected_epochs
-from orthotune.tuning.study_file import read_study
+from orthotune.study.plan import expected_epochs
+from orthotune.study.study_file import read_study
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -7,7 +7,7 @@ from typing import Any
 from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
 from orthotune.config.trial import TrialConfig
-from orthotune.tuning.summary import Group
+from orthotune.tracking.summary import Group
 
 
 def arm_runs(findings: Findings) -> list[Group]:

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.replicate import Replicate
-from orthotune.tuning.drawing import GREY, colour, draw_svg, style
+from orthotune.ablation.replicates import Replicate
+from orthotune.report.drawing import GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.design import Ablation, Claim
-from orthotune.ablation.replicate import Replicate, result_of
-from orthotune.ablation.stand import (
+from orthotune.ablation.interim_analysis import (
     Values,
     difference,
     level_of,
@@ -14,7 +13,8 @@ from orthotune.ablation.stand import (
     smallest_p_of,
     stand,
 )
-from orthotune.ablation.tuned import Tuned, tuned
+from orthotune.ablation.replicates import Replicate, result_of
+from orthotune.ablation.retuning_results import Tuned, tuned
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
 from orthotune.record.trial_record import TrialRecord

@@ -11,8 +11,8 @@ from typing import Any
 
 from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.design import Ablation
+from orthotune.ablation.interim_analysis import Values, difference, level_of
 from orthotune.ablation.overview import overview
-from orthotune.ablation.stand import Values, difference, level_of
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
 from orthotune.record.earlier import Earlier
@@ -20,9 +20,9 @@ from orthotune.record.event_log import read_events
 from orthotune.record.identity import Fingerprints, fingerprints_in, trial_key
 from orthotune.record.trial_record import Status
 from orthotune.statistics.power import detectable_effect
+from orthotune.study.plan import Place, timed_epoch
+from orthotune.study.record_opening import record_to_read
 from orthotune.text import duration
-from orthotune.tuning.opening import record_to_read
-from orthotune.tuning.plan import Place, timed_epoch
 
 UNKNOWN = "unknown"
 """In place of a fingerprint that nobody has."""

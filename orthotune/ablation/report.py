@@ -12,21 +12,21 @@ from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
-from orthotune.ablation.retuned_text import retuned_part, retuned_remarks
-from orthotune.ablation.stand import ALPHA, is_small
+from orthotune.ablation.interim_analysis import ALPHA, is_small
+from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.ablation.tables import tables
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
 from orthotune.record.provenance import versions
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
+from orthotune.report.page import write_page
+from orthotune.report.search_report import write_trials
+from orthotune.report.status_counts import parted_text
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
-from orthotune.tuning.page import write_page
-from orthotune.tuning.report import write_trials
-from orthotune.tuning.summary import Group
-from orthotune.tuning.tally import parted_text
+from orthotune.tracking.summary import Group
 
 NOT_NOTED = "not noted"
 """What is said to have computed a trial of a version that did not say."""

@@ -26,7 +26,7 @@ from orthotune.nn.diagnostics import (
 )
 from orthotune.nn.initialization import initialize
 from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
-from orthotune.training.heap import keep_freed_memory
+from orthotune.training.allocator import keep_freed_memory
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
 

@@ -26,7 +26,7 @@ from orthotune.nn.orthonormality import (
     OrthonormalityRegularizer,
     parametric_weights,
 )
-from orthotune.training.course import scheduled_settings
+from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
 REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}

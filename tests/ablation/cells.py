@@ -4,7 +4,7 @@ from orthotune.ablation.ablation_file import read_ablation
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status
 from tests.ablation.small import TINY
-from tests.tuning.records import record
+from tests.made_records import record
 
 DATA = {"synthetic": "5120"}
 

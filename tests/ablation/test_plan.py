@@ -17,7 +17,7 @@ from orthotune.record.trial_record import Status
 from orthotune.statistics.power import detectable_effect
 from tests.ablation.cells import DATA, tiny
 from tests.ablation.small import TINY
-from tests.tuning.records import metrics
+from tests.made_records import metrics
 
 EXPLICIT = """\
 question: Which network takes how long?

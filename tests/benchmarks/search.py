@@ -31,12 +31,12 @@ import tempfile
 from pathlib import Path
 
 from orthotune.config.trial import TrialConfig
+from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
-from orthotune.tuning.scheduler import build_scheduler
-from orthotune.tuning.study_file import read_study
+from orthotune.tune.scheduler import build_scheduler
 from tests.benchmarks.rows import quartiles, ratio_row, row, say
 from tests.benchmarks.tables import METRICS, names, read_table, search_table
-from tests.tuning.ray_part import Session
+from tests.ray_part import Session
 
 STUDY = """\
 name: digits

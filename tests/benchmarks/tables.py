@@ -22,7 +22,7 @@ from orthotune.space.parameters import (
     SearchSpace,
 )
 from orthotune.space.settings import SearchSettings, StudySettings
-from tests.tuning.ray_part import Session
+from tests.ray_part import Session
 
 METRICS = {"HPOBench": "val_acc", "HPOLib": "val_loss", "NASBench201": "val_acc"}
 

@@ -12,8 +12,8 @@ from orthotune.config.metrics import METRICS
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
-from orthotune.tuning.summary import Summary
-from orthotune.tuning.tracking import Tracker
+from orthotune.tracking.summary import Summary
+from orthotune.tracking.tracker import Tracker
 
 NUM_EPOCHS = 20
 AT_ONCE = 8

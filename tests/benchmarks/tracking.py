@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from orthotune.config.metrics import METRICS
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
-from orthotune.tuning import tracking
+from orthotune.tracking import tracker as tracking
 from tests.benchmarks.apart import apart, resident_kb
 from tests.benchmarks.rows import ratio_row, row, say
 from tests.benchmarks.trackers import NUM_EPOCHS, Ours, Rays, play

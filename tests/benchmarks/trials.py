@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 
 from orthotune.record.checkpoints import CheckpointFolder, CheckpointKeeper
-from orthotune.tuning import tracking
-from orthotune.tuning.progress_display import ProgressDisplay
-from orthotune.tuning.scheduler import build_scheduler
-from orthotune.tuning.study_file import read_study
-from orthotune.tuning.tracking_uri import resolve_tracking_uri
+from orthotune.study.progress_display import ProgressDisplay
+from orthotune.study.study_file import read_study
+from orthotune.tracking import tracker as tracking
+from orthotune.tracking.tracking_uri import resolve_tracking_uri
+from orthotune.tune.scheduler import build_scheduler
 from tests.benchmarks.apart import apart, resident_kb
 from tests.benchmarks.rows import row, say
 from tests.benchmarks.trackers import finish, started
-from tests.tuning.ray_part import Session
+from tests.ray_part import Session
 
 STUDY = """\
 name: many

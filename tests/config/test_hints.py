@@ -2,7 +2,7 @@ import pytest
 
 from orthotune.config.hints import OTHER_NAMES, nearest
 from orthotune.config.trial import FIELD_RULES, check_field
-from orthotune.tuning.study_file import SECTIONS, SETTING_RULES, TOP_LEVEL
+from orthotune.study.study_file import SECTIONS, SETTING_RULES, TOP_LEVEL
 
 SETTABLE = [*SETTING_RULES, *FIELD_RULES]
 SEARCH = [name.partition(".")[2] for name in SETTING_RULES if name.startswith("search")]

@@ -11,8 +11,8 @@ from orthotune.record.checkpoints import (
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status, TrialRecord
-from tests.tuning.full_disk import full_disk
-from tests.tuning.records import metrics
+from tests.full_disk import full_disk
+from tests.made_records import metrics
 
 
 @pytest.fixture(params=["{}/checkpoints", "file://{}/checkpoints"])

@@ -7,7 +7,7 @@ import pytest
 
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.record.event_log import LINE_BYTES, EventLog, read_events
-from tests.tuning.full_disk import full_disk
+from tests.full_disk import full_disk
 
 EVENTS = [
     {"event": "study", "name": 'tab\tnewline\nquote" é \u2028', "time": 1},

@@ -10,7 +10,7 @@ import pytest
 from orthotune.errors import StudyError
 from orthotune.record.event_log import EventLog
 from orthotune.record.history import PROFILES, History, Profiles, Times
-from tests.tuning.full_disk import full_disk
+from tests.full_disk import full_disk
 
 EPOCHS = {
     1: {"val_error": 0.1, "lr": 1e-300},

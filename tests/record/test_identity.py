@@ -3,7 +3,7 @@ import json
 import pytest
 
 from orthotune.record.identity import definition, differences, trial_key
-from orthotune.tuning.study_file import read_study
+from orthotune.study.study_file import read_study
 
 DATA = {"synthetic": "5120", "digits": "1797"}
 BASE = {"data.name": "synthetic", "optimizer.lr": 0.01, "training.num_epochs": 3}

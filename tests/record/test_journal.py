@@ -12,8 +12,8 @@ from orthotune.record.history import COMPUTED_BY, PROFILES
 from orthotune.record.journal import Journal
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status
-from tests.tuning.full_disk import full_disk
-from tests.tuning.records import DAY_MS, metrics, record
+from tests.full_disk import full_disk
+from tests.made_records import DAY_MS, metrics, record
 
 
 class Listener:

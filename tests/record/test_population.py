@@ -15,11 +15,11 @@ from orthotune.errors import SearchSpaceError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.population import missing_validations, settings_at, validated
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.report.search_report import write_report
+from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
-from orthotune.tuning.population_scheduler import population_scheduler
-from orthotune.tuning.report import write_report
-from orthotune.tuning.study_file import read_study
-from orthotune.tuning.worker import LIVED, STUDY, StudyTrainable, assignment
+from orthotune.tune.population_scheduler import population_scheduler
+from orthotune.tune.worker import LIVED, STUDY, StudyTrainable, assignment
 from tests import small
 from tests.crashes import (
     STATUSES,
@@ -30,9 +30,9 @@ from tests.crashes import (
     read_trials,
     study_in,
 )
+from tests.made_records import metrics
 from tests.object_store import KEYS, ObjectStore
-from tests.tuning.ray_part import trial_info
-from tests.tuning.records import metrics
+from tests.ray_part import trial_info
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

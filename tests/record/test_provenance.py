@@ -8,7 +8,7 @@ import pytest
 
 from orthotune.record import provenance
 from orthotune.record.provenance import DIRTY, origin_texts
-from orthotune.tuning.reuse import COMMIT, code_of
+from orthotune.tracking.reuse import COMMIT, code_of
 
 
 def test_an_installation_that_broke_off_has_no_name_and_is_left_out(

@@ -8,12 +8,12 @@ import pytest
 
 from orthotune.errors import StudyError
 from orthotune.storage.permission import trouble_with
-from orthotune.tuning.opening import check_storage
-from orthotune.tuning.sqlite_store import prepare_sqlite
-from orthotune.tuning.tracking_uri import check_store
+from orthotune.study.record_opening import check_storage
+from orthotune.tracking.sqlite_store import prepare_sqlite
+from orthotune.tracking.tracking_uri import check_store
 from tests.files import everything
 from tests.said import refusal
-from tests.tuning.conftest import TINY
+from tests.studies import TINY
 from tests.users import OTHER, OWNER, as_user
 
 WRITE = """\

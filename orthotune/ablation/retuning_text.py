@@ -1,0 +1,180 @@
+"""What a report says of arms that were tuned anew."""
+
+from collections.abc import Mapping
+
+from orthotune.ablation.findings import Findings, Judged
+from orthotune.ablation.retune import Retune
+from orthotune.ablation.retuning_results import Tuned
+from orthotune.record.trial_record import Status
+from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.paired import Verdict
+from orthotune.text import counted, markdown_table
+
+HOW = (
+    "The tables above compare all arms at one shared setting, which may suit one and "
+    "not another. Here each arm has what suits it: all were given the same {draws} "
+    "draws from the space below (random search with seed {seed}; the first is the "
+    "shared setting), each was trained once with seed {seed}, and the best of an arm "
+    "was run with the seeds of the ablation, as above. Tests, intervals and the "
+    "correction are a family of their own. What {trials} did not find is no property "
+    "of the arm. The best was chosen by the images that all are judged by: an arm that "
+    "varies more from draw to draw gains more by that."
+)
+
+
+def retuned_part(findings: Findings) -> list[str]:
+    """The section; empty for an ablation whose arms are not tuned anew.
+
+    Args:
+        findings: What it says.
+    """
+    tuned, retune = findings.tuned, findings.ablation.retune
+    if tuned is None or retune is None:
+        return []
+    how = HOW.format(
+        draws=retune.num_trials,
+        seed=retune.seed,
+        trials=counted(retune.num_trials, "trial"),
+    )
+    return [
+        "## After re-tuning",
+        how,
+        _space_table(retune),
+        *_tables(findings, tuned),
+    ]
+
+
+def _tables(findings: Findings, tuned: Tuned) -> list[str]:
+    if findings.again is None:
+        return [f"Not known yet: {counted(tuned.num_open, 'trial')} still to run."]
+    return [
+        _claim_table(findings, findings.again),
+        retuned_arm_table(findings, tuned),
+        f"Effects above 0 are as claimed; arms whose difference is below 0 are better "
+        f"than {findings.ablation.reference.name}.",
+    ]
+
+
+def _space_table(retune: Retune) -> str:
+    rows = [
+        [p.name, p.describe(), " and ".join(f"{k} = {v}" for k, v in p.when.items())]
+        for p in retune.parameters
+    ]
+    return markdown_table([["parameter", "values", "when"], *rows])
+
+
+def _claim_table(findings: Findings, again: Findings) -> str:
+    header = ["claim"] + [
+        f"{which} {what}"
+        for which in ("shared", "re-tuned")
+        for what in ("effect", "interval", "corrected p", "n", "verdict")
+    ]
+    rows = [
+        [str(first.claim), *_judged_cells(first), *_judged_cells(second)]
+        for first, second in zip(findings.claims, again.claims, strict=True)
+    ]
+    return markdown_table([header, *rows])
+
+
+def _judged_cells(judged: Judged) -> list[str]:
+    found = judged.difference
+    if found is None:
+        return ["-"] * 4 + [judged.verdict]
+    return [
+        signed(found.mean),
+        interval_text(found.interval),
+        p_text(judged.corrected_p),
+        str(found.n),
+        judged.verdict,
+    ]
+
+
+def retuned_arm_table(findings: Findings, tuned: Tuned) -> str:
+    """Every arm: what was found for it, and what it comes to with and without.
+
+    Args:
+        findings: What is shown.
+        tuned: The trials that tuned the arms.
+    """
+    header = (
+        "arm",
+        "its best draw",
+        "tried",
+        "diverged",
+        "shared mean",
+        "re-tuned mean",
+        "shared difference",
+        "re-tuned difference",
+    )
+    again = findings.again or findings
+    shared, retuned = _differences(findings), _differences(again)
+    rows = []
+    for name, trials in tuned.arms.items():
+        best = tuned.best(name)
+        diverged = [t.record.status == Status.DIVERGED for t in trials]
+        rows.append(
+            [
+                name,
+                best.words if best else "-",
+                str(len(trials)),
+                str(sum(diverged)),
+                _mean(findings, name),
+                _mean(again, name),
+                shared.get(name, "-"),
+                retuned.get(name, "-"),
+            ]
+        )
+    return markdown_table([header, *rows])
+
+
+def _mean(findings: Findings, name: str) -> str:
+    summary = findings.summaries[name]
+    return "-" if summary is None else f"{summary.mean:.4f}"
+
+
+def _differences(findings: Findings) -> Mapping[str, str]:
+    """The difference to the reference with its interval, by arm."""
+    return {
+        judged.claim.than: f"{signed(judged.difference.mean)} "
+        f"{interval_text(judged.difference.interval)}"
+        for judged in findings.comparisons
+        if judged.difference is not None
+    }
+
+
+def retuned_remarks(findings: Findings) -> list[str]:
+    """What tuning has shown of the claims, and what is still missing.
+
+    Args:
+        findings: What is said.
+    """
+    tuned, again = findings.tuned, findings.again
+    if tuned is None:
+        return []
+    remarks = []
+    if again is None:
+        remarks.append(
+            f"Re-tuning has not ended: {counted(tuned.num_open, 'trial')} to run or "
+            "failed. The same command continues."
+        )
+        return remarks
+    for first, second in zip(findings.claims, again.claims, strict=True):
+        if first.verdict != second.verdict:
+            remarks.append(
+                f"{first.claim}: {first.verdict} at the shared setting, "
+                f"{second.verdict} after every arm was tuned{_why(first, second)}."
+            )
+    if again.num_needed:
+        remarks.append(
+            f"{counted(again.num_needed, 'cell')} of the re-tuned arms still to run "
+            "before the next verdict."
+        )
+    return remarks
+
+
+def _why(shared: Judged, retuned: Judged) -> str:
+    if Verdict.UNDECIDED not in (shared.verdict, retuned.verdict):
+        return ": the shared setting decided, not the component"
+    if shared.verdict == Verdict.SUPPORTED:
+        return ". It may have helped only because the rest was tuned for it"
+    return ""

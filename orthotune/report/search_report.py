@@ -1,0 +1,233 @@
+"""What a study leaves for people: a report, best.yaml, every trial's history."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orthotune.config.trial import TrialConfig
+from orthotune.files import atomic_write
+from orthotune.record.population import population
+from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.report.findings import SearchFindings, find
+from orthotune.report.in_effect import in_effect_at_end
+from orthotune.report.learning_curves import compared_at, draw_learning_curves
+from orthotune.report.page import write_page
+from orthotune.report.parallel_coordinates import Line, draw_parallel
+from orthotune.report.search_figures import (
+    draw_budget,
+    draw_importances,
+    draw_schedules,
+)
+from orthotune.report.search_text import markdown, short_note
+from orthotune.text import aligned
+from orthotune.tracking.summary import Group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a study leaves for people.
+
+    Args:
+        findings: What its trials say.
+        page: The report as a page.
+        best_file: Path of the best configuration; None if no trial can be compared.
+        others: Text and figures of the report, and the trials' histories.
+        schedules: Paths of what the members of a population lived through.
+    """
+
+    findings: SearchFindings
+    page: Path
+    best_file: Path | None
+    others: Sequence[Path]
+    schedules: Sequence[Path]
+
+    @property
+    def best(self) -> list[TrialRecord]:
+        """The trials that can be compared, best first."""
+        return self.findings.ranking.best
+
+    @property
+    def value(self) -> float | None:
+        """The metric of the best, of a population the mean of its validations."""
+        return self.findings.ranking.value
+
+    @property
+    def table(self) -> str:
+        """The best of them as text."""
+        return aligned(self.findings.ranking.rows)
+
+    @property
+    def choices(self) -> str:
+        """What each choice came to, as text; empty where nothing is categorical."""
+        rows = self.findings.choices
+        return aligned(rows) if rows[1:] else ""
+
+    @property
+    def worked(self) -> bool:
+        """Whether there is a best."""
+        return bool(self.best)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the parent run shows: the metric of the best."""
+        metric = self.findings.study.settings.metric
+        return {} if self.value is None else {metric: self.value}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """None: what there is to say of a search is in its metrics."""
+        return {}
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """None: every trial of a search is a configuration of its own."""
+        return ()
+
+    @property
+    def note(self) -> str:
+        """The description of the parent run, in Markdown."""
+        return short_note(self.findings)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file, the report first."""
+        best = [self.best_file] if self.best_file else []
+        return [self.page, *best, *self.others, *self.schedules]
+
+
+def write_report(
+    study: Study,
+    folder: Path,
+    records: Sequence[TrialRecord],
+    commit: str | None,
+    command: str = "",
+) -> Report:
+    """Write the files of a study.
+
+    Args:
+        study: The study.
+        folder: Where they go; it must exist.
+        records: Its trials.
+        commit: Commit of the code, if known.
+        command: What runs it; the study's file alone where none is given.
+    """
+    findings = find(study, records)
+    ranking = findings.ranking
+    trials, text = folder / "trials.jsonl", folder / "report.md"
+    write_trials(trials, records)
+    schedules = _write_schedules(study, folder / "schedules", records, commit)
+    best_file = folder / "best.yaml" if ranking.best else None
+    if best_file is not None:
+        why = f"The best of study {study.settings.name}: {ranking.why}"
+        write_config(best_file, ranking.best[0], why=why, commit=commit)
+    figures = _draw(folder, findings)
+    whole = markdown(findings, figures, commit, command)
+    with atomic_write(text) as file:
+        file.write(whole.encode())
+    page = folder / "report.html"
+    write_page(page, whole)
+    return Report(
+        findings=findings,
+        page=page,
+        best_file=best_file,
+        others=[text, *figures.values(), trials],
+        schedules=schedules,
+    )
+
+
+def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
+    """Draw what there is to draw; the files by what they show."""
+    study, members = findings.study, findings.members
+    metric, compared, others = study.settings.metric, findings.compared, findings.others
+    names = ("budget", "curves", "parallel", "importance", "schedules")
+    paths = {name: folder / f"{name}.svg" for name in names}
+    for path in paths.values():  # of an earlier session
+        path.unlink(missing_ok=True)
+    draw_budget(paths["budget"], metric, members, compared)
+    rungs = compared_at(study.settings.search)
+    draw_learning_curves(paths["curves"], metric, rungs, compared, others)
+    draw_parallel(
+        paths["parallel"],
+        metric,
+        study.space.parameters,
+        compared=[_line(study, record) for record in compared],
+        others=[_line(study, record) for record in others],
+    )
+    with_numbers = [one for one in findings.importances if one.fanova]
+    if with_numbers:
+        draw_importances(paths["importance"], with_numbers)
+    if findings.previewed:
+        draw_schedules(paths["schedules"], findings.previewed)
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _line(study: Study, record: TrialRecord) -> Line:
+    metric = record.last(study.settings.metric)
+    return Line(values=in_effect_at_end(study, record), metric=metric)
+
+
+def _write_schedules(
+    study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
+) -> list[Path]:
+    """One file for what each surviving member of a population lived through."""
+    if not study.settings.search.is_population:
+        return []
+    metric, paths = study.settings.metric, []
+    for earlier in folder.glob("*.yaml"):  # of an interrupted session
+        earlier.unlink()
+    for record in equal_budget(population(records), metric):
+        folder.mkdir(exist_ok=True)
+        why = (
+            f"What trial {record.number} of study {study.settings.name} lived through: "
+            f"{metric} {record.last(metric):.4f} after {record.epoch} epochs."
+        )
+        path = folder / f"trial-{record.number:04d}.yaml"
+        write_config(path, record, why=why, commit=commit)
+        paths.append(path)
+    return paths
+
+
+def write_config(
+    path: Path, record: TrialRecord, *, why: str, commit: str | None
+) -> None:
+    """Write a trial's whole configuration as a file `orthotune.train` takes.
+
+    Args:
+        path: The file.
+        record: The trial.
+        why: What it is, a sentence.
+        commit: Commit of the code that ran it, if known.
+    """
+    lines = [
+        f"# {why}",
+        f"# Code: commit {commit}." if commit else "# Code: commit unknown.",
+        f"# Again: python -m orthotune.train {shlex.quote(str(path))}",
+    ]
+    config = TrialConfig.from_dict(record.trained).to_dict()
+    # JSON scalars are YAML that reads back as what it was, whatever a string holds.
+    lines += [f"{name}: {json.dumps(value)}" for name, value in config.items()]
+    with atomic_write(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
+    """Write every trial with its history as one JSON object a line."""
+    with atomic_write(path) as file:
+        for record in records:
+            entry: Mapping[str, object] = {
+                "number": record.number,
+                "key": record.key,
+                "status": str(record.status),
+                "error": record.error,
+                "fields": record.fields,
+                "lived": record.lived,
+                "validates": record.validates,
+                "reused": record.reused,
+                "computed_by": record.computed_by,
+                "history": dict(record.history),
+            }
+            file.write(json.dumps(entry).encode() + b"\n")

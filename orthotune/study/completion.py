@@ -1,0 +1,41 @@
+"""What is left to run of a study."""
+
+from collections.abc import Sequence
+
+from orthotune.record.journal import Journal
+from orthotune.record.population import missing_validations
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.tune.stopper import all_failed_alike
+
+
+def is_finished(study: Study, journal: Journal) -> bool:
+    """Whether nothing is left to run."""
+    search = study.settings.search
+    if to_repeat(study, journal):
+        return False
+    if search.time_budget_s is not None and journal.spent_s >= search.time_budget_s:
+        return True
+    if journal.open or not _drawn(study, journal):
+        return False
+    records = journal.records
+    return not (search.is_population and missing_validations(study, records))
+
+
+def to_repeat(study: Study, journal: Journal) -> Sequence[TrialRecord]:
+    """The failed trials that a session runs again: what failed them may be mended.
+
+    All of a list, in which none can take another's place; of a search only those that
+    nothing else has survived.
+    """
+    if not study.listed:
+        return all_failed_alike(journal)
+    return [record for record in journal.records if record.status == Status.FAILED]
+
+
+def _drawn(study: Study, journal: Journal) -> bool:
+    """Whether there are all the trials that are listed or to be suggested."""
+    if study.listed:
+        return journal.exhausted
+    wanted = min(study.settings.search.num_trials, study.space.size)
+    return journal.exhausted or len(journal) >= wanted

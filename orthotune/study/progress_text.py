@@ -1,0 +1,115 @@
+"""How far a study is, in one line."""
+
+from collections.abc import Callable, Sequence
+
+from orthotune.record.journal import Journal
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.study.time_left import TimeLeft
+from orthotune.text import counted
+
+ENDS = {
+    Status.STOPPED: "stopped early",
+    Status.DIVERGED: "diverged",
+    Status.OOM: "out of memory",
+    Status.FAILED: "failed",
+}
+"""The ends that are said apart, in words."""
+
+FEW = 3
+"""Trials whose epochs are told one by one."""
+
+
+class ProgressText:
+    """The line, and what it is made of.
+
+    A list has cells of arms; a population has no best, which would be that of many
+    draws with one seed.
+
+    Args:
+        study: The study.
+        journal: Its trials.
+        time_left: What estimates the time left.
+        slots: Gives how many trials run at once.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        journal: Journal,
+        time_left: TimeLeft,
+        slots: Callable[[], float],
+    ) -> None:
+        self._study = study
+        self._journal = journal
+        self._time_left = time_left
+        self._slots = slots
+        self._ranks = not (study.settings.search.is_population or study.listed)
+        self._standings = journal.standings(study.settings.metric)
+
+    def add(self, record: TrialRecord) -> None:
+        """Take in a trial that has ended."""
+        if record.status.ended:
+            self._standings.add(record)
+
+    @property
+    def best(self) -> Sequence[TrialRecord]:
+        """The best of the longest budget, best first; none where none is ranked."""
+        return self._standings.best if self._ranks else []
+
+    def line(self) -> str:
+        """All of it."""
+        best = self._best()
+        left = self._time_left.left()
+        parts = [
+            f"{self.ended()}, {self.running()}",
+            f"{self.epochs()}",
+            *([best] if best else []),
+            *([left.text] if left else []),
+        ]
+        return "; ".join(parts)
+
+    def ended(self) -> str:
+        """How many trials have ended, and how."""
+        tally, journal = self._journal.tally, self._journal
+        nouns = "cells" if self._study.listed else "trials"
+        ends = [f"{tally[s]} {words}" for s, words in ENDS.items() if tally[s]]
+        how = f" ({', '.join(ends)})" if ends else ""
+        return f"{journal.num_ended}/{self.total()} {nouns} ended{how}"
+
+    def total(self) -> int:
+        """The trials there will be; of listed ones with one result the first runs."""
+        known = len(self._journal)
+        if self._study.listed or self._journal.exhausted:
+            return known
+        return max(self._study.num_runs, known)
+
+    def running(self) -> str:
+        """What runs now, and how far it is."""
+        live = [r for r in self._journal.open if r.status == Status.RUNNING]
+        if self._study.settings.search.is_population and live:
+            at_once = min(len(live), int(self._slots()))
+            return f"{at_once} of {counted(len(live), 'member')} training"
+        if not live:
+            started = self._journal.num_reports or self._journal.num_ended
+            return "none running" if started else "starting the first ones"
+        budget = self._study.settings.search.max_epochs
+        epochs = sorted(record.epoch for record in live)
+        if len(live) <= FEW:
+            where = " and ".join(map(str, epochs))
+        else:
+            where = f"{epochs[0]} to {epochs[-1]}"
+        return f"{len(live)} running (epoch {where} of {budget})"
+
+    def epochs(self) -> str:
+        """Epochs trained, and how many there will be."""
+        done = self._journal.num_reports
+        expected = max(done, round(self._time_left.expected_epochs()))
+        about = "" if self._study.settings.search.scheduler != "asha" else "about "
+        return f"{done} of {about}{expected} epochs"
+
+    def _best(self) -> str:
+        if not self.best:
+            return ""
+        first, metric = self.best[0], self._study.settings.metric
+        return f"best {metric} {first.last(metric):.4f} (trial {first.number})"

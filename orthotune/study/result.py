@@ -1,0 +1,114 @@
+"""Where a study runs, and what a session of it comes to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.storage.folder import absolute, joined
+from orthotune.tracking.summary import Group
+from orthotune.tracking.tracking_uri import resolve_tracking_uri
+from orthotune.tracking.ui_view import Addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a study runs and what it writes to.
+
+    Args:
+        storage: Folder or URI under which the study keeps its files.
+        tracking_uri: MLflow store, as `resolve_tracking_uri` gives it.
+        address: Ray cluster to join, or None for one on this machine.
+    """
+
+    storage: str
+    tracking_uri: str
+    address: str | None = None
+
+    @classmethod
+    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Places":
+        """The places a user names.
+
+        Raises:
+            StudyError: If the tracking URI is not one this program can write to.
+        """
+        uri = resolve_tracking_uri(tracking_uri)
+        return cls(storage=storage, tracking_uri=uri, address=address)
+
+    def of_study(self, study: Study, *names: str) -> str:
+        """What is in the folder of a study, as all nodes see it."""
+        return joined(absolute(self.storage), study.settings.name, *names)
+
+
+class Written(Protocol):
+    """What a study leaves for people, whoever wrote it."""
+
+    @property
+    def worked(self) -> bool:
+        """Whether there is a result."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the parent run shows."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Further tags of the parent run."""
+        ...
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """What the runs of groups of trials show."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """The description of the parent run, in Markdown."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files."""
+        ...
+
+
+R = TypeVar("R", bound=Written)
+
+Writer = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
+"""Writes the files of a study: its folder, its trials, the commit of the code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Generic[R]):
+    """What a study has come to at the end of a session.
+
+    Args:
+        records: Every trial.
+        report: What was written for people.
+        finished: Whether nothing is left to run.
+        interrupted: Whether Ctrl-C ended the session.
+        trace: The traceback of an error that all trials had in common.
+        spent_s: Seconds of all sessions.
+        ui_command: The command that starts MLflow's UI; None if a server runs.
+        ui: Where this study is there; None while the store does not answer.
+        tracking_error: Why MLflow misses something, if it does.
+        study_id: Tells this study from an earlier one of the same name.
+        checkpoints: Those that were kept.
+    """
+
+    records: list[TrialRecord]
+    report: R
+    finished: bool
+    interrupted: bool
+    trace: str | None
+    spent_s: float
+    ui_command: str | None
+    ui: Addresses | None
+    tracking_error: str | None
+    study_id: str
+    checkpoints: CheckpointFolder

@@ -1,1 +1,0 @@
-"""Many trials: Ray Tune schedules them, Optuna suggests them, MLflow records them."""
