@@ -7,6 +7,7 @@ on; 2 for bad input; 130 on Ctrl-C.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -65,11 +66,10 @@ def _ablate(options: argparse.Namespace) -> int:
         announce(overview(ablation))
     if options.plan:
         return _plan(ablation, options)
-    # What is missing is said before it starts.
-    fingerprints = read_data(_data(ablation))
     if options.report:
-        return _report(ablation, options, fingerprints)
-    return _run(ablation, options, fingerprints)
+        return _report(ablation, options)
+    # What is missing is said before it starts.
+    return _run(ablation, options, read_data(_data(ablation)))
 
 
 def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
@@ -87,16 +87,13 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _report(
-    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
+def _report(ablation: Ablation, options: argparse.Namespace) -> int:
     from orthotune.ablation.report import report_writer
     from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.ablate", options)
-    write = report_writer(ablation, fingerprints, command)
-    study = ablation.study()
-    report = report_so_far(study, options.storage, fingerprints, write)
+    writer = functools.partial(report_writer, ablation, command=command)
+    report = report_so_far(ablation.study(), options.storage, writer)
     _print_findings(report)
     return EXIT_OK
 

@@ -57,22 +57,19 @@ def _search(options: argparse.Namespace) -> int:
         announce(overview(study))
     if options.plan:
         return _plan(study, options)
-    # What is missing is said before it starts.
-    fingerprints = read_data(_data(study))
     if options.report:
-        return _report(study, options, fingerprints)
-    return _run(study, options, fingerprints)
+        return _report(study, options)
+    # What is missing is said before it starts.
+    return _run(study, options, read_data(_data(study)))
 
 
-def _report(
-    study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
+def _report(study: Study, options: argparse.Namespace) -> int:
     from orthotune.report.search_report import write_report
     from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
-    report = report_so_far(study, options.storage, fingerprints, write)
+    report = report_so_far(study, options.storage, lambda _: write)
     _print_best(report)
     say(f"Report              {report.page}")
     return EXIT_OK

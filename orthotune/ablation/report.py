@@ -17,7 +17,7 @@ from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.ablation.tables import tables
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
-from orthotune.record.provenance import versions
+from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.page import write_page
@@ -99,7 +99,7 @@ def _told(name: str, findings: Findings) -> dict[str, str]:
 
 def report_writer(
     ablation: Ablation, fingerprints: Fingerprints, command: str
-) -> Callable[[Study, Path, Sequence[TrialRecord], str | None], AblationReport]:
+) -> Callable[[Study, Path, Sequence[TrialRecord], Sequence[str]], AblationReport]:
     """What writes the files of an ablation at the end of every session.
 
     Args:
@@ -112,11 +112,11 @@ def report_writer(
         _study: Study,
         folder: Path,
         records: Sequence[TrialRecord],
-        commit: str | None,
+        commits: Sequence[str],
     ) -> AblationReport:
         findings = find(ablation, records, fingerprints)
         figures = draw_all(folder, findings)
-        whole = markdown(findings, commit, figures, command)
+        whole = markdown(findings, commits, figures, command)
         texts = {"report.md": whole, **tables(findings)}
         for name, content in texts.items():
             with atomic_write(folder / name) as file:
@@ -133,7 +133,7 @@ def report_writer(
 
 def markdown(
     findings: Findings,
-    commit: str | None,
+    commits: Sequence[str],
     figures: Mapping[Path, str],
     command: str,
 ) -> str:
@@ -141,7 +141,7 @@ def markdown(
 
     Args:
         findings: What it says.
-        commit: Commit of the code, if known.
+        commits: Of the code of all sessions.
         figures: What each figure beside it shows.
         command: What runs the ablation.
     """
@@ -167,8 +167,8 @@ def markdown(
         f"Design {ablation.design}, {len(ablation.arms)} arms, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
         f"{_trained(findings)} of training{_computed_by(findings)}{_reused(findings)}; "
-        f"{versions('orthotune', 'torch', 'ray')}, code at commit "
-        f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
+        f"{versions('orthotune', 'torch', 'ray')}, code at "
+        f"{commits_text(commits)}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
         f"`{command}`",
         "The reference's fields, and what differs in the other arms (every other field "

@@ -79,8 +79,8 @@ class Written(Protocol):
 
 R = TypeVar("R", bound=Written)
 
-Writer = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
-"""Writes the files of a study: its folder, its trials, the commit of the code."""
+Writer = Callable[[Study, Path, Sequence[TrialRecord], Sequence[str]], R]
+"""Writes the files of a study: its folder, its trials, the commits of the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
