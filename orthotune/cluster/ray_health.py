@@ -35,7 +35,7 @@ class RayHealth:
     def __init__(self, *, own: bool) -> None:
         context = ray.get_runtime_context()
         host, _, port = context.gcs_address.rpartition(":")
-        self._head = host, int(port)
+        self._head = host.strip("[]"), int(port)  # of IPv6
         self._node = context.get_node_id()
         self._own = own
         self._answers = 0
