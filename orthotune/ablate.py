@@ -11,9 +11,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Ablation
-from orthotune.ablation.overview import overview
 from orthotune.command import (
     EXIT_FAILED,
     EXIT_OK,
@@ -28,6 +25,9 @@ from orthotune.command import (
     study_parser,
 )
 from orthotune.console import note, say
+from orthotune.design.ablation import Ablation
+from orthotune.design.ablation_file import read_ablation
+from orthotune.design.overview import overview
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:

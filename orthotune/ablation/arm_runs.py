@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import tuning_group
 from orthotune.tracking.summary import Group
 
 

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orthotune.ablation.design import Ablation, Claim
 from orthotune.ablation.interim_analysis import (
     Values,
     difference,
@@ -15,6 +14,7 @@ from orthotune.ablation.interim_analysis import (
 )
 from orthotune.ablation.replicates import Replicate, result_of
 from orthotune.ablation.retuning_results import Tuned, tuned
+from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
 from orthotune.record.trial_record import TrialRecord

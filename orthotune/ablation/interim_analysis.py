@@ -10,7 +10,7 @@ smallest effect of interest. A claim keeps what it was decided by.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orthotune.ablation.design import Ablation, Claim, listed_cell
+from orthotune.design.ablation import Ablation, Claim, listed_cell
 from orthotune.record.study_definition import Listed
 from orthotune.statistics.interim_looks import level_per_look
 from orthotune.statistics.paired import (

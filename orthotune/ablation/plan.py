@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orthotune.ablation.arms_text import arm_lines
-from orthotune.ablation.design import Ablation
 from orthotune.ablation.interim_analysis import Values, difference, level_of
-from orthotune.ablation.overview import overview
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import Ablation
+from orthotune.design.arms_text import arm_lines
+from orthotune.design.overview import overview
 from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import read_events
 from orthotune.record.identity import Fingerprints, fingerprints_in, trial_key

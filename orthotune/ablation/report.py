@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
-from orthotune.ablation.arms_text import arm_lines
 from orthotune.ablation.claims_text import claim_table, verdict_text
-from orthotune.ablation.design import Ablation
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Effect, Findings, Judged, find
 from orthotune.ablation.interim_analysis import ALPHA, is_small
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.ablation.tables import tables
+from orthotune.design.ablation import Ablation
+from orthotune.design.arms_text import arm_lines
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
 from orthotune.record.provenance import versions

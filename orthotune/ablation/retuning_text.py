@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.retune import Retune
 from orthotune.ablation.retuning_results import Tuned
+from orthotune.design.retune import Retune
 from orthotune.record.trial_record import Status
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.interim_analysis import difference, is_small, stand
+from orthotune.design.ablation import Claim
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
 from tests.ablation.cells import DATA, tiny, trained

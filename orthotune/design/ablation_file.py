@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orthotune.ablation.design import (
+from orthotune.config.hints import nearest
+from orthotune.config.rules import Rule, build, rules, show
+from orthotune.config.trial import FIELD_RULES, TrialConfig
+from orthotune.config.yaml_file import read_mapping
+from orthotune.design.ablation import (
     DATA_PLACES,
     Ablation,
     Arm,
@@ -15,11 +19,7 @@ from orthotune.ablation.design import (
     crossed,
     one_at_a_time,
 )
-from orthotune.ablation.retune_file import RETUNE_RULES, RetuneReader
-from orthotune.config.hints import nearest
-from orthotune.config.rules import Rule, build, rules, show
-from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import read_mapping
+from orthotune.design.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.errors import AblationError, ConfigError, cut
 from orthotune.space.file_reader import FileReader
 from orthotune.space.settings import Resources, StudySettings

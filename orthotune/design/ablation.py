@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orthotune.ablation.retune import Retune
 from orthotune.config.trial import TrialConfig
+from orthotune.design.retune import Retune
 from orthotune.record.study_definition import Listed, More, Study
 from orthotune.space.parameters import SearchSpace, definition_of
 from orthotune.space.settings import Resources, SearchSettings, StudySettings
