@@ -75,7 +75,7 @@ def _described(section: type, prefix: str = "") -> Iterator[tuple[str, Rule, str
 
 @functools.cache
 def _meanings(section: type) -> dict[str, str]:
-    """The string under each field of a class, without the default that has a column."""
+    """The string under each field of a class."""
     tree: Any = ast.parse(inspect.getsource(section)).body[0]
     found = {}
     for field, below in zip(tree.body, tree.body[1:], strict=False):

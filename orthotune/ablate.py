@@ -33,7 +33,7 @@ from orthotune.storage.redaction import without_secrets
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.config.trial import DataConfig
+    from orthotune.config.sections import DataConfig
     from orthotune.study.result import Outcome
 
 

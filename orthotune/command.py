@@ -18,7 +18,7 @@ from orthotune.errors import (
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
+    from orthotune.config.sections import DataConfig
     from orthotune.study.result import Outcome
 
 EXIT_OK = 0

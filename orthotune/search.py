@@ -31,7 +31,7 @@ from orthotune.study.overview import overview
 from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
+    from orthotune.config.sections import DataConfig
     from orthotune.report.search_report import Report
     from orthotune.study.result import Outcome
 

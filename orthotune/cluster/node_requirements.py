@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from orthotune.config.trial import DataConfig
+from orthotune.config.sections import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)

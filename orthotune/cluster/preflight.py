@@ -31,7 +31,8 @@ from orthotune.cluster.nodes import (
     name_of_node,
     only_on,
 )
-from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.config.sections import DataConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.data.torchvision_reader import FETCH_WAIT_S
 from orthotune.errors import DataError, StudyError

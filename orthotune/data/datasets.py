@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from orthotune.config.rules import show
-from orthotune.config.trial import DataConfig
+from orthotune.config.sections import DataConfig
 from orthotune.data.torchvision_reader import read_parts
 from orthotune.errors import DataError, DataMissingError, DataUnreadableError
 

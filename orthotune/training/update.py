@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle

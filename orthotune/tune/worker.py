@@ -23,8 +23,9 @@ from ray.tune.experiment import Trial
 
 from orthotune.cluster.node_requirements import Looked
 from orthotune.cluster.preflight import misfit
+from orthotune.config.changes import CHANGEABLE
 from orthotune.config.metrics import METRICS, reportable
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, DataError, GpuMissingError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.history import COMPUTED_BY, PROFILES, Profile

@@ -22,7 +22,7 @@ from orthotune.cluster.preflight import (
     refuse,
     table,
 )
-from orthotune.config.trial import DataConfig
+from orthotune.config.sections import DataConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.errors import StudyError
 from tests.crashes import Cluster, Server, Workplace, assert_the_same, ended

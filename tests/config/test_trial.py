@@ -14,17 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from orthotune.config import changes, sections
 from orthotune.config import schedules as schedules_module
 from orthotune.config import trial as config_module
 from orthotune.config.schedules import Schedule
-from orthotune.config.trial import (
-    FIELD_RULES,
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrialConfig,
-    check_field,
-)
+from orthotune.config.sections import DataConfig, ModelConfig, OptimizerConfig
+from orthotune.config.trial import FIELD_RULES, TrialConfig, check_field
 from orthotune.errors import ConfigError
 
 OTHER_SCHEDULE = {
@@ -264,7 +259,7 @@ def documented_fields(*modules):
 
 
 def test_every_field_has_a_docstring_that_names_its_default():
-    classes = documented_fields(config_module, schedules_module)
+    classes = documented_fields(sections, changes, config_module, schedules_module)
 
     def leaves(section, prefix):
         for name, (annotation, text) in classes[section].items():

@@ -20,7 +20,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.config.sections import DataConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.data import datasets as data
 from orthotune.data import torchvision_reader
 from orthotune.data.datasets import augment, data_fingerprint, load_dataset

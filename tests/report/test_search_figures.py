@@ -7,7 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.nn.networks import PlainCNN
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status, TrialRecord

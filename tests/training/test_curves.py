@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.nn.networks import PlainCNN
 from orthotune.training.curves import curves
 from orthotune.training.update import Update
