@@ -157,7 +157,8 @@ _NUMBER = ("low", "high", "log", "step", "when")
 def _seed() -> str:
     meaning = _meanings(TrialConfig)["seed"]
     rule = next(i for i in dataclasses.fields(TrialConfig) if i.name == "seed")
-    row = ("`seed`", _allowed(rule.metadata[RULE]), "`0`", meaning)
+    default = _default(TrialConfig().seed)
+    row = ("`seed`", _allowed(rule.metadata[RULE]), default, meaning)
     return _table([("key", "value", "default", "meaning"), row])
 
 

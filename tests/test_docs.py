@@ -12,7 +12,8 @@ import pytest
 from orthotune import command
 from orthotune.config.metrics import METRICS, TARGETS
 from orthotune.config.rules import rules
-from orthotune.config.trial import FIELD_RULES
+from orthotune.config.trial import FIELD_RULES, TrialConfig
+from orthotune.config.yaml_file import parse_value
 from orthotune.design.ablation_file import TOP_LEVEL
 from orthotune.space.settings import StudySettings
 from tests.crashes import HANGING_S
@@ -107,6 +108,16 @@ def test_every_link_within_the_site_leads_somewhere(site):
 def test_a_page_that_asks_for_a_table_there_is_not_is_refused(scripts):
     with pytest.raises(KeyError, match="nothing"):
         scripts("tables").filled("# Title\n\n<!-- table: nothing -->\n")
+
+
+def test_the_defaults_in_the_tables_are_those_in_force(scripts):
+    tables = scripts("tables")
+    whole = "".join(
+        table() for name, table in tables.TABLES.items() if "fields" in name
+    )
+    cells = re.findall(r"^\| `([\w.]+)` +\|[^|]+\| `([^`]+)`", whole, re.MULTILINE)
+    told = {name: parse_value(default) for name, default in cells}
+    assert told == TrialConfig().to_dict()
 
 
 def test_every_table_stands_in_a_page(scripts):
