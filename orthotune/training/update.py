@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Split
+from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
 from orthotune.nn.networks import Network
