@@ -184,7 +184,7 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
 def _print_findings(report: "AblationReport") -> None:
     """The verdicts so far, and the tables behind them."""
     from orthotune.ablation.claims_text import verdict_text
-    from orthotune.ablation.report import arm_table, difference_text
+    from orthotune.ablation.report_text import arm_table, difference_text
     from orthotune.ablation.retuning_text import retuned_arm_table
 
     findings = report.findings

@@ -26,6 +26,15 @@ class FileReader:
         self._file = file
         self._overrides = overrides
 
+    def _given(self, key: str, default: object) -> Any:  # noqa: ANN401 - as the file has it
+        """A value of the top level, or what overrides it."""
+        return self._overrides.get(key, self._file.data.get(key, default))
+
+    def _value(self, key: str, rule: Rule, default: object) -> Any:  # noqa: ANN401
+        value = self._given(key, default)
+        self._check_rule(rule, key, (key,), value)
+        return rule.normalize(value)
+
     def _section(self, key: str) -> dict[str, Any]:
         section = self._file.data.get(key)
         return {} if section is None else self._mapping((key,), section)

@@ -9,8 +9,7 @@ from orthotune.console import note
 from orthotune.errors import out_of_room, unfit_node
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
-from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import (
+from orthotune.tune.assignment import (
     ERROR,
     LIVED,
     OUT_OF_MEMORY,
@@ -19,6 +18,7 @@ from orthotune.tune.worker import (
     ended_as,
     number_of,
 )
+from orthotune.tune.stopper import StudyStopper
 
 WORKER_DEATHS = 3
 """Deaths of its worker or its node that a trial survives without a new epoch between:

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import PlacementGroupFactory
 
 from orthotune.cluster.gpu_sharing import GpuShares
-from orthotune.tune.worker import STUDY
+from orthotune.tune.assignment import STUDY
 
 
 def placements(

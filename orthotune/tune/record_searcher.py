@@ -13,8 +13,8 @@ from ray.tune.search import Searcher
 
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import TrialRecord
+from orthotune.tune.assignment import STUDY
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import STUDY
 
 Assign = Callable[[TrialRecord], dict[str, Any]]
 """What a trial is told, as an `assignment`."""

@@ -29,6 +29,7 @@ from orthotune.space.settings import COPIES_KEPT
 from orthotune.storage.lease import Holder
 from orthotune.storage.redaction import last_line
 from orthotune.storage.scratch import scratch_folder
+from orthotune.tune.assignment import STUDY, assignment, name_of
 from orthotune.tune.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
@@ -36,7 +37,7 @@ from orthotune.tune.record_searcher import RecordSearcher
 from orthotune.tune.scheduler import Replay, build_scheduler
 from orthotune.tune.searcher import OptunaSearcher
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import STUDY, StudyTrainable, assignment, name_of
+from orthotune.tune.worker import StudyTrainable
 
 PROBE_BYTES = 65536
 MAX_IN_VAIN = 20

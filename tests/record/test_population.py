@@ -18,8 +18,9 @@ from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.search_report import write_report
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
+from orthotune.tune.assignment import LIVED, STUDY, assignment
 from orthotune.tune.population_scheduler import population_scheduler
-from orthotune.tune.worker import LIVED, STUDY, StudyTrainable, assignment
+from orthotune.tune.worker import StudyTrainable
 from tests import small
 from tests.crashes import (
     STATUSES,

@@ -25,8 +25,9 @@ from orthotune.storage.folder import StorageFolder
 from orthotune.storage.lease import Lease
 from orthotune.training.loop import Trial
 from orthotune.tune import trainable, worker
+from orthotune.tune.assignment import STUDY, UNFIT, UNSAVED, assignment
 from orthotune.tune.trainable import OrthoTrainable
-from orthotune.tune.worker import STUDY, UNFIT, UNSAVED, StudyTrainable, assignment
+from orthotune.tune.worker import StudyTrainable
 from tests import small
 from tests.ray_part import trial_info
 
