@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
     from orthotune.config.sections import DataConfig
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,23 +133,23 @@ def _run(
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
     from orthotune.study.run import run_study
 
-    places = Places.of(options.storage, options.tracking_uri, options.address)
+    locations = Locations.of(options.storage, options.tracking_uri, options.address)
     command = same_study("orthotune.ablate", options)
     write = report_writer(ablation, fingerprints, command)
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=not options.no_reuse)
-    outcome = run_study(study, places, fingerprints, write)
+    outcome = run_study(study, locations, fingerprints, write)
     _print_outcome(ablation, outcome)
     code = exit_code(outcome)
     if ablation.register is not None and outcome.finished and code == EXIT_OK:
-        return _register(ablation.register, outcome, places.tracking_uri)
+        return _register(ablation.register, outcome, locations.tracking_uri)
     return code
 
 
-def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
+def _register(name: str, outcome: "StudyResult[AblationReport]", uri: str) -> int:
     from orthotune.ablation.model_registry import register
 
     findings = outcome.report.findings
@@ -166,7 +166,7 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
     return EXIT_OK
 
 
-def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
+def _print_outcome(ablation: Ablation, outcome: "StudyResult[AblationReport]") -> None:
     from orthotune.text import duration
 
     report = outcome.report
@@ -190,8 +190,8 @@ def _print_findings(report: "AblationReport") -> None:
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
     say(f"{difference_text(findings)}\n")
-    if findings.tuned is not None and findings.again is not None:
-        say(f"{retuned_arm_table(findings, findings.tuned)}\n")
+    if findings.retuning is not None and findings.again is not None:
+        say(f"{retuned_arm_table(findings, findings.retuning)}\n")
     say(f"Report              {report.paths[0]}")
 
 

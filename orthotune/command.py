@@ -19,7 +19,7 @@ from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.config.sections import DataConfig
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -154,7 +154,7 @@ def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
     return data_fingerprints(configs)
 
 
-def exit_code(outcome: "Outcome[Any]") -> int:
+def exit_code(outcome: "StudyResult[Any]") -> int:
     """That of a study which has come to an outcome."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
@@ -162,7 +162,7 @@ def exit_code(outcome: "Outcome[Any]") -> int:
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
+def print_troubles(outcome: "StudyResult[Any]", nouns: str) -> None:
     """What went wrong with a study; `nouns` is what its trials are called."""
     if outcome.trace is not None:
         alike = f"stopped, because the first {nouns} all failed in the same way."
@@ -171,7 +171,7 @@ def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
         say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
-def print_next(outcome: "Outcome[Any]", module: str) -> None:
+def print_next(outcome: "StudyResult[Any]", module: str) -> None:
     """How to open MLflow, where the study is there, and how it goes on if it does."""
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")

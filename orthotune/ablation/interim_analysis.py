@@ -38,8 +38,8 @@ Cell = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stand:
-    """How far an ablation has come.
+class InterimAnalysis:
+    """The claims of an ablation at its latest look.
 
     Args:
         differences: Of every claim, at the look that decided it or the latest one; None
@@ -60,7 +60,7 @@ def level_of(ablation: Ablation) -> float:
     return level_per_look(ALPHA, len(ablation.looks))
 
 
-def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
+def analyze(ablation: Ablation, values: Values, ended: set[Cell]) -> InterimAnalysis:
     """Go through the looks in their order, as far as cells have ended.
 
     Args:
@@ -94,7 +94,7 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
                 verdicts[k] = judge(each, corrected[k], alpha=level)
         if needed:
             break
-    return Stand(
+    return InterimAnalysis(
         differences=found,
         corrected=corrected,
         verdicts=verdicts,

@@ -157,8 +157,8 @@ def _all_records(findings: Findings) -> Iterator[TrialRecord]:
     """Every trial that the report speaks of, maybe more than once."""
     for replicates in findings.arms.values():
         yield from (item.record for item in replicates)
-    if findings.tuned is not None:
-        for trials in findings.tuned.arms.values():
+    if findings.retuning is not None:
+        for trials in findings.retuning.arms.values():
             yield from (tried.record for tried in trials)
     if findings.again is not None:
         yield from _all_records(findings.again)

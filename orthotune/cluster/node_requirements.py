@@ -7,7 +7,7 @@ from orthotune.config.sections import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class NodeRequirements:
     """What a node is compared with.
 
     Args:
@@ -28,8 +28,8 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
-    """What was found out before trials began.
+class CheckedNodes:
+    """The nodes that were checked before trials began.
 
     Args:
         nodes: The ids of the nodes that are fit.
@@ -37,4 +37,4 @@ class Looked:
     """
 
     nodes: Collection[str]
-    expected: Expected
+    expected: NodeRequirements

@@ -224,7 +224,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "status": str(record.status),
                 "error": record.error,
                 "fields": record.fields,
-                "lived": record.lived,
+                "lived": record.changed_fields,
                 "validates": record.validates,
                 "reused": record.reused,
                 "computed_by": record.computed_by,

@@ -71,9 +71,13 @@ class ProgressText:
 
     def ended(self) -> str:
         """How many trials have ended, and how."""
-        tally, journal = self._journal.tally, self._journal
+        status_counts, journal = self._journal.status_counts, self._journal
         nouns = "cells" if self._study.listed else "trials"
-        ends = [f"{tally[s]} {words}" for s, words in ENDS.items() if tally[s]]
+        ends = [
+            f"{status_counts[s]} {words}"
+            for s, words in ENDS.items()
+            if status_counts[s]
+        ]
         how = f" ({', '.join(ends)})" if ends else ""
         return f"{journal.num_ended}/{self.total()} {nouns} ended{how}"
 

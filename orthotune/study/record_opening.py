@@ -156,7 +156,7 @@ def check_continued(study: Study, header: Event, asked: Definition, path: Path) 
         )
 
 
-class Opening:
+class RecordOpening:
     """Opens the record of one study; what it opens, a stack closes.
 
     Args:

@@ -15,7 +15,7 @@ from orthotune.tracking.ui_view import Addresses
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class Locations:
     """Where a study runs and what it writes to.
 
     Args:
@@ -29,7 +29,7 @@ class Places:
     address: str | None = None
 
     @classmethod
-    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Places":
+    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Locations":
         """The places a user names.
 
         Raises:
@@ -43,7 +43,7 @@ class Places:
         return joined(absolute(self.storage), study.settings.name, *names)
 
 
-class Written(Protocol):
+class StudyReport(Protocol):
     """What a study leaves for people, whoever wrote it."""
 
     @property
@@ -77,14 +77,14 @@ class Written(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Written)
+R = TypeVar("R", bound=StudyReport)
 
-Writer = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
+ReportWriter = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
 """Writes the files of a study: its folder, its trials, the commit of the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Generic[R]):
+class StudyResult(Generic[R]):
     """What a study has come to at the end of a session.
 
     Args:

@@ -24,7 +24,7 @@ from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.storage.redaction import without_secrets
 from orthotune.tracking.best_so_far import BestSoFar
 from orthotune.tracking.closing import close_study
-from orthotune.tracking.parallel_calls import side_by_side
+from orthotune.tracking.parallel_calls import call_in_parallel
 from orthotune.tracking.sqlite_uri import sqlite_file
 from orthotune.tracking.study_runs import StudyIdentity, StudyRuns
 from orthotune.tracking.summary import Summary
@@ -261,7 +261,7 @@ class Tracker:
                 self._runs.group(group)
         # A database is written by this process itself, and has one writer.
         callers = NUM_CALLERS if self.uri.startswith("http") else 1
-        side_by_side(update, list(numbers), callers)
+        call_in_parallel(update, list(numbers), callers)
 
     def _wait(self, wait_s: float, *, closing: bool) -> None:
         """Before another attempt; the end of the session cuts it short."""

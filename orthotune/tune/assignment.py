@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from orthotune.cluster.node_requirements import Looked
+from orthotune.cluster.node_requirements import CheckedNodes
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status, TrialRecord
@@ -24,9 +24,9 @@ UNSAVED = "checkpoint_error"
 UNFIT = "node_error"
 """Key of a result of a node that is not fit: what must hold there."""
 
-LIVED = "lived"
-"""Key of a result: the fields that have changed since it was suggested, as lived. Those
-a population changes, of a member; the parts of a batch, of one that did not fit."""
+CHANGED_FIELDS = "lived"
+"""Key of a result: the fields that have changed since the trial was suggested: those
+that a population changes, or the parts of a batch that did not fit into memory."""
 
 
 def assignment(
@@ -35,7 +35,7 @@ def assignment(
     *,
     gpus: float = 0.0,
     gpu_bytes: int | None = None,
-    looked: Looked | None = None,
+    checked_nodes: CheckedNodes | None = None,
     holder: Holder | None = None,
     member: bool = False,
     profiled: bool = False,
@@ -47,8 +47,8 @@ def assignment(
         record: The trial, as far as it has come in earlier sessions.
         gpus: Its share of GPUs.
         gpu_bytes: The memory its tensors take on a GPU; None if that is not known.
-        looked: Which nodes are known to be fit for the study, and for what the others
-            are asked; None on one machine.
+        checked_nodes: Which nodes are known to be fit for the study, and what the
+            others are asked; None on one machine.
         holder: Which driver it works for, where another may take over its study.
         member: Whether it is one of a population.
         profiled: Whether it is looked at layer by layer: before its first epoch, in the
@@ -62,7 +62,7 @@ def assignment(
         "parted": record.parted,
         "gpus": gpus,
         "gpu_bytes": gpu_bytes,
-        "looked": looked,
+        "checked_nodes": checked_nodes,
         "holder": holder,
         "member": member,
         "profiled": profiled,

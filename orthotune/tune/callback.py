@@ -10,8 +10,8 @@ from orthotune.errors import out_of_room, unfit_node
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
 from orthotune.tune.assignment import (
+    CHANGED_FIELDS,
     ERROR,
-    LIVED,
     OUT_OF_MEMORY,
     UNFIT,
     UNSAVED,
@@ -81,8 +81,8 @@ class JournalCallback(Callback):
         with self._stopper.failing():
             if "epoch" in result:
                 number = number_of(trial)
-                if LIVED in result:
-                    self._journal.live(number, result[LIVED])
+                if CHANGED_FIELDS in result:
+                    self._journal.change_fields(number, result[CHANGED_FIELDS])
                 self._journal.report(number, int(result["epoch"]), result)
             if UNFIT in result:
                 raise unfit_node(result[UNFIT])

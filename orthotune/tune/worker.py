@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orthotune.cluster.preflight import misfit
+from orthotune.cluster.preflight import node_problem
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import TrialConfig
@@ -34,7 +34,14 @@ from orthotune.training.checkpoint import (
     save_checkpoint,
 )
 from orthotune.training.gpu import is_broken, is_out_of_memory
-from orthotune.tune.assignment import ERROR, LIVED, OUT_OF_MEMORY, STUDY, UNFIT, UNSAVED
+from orthotune.tune.assignment import (
+    CHANGED_FIELDS,
+    ERROR,
+    OUT_OF_MEMORY,
+    STUDY,
+    UNFIT,
+    UNSAVED,
+)
 from orthotune.tune.trainable import CHECKPOINT, OrthoTrainable
 
 STORAGE_WAIT_S = 300.0
@@ -67,7 +74,7 @@ class StudyTrainable(OrthoTrainable):
         self._trouble: dict[str, str] = {}
         self._retried, self._parted = False, self._task["parted"]
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
-        problem = misfit(self._task["looked"])
+        problem = node_problem(self._task["checked_nodes"])
         if problem:
             self._failure = {UNFIT: problem}
             return
@@ -87,7 +94,7 @@ class StudyTrainable(OrthoTrainable):
         if self._task["member"]:
             parts |= _changeable(self._trial.config.to_dict())
         if parts:
-            result[LIVED] = parts
+            result[CHANGED_FIELDS] = parts
         return result
 
     def cleanup(self) -> None:

@@ -10,7 +10,7 @@ from orthotune.training.curves import curves
 from orthotune.training.update import Update
 
 PLAIN = {"model.depth": 8, "training.num_epochs": 6, "data.batch_size": 32}
-LIVED = {
+CHANGED_FIELDS = {
     "optimizer.schedule.kind": "multistep",
     "regularizer.schedule.kind": "linear",
     "modulation.schedule.kind": "window",
@@ -22,7 +22,7 @@ LIVED = {
 }
 
 
-@pytest.mark.parametrize("more", [{}, LIVED])
+@pytest.mark.parametrize("more", [{}, CHANGED_FIELDS])
 def test_the_curves_are_what_the_updates_are_given(more):
     config = TrialConfig.from_dict({**PLAIN, **more})
     model = PlainCNN(depth=8, in_channels=1)

@@ -319,7 +319,7 @@ def test_smaller_parts_are_told_and_kept_by_the_next_worker(folder, always, memo
 
 
 def test_a_node_that_is_not_fit_ends_no_trial(folder, monkeypatch):
-    monkeypatch.setattr(worker, "misfit", lambda _looked: "It must have torch 2.")
+    monkeypatch.setattr(worker, "node_problem", lambda _looked: "It must have torch 2.")
     result = start(folder).train()
     assert result["node_error"] == "It must have torch 2."
     assert not result["done"]
