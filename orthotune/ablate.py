@@ -102,7 +102,7 @@ def _report(
 
 
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
-    """What tells which results of other studies a run would take."""
+    """Finds the results of other studies that a run would reuse."""
     from orthotune.record.provenance import provenance
     from orthotune.tracking.reuse import EarlierTrials
     from orthotune.tracking.tracking_uri import check_store, resolve_tracking_uri

@@ -122,7 +122,7 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def same_study(module: str, options: argparse.Namespace) -> str:
-    """What to type for the same study, wherever it is kept.
+    """The command line that continues the same study.
 
     Args:
         module: The command's.
@@ -155,7 +155,7 @@ def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
 
 
 def exit_code(outcome: "StudyResult[Any]") -> int:
-    """That of a study which has come to an outcome."""
+    """The exit code of a study that has ended or was interrupted."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     worked = outcome.report.worked and outcome.trace is None

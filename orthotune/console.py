@@ -1,4 +1,4 @@
-"""What a command writes for people; nobody has to read it.
+"""Output of the commands, which goes on where nobody reads it.
 
 A reader may leave (`| head`, or Ctrl-C in `2>&1 | tee log`, which ends tee first), and
 a disk may be full: that is no reason to end a study, or not to close it.
@@ -32,7 +32,7 @@ def note(text: str) -> None:
 
 
 def is_heard() -> bool:
-    """Whether what was said so far has arrived somewhere."""
+    """Whether standard output could be written to so far."""
     return sys.stdout not in _discarded
 
 

@@ -1,4 +1,4 @@
-"""The arms of an ablation in MLflow: a run each, above the runs of its seeds."""
+"""The arms of an ablation in MLflow: a run for each, the parent of its seeds' runs."""
 
 import statistics
 from collections.abc import Mapping

@@ -142,7 +142,7 @@ def find(
 
 
 def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
-    """What `Study.more` asks: the cells of the next look, by the trials so far.
+    """The cells of the next look, given the trials so far: what `Study.more` calls.
 
     Those of the arms as they were tuned anew, too, once that has ended.
     """
@@ -161,7 +161,7 @@ def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
 def _replicates(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
 ) -> tuple[dict[str, list[Replicate]], set[tuple[str, int]], list[str]]:
-    """What every arm has given, the cells that have ended, and those without result."""
+    """Results of each arm, the cells that have ended, and those without a result."""
     by_key = {record.key: record for record in records}
     arms: dict[str, list[Replicate]] = {arm.name: [] for arm in ablation.arms}
     ended, missing = set(), []

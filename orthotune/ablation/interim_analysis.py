@@ -1,4 +1,4 @@
-"""Where an ablation stands: what its claims come to so far, and what is to run next.
+"""Interim analysis of an ablation: its claims so far, and the cells to run next.
 
 With a list of seeds there is one look, when every cell has ended. With `{initial, max}`
 there are several (`replication.looks`): whoever looks may stop, so every look has only

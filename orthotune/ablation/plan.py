@@ -87,14 +87,14 @@ def plan_text(
 
 
 def _unknown(ablation: Ablation) -> Fingerprints:
-    """Of the data sets it names, as no record has them."""
+    """Placeholders for the fingerprints of the data sets that it names."""
     fields = [fields for _, _, fields in (*ablation.cells(), *ablation.tuning())]
     names = {TrialConfig.from_dict(one).data.name for one in fields}
     return dict.fromkeys(names, UNKNOWN)
 
 
 def _recorded(record: Path) -> Fingerprints:
-    """Of the data that a study has begun with; none if it has not."""
+    """The fingerprints of the data that a study has begun with, if it has."""
     header = next((event for _, event in read_events(record)), {})
     return fingerprints_in(header.get("definition", {}))
 
@@ -111,7 +111,7 @@ def _time_line(
 
 @dataclass(frozen=True, kw_only=True)
 class _Tuning:
-    """What is to run to tune the arms, and after it.
+    """The trials that tune the arms, and the cells that follow them.
 
     Args:
         num_trials: Trials that tune.
@@ -145,7 +145,7 @@ class _Tuning:
         )
 
     def lines(self, ablation: Ablation) -> list[str]:
-        """What stands in the plan; nothing for arms that are not tuned anew."""
+        """The lines of the plan; none for arms that are not tuned anew."""
         if ablation.retune is None:
             return []
         return [
@@ -221,7 +221,7 @@ def _timed(ablation: Ablation, left: list[Mapping[str, Any]]) -> tuple[str, floa
 
 
 def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
-    """What the design can find.
+    """The smallest effects that the design can detect.
 
     Before a run it is known in standard deviations only; after two pairs of a claim's
     arms, with the spread they have, in the unit of the metric.

@@ -1,4 +1,4 @@
-"""What an ablation leaves for people: a report, the same as a page, cells, figures."""
+"""The files that an ablation writes: a report as Markdown and HTML, tables, figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def _told(name: str, findings: Findings) -> dict[str, str]:
 def report_writer(
     ablation: Ablation, fingerprints: Fingerprints, command: str
 ) -> Callable[[Study, Path, Sequence[TrialRecord], str | None], AblationReport]:
-    """What writes the files of an ablation at the end of every session.
+    """A function that writes the files of an ablation at the end of every session.
 
     Args:
         ablation: The ablation.

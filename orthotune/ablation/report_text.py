@@ -130,13 +130,13 @@ def _processors(findings: Findings) -> Counter[str]:
 
 
 def _computed_by(findings: Findings) -> str:
-    """What has trained: a GPU's name, or the CPU's instructions."""
+    """The processor that trained a cell: a GPU's name, or a CPU's instruction set."""
     names = ", ".join(name for name, _ in _processors(findings).most_common())
     return f" by {names}" if names else ""
 
 
 def _reused(findings: Findings) -> str:
-    """What other studies have trained."""
+    """A sentence on the cells whose results come from other studies."""
     sources = [r.reused.rpartition(", run ")[0] for r in _records(findings) if r.reused]
     if not sources:
         return ""

@@ -90,7 +90,7 @@ def _judged_cells(judged: Judged) -> list[str]:
 
 
 def retuned_arm_table(findings: Findings, retuning: RetuningResults) -> str:
-    """Every arm: what was found for it, and what it comes to with and without.
+    """Every arm: the setting found for it, its metric with and without that.
 
     Args:
         findings: What is shown.

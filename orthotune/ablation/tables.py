@@ -1,4 +1,4 @@
-"""An ablation's trials as tables for other programs."""
+"""The trials of an ablation as CSV tables."""
 
 import csv
 import io

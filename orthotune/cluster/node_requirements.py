@@ -1,4 +1,4 @@
-"""What nodes of a cluster are asked, as it travels to them: imports nothing heavy."""
+"""What the nodes of a cluster must have. Sent to them, so it imports nothing heavy."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from orthotune.config.sections import DataConfig
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRequirements:
-    """What a node is compared with.
+    """What a node of the cluster must have: versions, storage, data, GPUs.
 
     Args:
         versions: Of Python, orthotune, Ray and torch, as the driver has them.

@@ -1,4 +1,4 @@
-"""What must hold on every node of a cluster before a study begins there.
+"""Checks of every node of a cluster before a study begins there.
 
 Asked in seconds, before anything is created: versions, storage, data, room on the disk,
 GPUs. A study that finds out later has lost hours.
@@ -61,7 +61,7 @@ NO_ANSWER = "none yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was asked of one node.
+    """One check of one node.
 
     Args:
         node: Its address.
@@ -105,7 +105,7 @@ _FOUND: dict[str, str] = {}
 
 
 def node_problem(checked_nodes: CheckedNodes | None) -> str:
-    """Why this process would train what the driver's would not; nothing if it would.
+    """Why this node is not fit for the study; an empty string if it is.
 
     Asked once a process, of nodes that have joined since the study began: a trial may
     be there before the driver has looked at it.

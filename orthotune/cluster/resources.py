@@ -1,4 +1,4 @@
-"""What a study finds on its cluster: nodes that are fit for it, and room for trials."""
+"""The resources of a study on its cluster: fit nodes, and shares of GPUs."""
 
 import time
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class ResourceAllocation:
         return max(1, self._slots)
 
     def tags(self) -> dict[str, str]:
-        """For MLflow: what was measured to share GPUs, if it was."""
+        """Tags for MLflow: the measurements behind shares of GPUs, if there are any."""
         lines = self.shares.lines()
         return {"orthotune.gpus": "\n".join(lines)} if lines else {}
 

@@ -1,4 +1,4 @@
-"""What a refused name was probably meant to be; or what there is, in few words."""
+"""Hints for refused names: what was probably meant, or which names there are."""
 
 import difflib
 from collections.abc import Iterable, Sequence

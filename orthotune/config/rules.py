@@ -1,4 +1,4 @@
-"""What a config field may hold, and the sentence for what it may not.
+"""Rules of configuration fields: allowed values, and errors for others.
 
 A rule is attached to a dataclass field and checks the values a human wrote there.
 """

@@ -122,7 +122,7 @@ def _arrays(data: Any, num_classes: int) -> tuple[np.ndarray, np.ndarray]:  # no
 def _unreadable(
     kind: Kind, root: Path, err: Exception, *, tried: bool
 ) -> DataUnreadableError:
-    """What to say of a data set that torchvision does not read.
+    """The error for a data set that torchvision cannot read.
 
     Args:
         kind: The data set.

@@ -203,7 +203,7 @@ def _sum_from_above(values: Tensor) -> Tensor:
 
 
 class _OrderCheck:
-    """Sees in which order the errors of layers arrive, until that was judged.
+    """Records the order in which the errors of layers arrive in the first backward.
 
     In compiled code nothing is seen.
 
@@ -228,7 +228,7 @@ class _OrderCheck:
         return watch
 
     def judge(self) -> None:
-        """Refuse what is no chain as soon as something was seen, and ever after.
+        """Refuse layers that are no chain, as soon as a backward pass has shown it.
 
         Raises:
             ValueError: If errors did not arrive from the last layer to the first, each

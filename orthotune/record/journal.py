@@ -1,4 +1,4 @@
-"""What happened in a study, trial by trial; every change goes to the event log first.
+"""The trials of a study as records; every change goes to the event log first.
 
 The searcher, the scheduler, the table, the report, the progress line and MLflow are all
 made from these records, at the start of a session as well as during it.
@@ -28,7 +28,7 @@ from orthotune.record.trial_record import SETTING, Status, TrialRecord
 
 
 class Observer(Protocol):
-    """What is told of every change of a record, on the driver's event loop."""
+    """Is told of every change of a record, on the driver's event loop."""
 
     def on_start(self, record: TrialRecord) -> None:
         """A trial has started, or goes on in this session."""
@@ -180,7 +180,7 @@ class Journal:
         self.end(number, earlier.status)
 
     def change_fields(self, number: int, changed_fields: Mapping[str, Any]) -> None:
-        """A trial goes on with a configuration; one known is not told again."""
+        """Record that fields of a trial have changed, if that is not known yet."""
         record = self._records[number]
         known = record.changed_fields or TrialConfig.from_dict(record.fields).to_dict()
         if any(known.get(name) != value for name, value in changed_fields.items()):
@@ -189,7 +189,7 @@ class Journal:
             )
 
     def natural_end(self, number: int) -> Status:
-        """What a trial that has ended without an error has ended as."""
+        """The status of a trial that has ended without an error."""
         record = self._records[number]
         if record.history and record.last("diverged"):
             return Status.DIVERGED
@@ -206,7 +206,7 @@ class Journal:
         self._tell(lambda observer: observer.on_end(record))
 
     def reopen(self, number: int) -> None:
-        """A trial shall run from its start: what it failed by may be mended.
+        """A failed trial is to run again from its start.
 
         Or the result of another study was being written down when a session died.
         """

@@ -1,4 +1,4 @@
-"""One trial of a study: what it was given, what it reported, how it stands."""
+"""One trial of a study: its configuration, its metrics, its status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ PARTS = "data.num_micro_batches"
 
 
 class Status(StrEnum):
-    """How a trial stands or ended."""
+    """The status of a trial."""
 
     WAITING = "waiting"
     """Suggested, not started yet."""

@@ -1,4 +1,4 @@
-"""What readers of study and ablation files share: checks whose errors say where."""
+"""The base of the readers of study and ablation files: errors with file and line."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""How far a study is, for who watches: a live table, or a line now and then."""
+"""Progress of a study: a live table on a terminal, a line now and then elsewhere."""
 
 import sys
 import threading
@@ -32,7 +32,7 @@ MOST_ARMS = 12
 
 
 class ProgressDisplay:
-    """Shows how far a study is while trials run; an observer of its journal.
+    """Shows the progress of a study while trials run; an observer of its journal.
 
     Trials may report a hundred times a second: observing only counts, and a thread
     shows.

@@ -1,4 +1,4 @@
-"""How far a study is, in one line."""
+"""Progress of a study in one line."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ FEW = 3
 
 
 class ProgressText:
-    """The line, and what it is made of.
+    """The progress line and its parts.
 
     A list has cells of arms; a population has no best, which would be that of many
     draws with one seed.

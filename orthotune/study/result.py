@@ -1,4 +1,4 @@
-"""Where a study runs, and what a session of it comes to."""
+"""The locations of a study, and its result at the end of a session."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Locations:
 
     @classmethod
     def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Locations":
-        """The places a user names.
+        """The locations that a user names.
 
         Raises:
             StudyError: If the tracking URI is not one this program can write to.
@@ -39,12 +39,12 @@ class Locations:
         return cls(storage=storage, tracking_uri=uri, address=address)
 
     def of_study(self, study: Study, *names: str) -> str:
-        """What is in the folder of a study, as all nodes see it."""
+        """The path or URI of something in a study's folder, as all nodes see it."""
         return joined(absolute(self.storage), study.settings.name, *names)
 
 
 class StudyReport(Protocol):
-    """What a study leaves for people, whoever wrote it."""
+    """The files that a study writes, whoever wrote them."""
 
     @property
     def worked(self) -> bool:
@@ -85,7 +85,7 @@ ReportWriter = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult(Generic[R]):
-    """What a study has come to at the end of a session.
+    """The result of a study at the end of a session.
 
     Args:
         records: Every trial.

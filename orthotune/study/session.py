@@ -1,4 +1,4 @@
-"""One run of the command on a study: settle, run what is left, conclude."""
+"""One session of a study: settle the past, run what is left, write the files."""
 
 import contextlib
 from dataclasses import dataclass
@@ -162,7 +162,7 @@ class Session(Generic[R]):
             keeper.sweep()
 
     def _settle_record(self) -> None:
-        """Have all that is recorded where another driver would find it.
+        """Copy the whole record to where another driver would find it.
 
         Raises:
             OSError: If that fails, or another driver has the study.

@@ -1,4 +1,4 @@
-"""What there is of a study so far, also while another process runs it."""
+"""A report of a study so far, also while another process runs it."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""The settings that change in the course of training, at any moment of it."""
+"""The values of scheduled settings at any moment of training."""
 
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig

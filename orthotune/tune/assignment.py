@@ -1,4 +1,4 @@
-"""What the driver tells a trial's worker, and the worker's results tell the driver."""
+"""The protocol between driver and workers: keys of configs and of results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def assignment(
     member: bool = False,
     profiled: bool = False,
 ) -> dict[str, Any]:
-    """What a trial's config holds under `STUDY`.
+    """The entry `STUDY` of a trial's config.
 
     Args:
         folder: Where its checkpoint is.
@@ -70,7 +70,7 @@ def assignment(
 
 
 def name_of(trial: Trial) -> str:
-    """How Ray shall call a new trial: it keeps its name, not its config."""
+    """The name that Ray gives to a new trial."""
     return trial.config[STUDY]["name"]
 
 
@@ -80,7 +80,7 @@ def number_of(trial: Trial) -> int:
 
 
 def ended_as(journal: Journal, number: int, result: Mapping[str, Any]) -> Status:
-    """What a trial has ended as, by its last result and its epochs."""
+    """The status of an ended trial, by its last result and its epochs."""
     if ERROR in result:
         return Status.FAILED
     if OUT_OF_MEMORY in result:

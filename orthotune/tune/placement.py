@@ -1,4 +1,4 @@
-"""What Ray keeps free for a trial."""
+"""The resources that Ray reserves for a trial."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

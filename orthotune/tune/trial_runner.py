@@ -284,7 +284,7 @@ class TrialRunner:
 
 
 def _progress(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialConfig]:
-    """Epochs a member has finished, and as what.
+    """The epochs that a member has finished, and its configuration then.
 
     Its checkpoint knows what a session that died may not have heard of.
     """
@@ -296,5 +296,5 @@ def _progress(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, Trial
 
 
 def unwritable(folder: Path, err: OSError) -> StudyStoppedError:
-    """What to say of a folder of a study that cannot be written to."""
+    """The error for a folder of a study that cannot be written to."""
     return out_of_room(f"{folder} must be writable, but: {err.strerror}")
