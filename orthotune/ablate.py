@@ -12,9 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Ablation
-from orthotune.ablation.overview import overview
 from orthotune.command import (
     EXIT_FAILED,
     EXIT_OK,
@@ -29,13 +26,16 @@ from orthotune.command import (
     study_parser,
 )
 from orthotune.console import note, say
+from orthotune.design.ablation import Ablation
+from orthotune.design.ablation_file import read_ablation
+from orthotune.design.overview import overview
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.config.trial import DataConfig
-    from orthotune.study.result import Outcome
+    from orthotune.config.sections import DataConfig
+    from orthotune.study.result import StudyResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def _report(ablation: Ablation, options: argparse.Namespace) -> int:
 
 
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
-    """What tells which results of other studies a run would take."""
+    """Finds the results of other studies that a run would reuse."""
     from orthotune.record.provenance import provenance
     from orthotune.tracking.reuse import EarlierTrials
     from orthotune.tracking.tracking_uri import check_store, resolve_tracking_uri
@@ -130,23 +130,23 @@ def _run(
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
     from orthotune.study.run import run_study
 
-    places = Places.of(options.storage, options.tracking_uri, options.address)
+    locations = Locations.of(options.storage, options.tracking_uri, options.address)
     command = same_study("orthotune.ablate", options)
     write = report_writer(ablation, fingerprints, command)
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=not options.no_reuse)
-    outcome = run_study(study, places, fingerprints, write)
+    outcome = run_study(study, locations, fingerprints, write)
     _print_outcome(ablation, outcome)
     code = exit_code(outcome)
     if ablation.register is not None and outcome.finished and code == EXIT_OK:
-        return _register(ablation.register, outcome, places.tracking_uri)
+        return _register(ablation.register, outcome, locations.tracking_uri)
     return code
 
 
-def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
+def _register(name: str, outcome: "StudyResult[AblationReport]", uri: str) -> int:
     from orthotune.ablation.model_registry import register
 
     findings = outcome.report.findings
@@ -163,7 +163,7 @@ def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
     return EXIT_OK
 
 
-def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
+def _print_outcome(ablation: Ablation, outcome: "StudyResult[AblationReport]") -> None:
     from orthotune.text import duration
 
     report = outcome.report
@@ -181,14 +181,14 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
 def _print_findings(report: "AblationReport") -> None:
     """The verdicts so far, and the tables behind them."""
     from orthotune.ablation.claims_text import verdict_text
-    from orthotune.ablation.report import arm_table, difference_text
+    from orthotune.ablation.report_text import arm_table, difference_text
     from orthotune.ablation.retuning_text import retuned_arm_table
 
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
     say(f"{difference_text(findings)}\n")
-    if findings.tuned is not None and findings.again is not None:
-        say(f"{retuned_arm_table(findings, findings.tuned)}\n")
+    if findings.retuning is not None and findings.again is not None:
+        say(f"{retuned_arm_table(findings, findings.retuning)}\n")
     say(f"Report              {report.paths[0]}")
 
 

@@ -20,8 +20,8 @@ from orthotune.storage.redaction import without_secrets
 from orthotune.storage.scratch import remove_scratch_folder
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
-    from orthotune.study.result import Outcome
+    from orthotune.config.sections import DataConfig
+    from orthotune.study.result import StudyResult
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -128,7 +128,7 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def same_study(module: str, options: argparse.Namespace) -> str:
-    """What to type for the same study, wherever it is kept.
+    """The command line that continues the same study.
 
     Args:
         module: The command's.
@@ -160,15 +160,15 @@ def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
     return data_fingerprints(configs)
 
 
-def exit_code(outcome: "Outcome[Any]") -> int:
-    """That of a study which has come to an outcome."""
+def exit_code(outcome: "StudyResult[Any]") -> int:
+    """The exit code of a study that has ended or was interrupted."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     worked = outcome.report.worked and outcome.trace is None
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
+def print_troubles(outcome: "StudyResult[Any]", nouns: str) -> None:
     """What went wrong with a study; `nouns` is what its trials are called."""
     if outcome.trace is not None:
         alike = f"stopped, because the first {nouns} all failed in the same way."
@@ -177,7 +177,7 @@ def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
         say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
-def print_next(outcome: "Outcome[Any]", module: str) -> None:
+def print_next(outcome: "StudyResult[Any]", module: str) -> None:
     """How to open MLflow, where the study is there, and how it goes on if it does."""
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orthotune
-from orthotune.ablation.ablation_file import read_ablation
 from orthotune.command import EXIT_OK, overrides_of, run
 from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
+from orthotune.design.ablation_file import read_ablation
 from orthotune.errors import FileError
 from orthotune.record.provenance import PACKED, packed_text
 from orthotune.study.study_file import read_study

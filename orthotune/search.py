@@ -31,9 +31,9 @@ from orthotune.study.overview import overview
 from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
+    from orthotune.config.sections import DataConfig
     from orthotune.report.search_report import Report
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,19 +112,19 @@ def _run(
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.report.search_report import write_report
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
     from orthotune.study.run import run_study
 
-    places = Places.of(options.storage, options.tracking_uri, options.address)
+    locations = Locations.of(options.storage, options.tracking_uri, options.address)
     write = functools.partial(
         write_report, command=same_study("orthotune.search", options)
     )
-    outcome = run_study(study, places, fingerprints, write)
+    outcome = run_study(study, locations, fingerprints, write)
     _print_outcome(study, outcome)
     return exit_code(outcome)
 
 
-def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
+def _print_outcome(study: Study, outcome: "StudyResult[Report]") -> None:
     from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration
 

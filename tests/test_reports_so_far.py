@@ -2,7 +2,7 @@
 
 import pytest
 
-from orthotune.ablation.ablation_file import read_ablation
+from orthotune.design.ablation_file import read_ablation
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import definition, trial_key
 from orthotune.record.journal import Journal

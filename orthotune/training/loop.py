@@ -15,7 +15,9 @@ from torch import nn
 
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Dataset, Split, augment, load_dataset
+from orthotune.data.augmentation import augment
+from orthotune.data.dataset import Dataset, Split
+from orthotune.data.datasets import load_dataset
 from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
@@ -25,7 +27,7 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.nn.initialization import initialize
-from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
+from orthotune.nn.networks import FAMILIES, Network
 from orthotune.training.allocator import keep_freed_memory
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
@@ -300,9 +302,7 @@ class Trial:
         return loss.item() / len(split), wrong.item() / len(split)
 
 
-def _build_model(
-    config: TrialConfig, dataset: Dataset, streams: Streams
-) -> PlainCNN | ResidualCNN:
+def _build_model(config: TrialConfig, dataset: Dataset, streams: Streams) -> Network:
     model = FAMILIES[config.model.family](
         depth=config.model.depth,
         widths=config.model.widths,

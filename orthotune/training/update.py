@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
-from orthotune.data.datasets import Split
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
+from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
-from orthotune.nn.networks import PlainCNN, ResidualCNN
+from orthotune.nn.networks import Network
 from orthotune.nn.orthonormality import (
     L2Regularizer,
     OrthonormalityRegularizer,
@@ -44,6 +45,7 @@ class Update:
         ConfigError: If it is to be compiled and there is no compiler.
 
     Example:
+        >>> from orthotune.nn.networks import PlainCNN
         >>> config = TrialConfig.from_dict({"model.depth": 8})
         >>> model = PlainCNN(depth=8, in_channels=1)
         >>> update = Update(config, model, torch.device("cpu"))
@@ -54,7 +56,7 @@ class Update:
     """
 
     def __init__(
-        self, config: TrialConfig, model: PlainCNN | ResidualCNN, device: torch.device
+        self, config: TrialConfig, model: Network, device: torch.device
     ) -> None:
         self._config = config
         self._device = device

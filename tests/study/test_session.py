@@ -16,7 +16,7 @@ class Beginning(module.Session):
 
     def __init__(self, study, journal, checkpoints):
         self.study, self.journal = study, journal
-        self.fitter = SimpleNamespace(checkpoints=checkpoints)
+        self.runner = SimpleNamespace(checkpoints=checkpoints)
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_a_finished_study_is_shown_with_the_commits_that_ran_it(
 
     one = Beginning(tiny_study, session.journal, None)
     one.folder, one.stopper, one.write = tmp_path, session.stopper, write
-    one.room = SimpleNamespace(tags=dict)
-    one.places = SimpleNamespace(storage=str(tmp_path))
+    one.allocation = SimpleNamespace(tags=dict)
+    one.locations = SimpleNamespace(storage=str(tmp_path))
     one.tracker = SimpleNamespace(finish=lambda _summary: None)
     assert one._conclude(finished=True) is written
     assert told == ["unknown", "abc"]  # the first session has not said it
