@@ -102,7 +102,7 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
             "parted": False,
             "gpus": 0.0,
             "gpu_bytes": None,
-            "looked": None,
+            "checked_nodes": None,
             "holder": None,
             "member": False,
             "profiled": False,
