@@ -14,7 +14,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli, start
 from ray.scripts.symmetric_run import symmetric_run
 
-from orthotune.search import _parser
+from orthotune.commands.search import _parser
 from orthotune.storage.folder import is_remote
 
 FOLDER = Path(__file__).parents[1] / "cluster"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orthotune import ablate, pack, search, train
 from orthotune.ablation.ablation_file import read_ablation
-from orthotune.command import parse_settings
+from orthotune.commands import ablate, pack, search, train
+from orthotune.commands.common import parse_settings
 from orthotune.study.study_file import read_study
 from tests.crashes import HANGING_S, TOO_SLOW
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.ablate import main
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Claim
+from orthotune.commands.ablate import main
 from orthotune.config.trial import TrialConfig
 from tests import crashes
 from tests.cifar import TRUSTING, trust_here, write_cifar10

@@ -4,13 +4,13 @@ import csv
 
 import pytest
 
-from orthotune.ablate import _data
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
 from orthotune.ablation.retuning_results import tuned
-from orthotune.command import read_data
+from orthotune.commands.ablate import _data
+from orthotune.commands.common import read_data
 from orthotune.errors import AblationError, DataError
 from orthotune.record.identity import definition
 from orthotune.record.trial_record import Status

@@ -11,11 +11,11 @@ from functools import partial
 import pytest
 import torch
 
+from orthotune.commands.train import read_config
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import Status
 from orthotune.study.study_file import read_study
 from orthotune.tracking.tracking_uri import resolve_tracking_uri
-from orthotune.train import read_config
 from orthotune.training.loop import Trial
 from tests.crashes import TOO_SLOW, answering, command, ended, runs_of
 from tests.said import refusal
@@ -65,9 +65,9 @@ def places(folder):
 
 def run_here(study, target):
     """Run a study in this process."""
-    from orthotune.command import read_data
+    from orthotune.commands.common import read_data
+    from orthotune.commands.search import _data
     from orthotune.report.search_report import write_report
-    from orthotune.search import _data
     from orthotune.study.run import run_study
 
     return run_study(study, target, read_data(_data(study)), write_report)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orthotune.commands.search import main
 from orthotune.errors import FileError, SearchSpaceError
-from orthotune.search import main
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -360,7 +360,8 @@ def test_a_malformed_file_exits_2_with_one_sentence_and_creates_nothing(
 def test_a_bad_file_is_refused_before_anything_heavy_is_imported(tmp_path):
     path = write(tmp_path, MALFORMED["inverted"][0])
     script = (
-        "import sys; from orthotune.search import main; code = main(sys.argv[1:]); "
+        "import sys; from orthotune.commands.search import main; "
+        "code = main(sys.argv[1:]); "
         "heavy = {'torch', 'ray', 'mlflow', 'optuna'} & set(sys.modules); "
         "print(code, sorted(heavy))"
     )

@@ -1,0 +1,194 @@
+"""python -m orthotune.ablate: settle the question a file asks.
+
+The same command begins an ablation, continues it, and shows what it came to. Ends with
+the verdict on every claim, the ablation table, the path of the report, and the command
+that opens MLflow. Exit codes: 0; 1 when no cell gave a result or the ablation cannot go
+on; 2 for bad input; 130 on Ctrl-C.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orthotune.ablation.ablation_file import read_ablation
+from orthotune.ablation.design import Ablation
+from orthotune.ablation.overview import overview
+from orthotune.commands.common import (
+    EXIT_FAILED,
+    EXIT_OK,
+    announce,
+    exit_code,
+    overrides_of,
+    print_next,
+    print_troubles,
+    read_data,
+    run,
+    same_study,
+    study_parser,
+)
+from orthotune.console import note, say
+from orthotune.storage.redaction import without_secrets
+
+if TYPE_CHECKING:
+    from orthotune.ablation.plan import Others
+    from orthotune.ablation.report import AblationReport
+    from orthotune.config.trial import DataConfig
+    from orthotune.study.result import Outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the ablation, print; the exit code."""
+    options = _parser().parse_args(arguments)
+    return run(lambda: _ablate(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = study_parser(
+        "python -m orthotune.ablate",
+        "Settle the question a file asks.",
+        set_help="set a key of the file (seeds=[1,2]) or a trial field of the "
+        "reference (training.num_epochs=2) (repeatable)",
+    )
+    parser.add_argument(
+        "--no-reuse",
+        action="store_true",
+        help="run every cell, also those that another study of the MLflow store has "
+        "run with this code",
+    )
+    return parser
+
+
+def _ablate(options: argparse.Namespace) -> int:
+    ablation = read_ablation(options.file, overrides_of(options))
+    if not (options.plan or options.report):
+        announce(overview(ablation))
+    if options.plan:
+        return _plan(ablation, options)
+    # What is missing is said before it starts.
+    fingerprints = read_data(_data(ablation))
+    if options.report:
+        return _report(ablation, options, fingerprints)
+    return _run(ablation, options, fingerprints)
+
+
+def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
+    from joblib import cpu_count
+
+    from orthotune.ablation.plan import plan_text
+    from orthotune.data.datasets import data_at_hand
+    from orthotune.study.plan import without_caches
+
+    with without_caches():
+        fingerprints, missing = data_at_hand(_data(ablation))
+        cpus, others = cpu_count(), _others(ablation, options)
+        storage = options.storage
+        say(plan_text(ablation, fingerprints, storage, cpus, others, missing))
+    return EXIT_OK
+
+
+def _report(
+    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
+) -> int:
+    from orthotune.ablation.report import report_writer
+    from orthotune.study.so_far import report_so_far
+
+    command = same_study("orthotune.ablate", options)
+    write = report_writer(ablation, fingerprints, command)
+    study = ablation.study()
+    report = report_so_far(study, options.storage, fingerprints, write)
+    _print_findings(report)
+    return EXIT_OK
+
+
+def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
+    """What tells which results of other studies a run would take."""
+    from orthotune.record.provenance import provenance
+    from orthotune.tracking.reuse import EarlierTrials
+    from orthotune.tracking.tracking_uri import check_store, resolve_tracking_uri
+
+    if options.no_reuse or ablation.register is not None:
+        return lambda _wanted: {}
+    uri = resolve_tracking_uri(options.tracking_uri)
+    if uri.startswith("http"):  # a file that another may write to can be read
+        check_store(uri)
+    return EarlierTrials(uri, "", provenance(), only_read=True).find
+
+
+def _data(ablation: Ablation) -> "list[DataConfig]":
+    """Every data set a trial names."""
+    from orthotune.config.trial import TrialConfig
+
+    fields = [arm.fields for arm in ablation.arms]
+    fields += [tuning for _, _, tuning in ablation.tuning()]
+    return list(dict.fromkeys(TrialConfig.from_dict(one).data for one in fields))
+
+
+def _run(
+    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
+) -> int:
+    from orthotune.cluster.environment import prepare
+
+    prepare()
+    # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.ablation.findings import further_trials
+    from orthotune.ablation.report import report_writer
+    from orthotune.study.result import Places
+    from orthotune.study.run import run_study
+
+    places = Places.of(options.storage, options.tracking_uri, options.address)
+    command = same_study("orthotune.ablate", options)
+    write = report_writer(ablation, fingerprints, command)
+    more = further_trials(ablation, fingerprints)
+    study = ablation.study(more, reuse=not options.no_reuse)
+    outcome = run_study(study, places, fingerprints, write)
+    _print_outcome(ablation, outcome)
+    code = exit_code(outcome)
+    if ablation.register is not None and outcome.finished and code == EXIT_OK:
+        return _register(ablation.register, outcome, places.tracking_uri)
+    return code
+
+
+def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
+    from orthotune.ablation.model_registry import register
+
+    findings = outcome.report.findings
+    try:
+        done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
+    except Exception as err:  # MLflow's own have no common base
+        why = without_secrets((str(err).splitlines() or [repr(err)])[0].rstrip("."))
+        note(
+            f"{name} must get a new version, but: {why}. The ablation is done; the "
+            "same command tries again."
+        )
+        return EXIT_FAILED
+    say(f"Registered          {done}")
+    return EXIT_OK
+
+
+def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
+    from orthotune.text import duration
+
+    report = outcome.report
+    reused = sum(record.reused is not None for record in outcome.records)
+    taken = f", {reused} of them taken from other studies," if reused else ""
+    say(
+        f"\n{ablation.name}: {len(outcome.records)} cells{taken} in "
+        f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
+    )
+    print_troubles(outcome, "cells")
+    _print_findings(report)
+    print_next(outcome, "orthotune.ablate")
+
+
+def _print_findings(report: "AblationReport") -> None:
+    """The verdicts so far, and the tables behind them."""
+    from orthotune.ablation.claims_text import verdict_text
+    from orthotune.ablation.report import arm_table, difference_text
+    from orthotune.ablation.retuning_text import retuned_arm_table
+
+    findings = report.findings
+    say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
+    say(f"{difference_text(findings)}\n")
+    if findings.tuned is not None and findings.again is not None:
+        say(f"{retuned_arm_table(findings, findings.tuned)}\n")
+    say(f"Report              {report.paths[0]}")
