@@ -26,7 +26,7 @@ import yaml
 
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.overview import overview as overview_of_ablation
-from orthotune.commands.train import read_config
+from orthotune.api import read_config
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import OrthotuneError

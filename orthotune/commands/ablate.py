@@ -12,33 +12,31 @@ from typing import TYPE_CHECKING
 
 from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.design import Ablation
-from orthotune.ablation.overview import overview
+from orthotune.api import ablate
 from orthotune.commands.common import (
-    EXIT_FAILED,
     EXIT_OK,
-    announce,
     exit_code,
     overrides_of,
+    parsed,
     print_next,
     print_troubles,
-    read_data,
     run,
     same_study,
     study_parser,
 )
-from orthotune.console import note, say
-from orthotune.storage.redaction import without_secrets
+from orthotune.console import say
+from orthotune.shipped import found_file
+from orthotune.study.data import read_data
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.config.trial import DataConfig
     from orthotune.study.result import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the ablation, print; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parsed(_parser(), arguments)
     return run(lambda: _ablate(options))
 
 
@@ -59,16 +57,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _ablate(options: argparse.Namespace) -> int:
-    ablation = read_ablation(options.file, overrides_of(options))
-    if not (options.plan or options.report):
-        announce(overview(ablation))
+    file = found_file(options.file, "ablations")
+    ablation = read_ablation(file, overrides_of(options))
     if options.plan:
         return _plan(ablation, options)
-    # What is missing is said before it starts.
-    fingerprints = read_data(_data(ablation))
     if options.report:
-        return _report(ablation, options, fingerprints)
-    return _run(ablation, options, fingerprints)
+        return _report(ablation, options)
+    found = ablate(
+        ablation,
+        storage=options.storage,
+        tracking_uri=options.tracking_uri,
+        address=options.address,
+        reuse=not options.no_reuse,
+        command=same_study("orthotune.ablate", options),
+    )
+    if found.outcome is None:
+        raise RuntimeError("An ablation must give an outcome.")
+    _print_outcome(ablation, found.outcome, options)
+    return exit_code(found.outcome)
 
 
 def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
@@ -79,16 +85,15 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
     from orthotune.study.plan import without_caches
 
     with without_caches():
-        fingerprints, missing = data_at_hand(_data(ablation))
+        fingerprints, missing = data_at_hand(ablation.data())
         cpus, others = cpu_count(), _others(ablation, options)
         storage = options.storage
         say(plan_text(ablation, fingerprints, storage, cpus, others, missing))
     return EXIT_OK
 
 
-def _report(
-    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
+def _report(ablation: Ablation, options: argparse.Namespace) -> int:
+    fingerprints = read_data(ablation.data())
     from orthotune.ablation.report import report_writer
     from orthotune.study.so_far import report_so_far
 
@@ -114,58 +119,9 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
     return EarlierTrials(uri, "", provenance(), only_read=True).find
 
 
-def _data(ablation: Ablation) -> "list[DataConfig]":
-    """Every data set a trial names."""
-    from orthotune.config.trial import TrialConfig
-
-    fields = [arm.fields for arm in ablation.arms]
-    fields += [tuning for _, _, tuning in ablation.tuning()]
-    return list(dict.fromkeys(TrialConfig.from_dict(one).data for one in fields))
-
-
-def _run(
-    ablation: Ablation, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
-    from orthotune.cluster.environment import prepare
-
-    prepare()
-    # Ray and MLflow take seconds to import: only a file that is right waits for them.
-    from orthotune.ablation.findings import further_trials
-    from orthotune.ablation.report import report_writer
-    from orthotune.study.result import Places
-    from orthotune.study.run import run_study
-
-    places = Places.of(options.storage, options.tracking_uri, options.address)
-    command = same_study("orthotune.ablate", options)
-    write = report_writer(ablation, fingerprints, command)
-    more = further_trials(ablation, fingerprints)
-    study = ablation.study(more, reuse=not options.no_reuse)
-    outcome = run_study(study, places, fingerprints, write)
-    _print_outcome(ablation, outcome)
-    code = exit_code(outcome)
-    if ablation.register is not None and outcome.finished and code == EXIT_OK:
-        return _register(ablation.register, outcome, places.tracking_uri)
-    return code
-
-
-def _register(name: str, outcome: "Outcome[AblationReport]", uri: str) -> int:
-    from orthotune.ablation.model_registry import register
-
-    findings = outcome.report.findings
-    try:
-        done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
-    except Exception as err:  # MLflow's own have no common base
-        why = without_secrets((str(err).splitlines() or [repr(err)])[0].rstrip("."))
-        note(
-            f"{name} must get a new version, but: {why}. The ablation is done; the "
-            "same command tries again."
-        )
-        return EXIT_FAILED
-    say(f"Registered          {done}")
-    return EXIT_OK
-
-
-def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> None:
+def _print_outcome(
+    ablation: Ablation, outcome: "Outcome[AblationReport]", options: argparse.Namespace
+) -> None:
     from orthotune.text import duration
 
     report = outcome.report
@@ -175,9 +131,11 @@ def _print_outcome(ablation: Ablation, outcome: "Outcome[AblationReport]") -> No
         f"\n{ablation.name}: {len(outcome.records)} cells{taken} in "
         f"{duration(outcome.spent_s)}\n\n{ablation.question}\n"
     )
-    print_troubles(outcome, "cells")
+    print_troubles(outcome)
     _print_findings(report)
-    print_next(outcome, "orthotune.ablate")
+    print_next(outcome, "orthotune.ablate", options)
+    if outcome.registered:
+        say(f"Registered          {outcome.registered}")
 
 
 def _print_findings(report: "AblationReport") -> None:

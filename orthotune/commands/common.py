@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orthotune.api import STORAGE, default_tracking_uri
 from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
@@ -18,7 +19,6 @@ from orthotune.errors import (
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
     from orthotune.study.result import Outcome
 
 EXIT_OK = 0
@@ -84,14 +84,14 @@ def study_parser(
     parser.add_argument("--name", help="name of the study; default: the file's")
     parser.add_argument(
         "--storage",
-        default="studies",
+        default=STORAGE,
         type=os.path.expanduser,  # a shell does not, after an equals sign
         metavar="DIR_OR_URI",
         help="where the study's files go (default: studies)",
     )
     parser.add_argument(
         "--tracking-uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
+        default=default_tracking_uri(),
         metavar="URI",
         help="MLflow store or server (default: $MLFLOW_TRACKING_URI, or ./mlflow.db)",
     )
@@ -115,6 +115,19 @@ def study_parser(
     return parser
 
 
+def parsed(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """The options that were typed, and as `words` what was typed for them.
+
+    Args:
+        parser: The command's.
+        arguments: What follows the command; those of this process by default.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return argparse.Namespace(**vars(parser.parse_args(words)), words=words)
+
+
 def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     """What `--set` and `--name` put in place of the file's."""
     overrides = parse_settings(options.set)
@@ -136,43 +149,30 @@ def same_study(module: str, options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def announce(lines: Sequence[str]) -> None:
-    """Say what a command will do, before anything that takes time."""
-    note("\n".join(["this will run", *lines]))
-
-
-def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
-    """The fingerprint of every data set, by name; what is missing is said by reading.
-
-    Raises:
-        DataError: If one cannot be read.
-    """
-    names = dict.fromkeys(config.name for config in configs)
-    note(f"reading data ({', '.join(names)}) ...")
-    from orthotune.data.datasets import data_fingerprints  # torch, in seconds
-
-    return data_fingerprints(configs)
-
-
 def exit_code(outcome: "Outcome[Any]") -> int:
     """That of a study which has come to an outcome."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
-    worked = outcome.report.worked and outcome.trace is None
+    worked = outcome.worked and outcome.registered != ""
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_troubles(outcome: "Outcome[Any]", nouns: str) -> None:
-    """What went wrong with a study; `nouns` is what its trials are called."""
-    if outcome.trace is not None:
-        alike = f"stopped, because the first {nouns} all failed in the same way."
-        note(f"{alike}\n\n{outcome.trace}")
+def print_troubles(outcome: "Outcome[Any]") -> None:
+    """What is not whole of a study."""
     if outcome.tracking_error is not None:
         say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
-def print_next(outcome: "Outcome[Any]", module: str) -> None:
-    """How to open MLflow, where the study is there, and how it goes on if it does."""
+def print_next(
+    outcome: "Outcome[Any]", module: str, options: argparse.Namespace
+) -> None:
+    """How to open MLflow, where the study is there, and how it goes on if it does.
+
+    Args:
+        outcome: What the study has come to.
+        module: The command's.
+        options: What was typed after it.
+    """
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")
     if outcome.ui is not None:
@@ -180,14 +180,14 @@ def print_next(outcome: "Outcome[Any]", module: str) -> None:
         say(f"Curves of the best  {outcome.ui.curves}")
         say(f"Report there        {outcome.ui.report}")
     if not outcome.finished:
-        _print_again("Continue it", module)
+        _print_again("Continue it", module, options)
     elif outcome.tracking_error is not None:
-        _print_again("Complete MLflow", module)
+        _print_again("Complete MLflow", module, options)
 
 
-def _print_again(what: str, module: str) -> None:
+def _print_again(what: str, module: str, options: argparse.Namespace) -> None:
     """The same command, wherever somebody may still read it."""
-    words = [sys.executable, "-m", module, *sys.argv[1:]]
+    words = [sys.executable, "-m", module, *options.words]
     again = without_secrets(shlex.join(words))
     say(f"{what:<20}{again}")
     if not is_heard():

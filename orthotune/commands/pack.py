@@ -20,6 +20,7 @@ from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import FileError
 from orthotune.record.provenance import PACKED, packed_text
+from orthotune.shipped import found_file
 from orthotune.study.study_file import read_study
 
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pack(options: argparse.Namespace) -> int:
+    options.file = str(found_file(options.file))
     module = _module(options)
     file, folder = Path(options.file), Path(options.to)
     try:

@@ -13,32 +13,32 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from orthotune.api import search
 from orthotune.commands.common import (
     EXIT_OK,
-    announce,
     exit_code,
     overrides_of,
+    parsed,
     print_next,
     print_troubles,
-    read_data,
     run,
     same_study,
     study_parser,
 )
 from orthotune.console import say
 from orthotune.record.study_definition import Study
-from orthotune.study.overview import overview
+from orthotune.shipped import found_file
+from orthotune.study.data import data_of, read_data
 from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
-    from orthotune.config.trial import DataConfig
     from orthotune.report.search_report import Report
     from orthotune.study.result import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the study, print; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parsed(_parser(), arguments)
     return run(lambda: _search(options))
 
 
@@ -52,21 +52,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _search(options: argparse.Namespace) -> int:
-    study = read_study(options.file, overrides_of(options))
-    if not (options.plan or options.report):
-        announce(overview(study))
+    file = found_file(options.file, "search_spaces")
+    study = read_study(file, overrides_of(options))
     if options.plan:
         return _plan(study, options)
-    # What is missing is said before it starts.
-    fingerprints = read_data(_data(study))
     if options.report:
-        return _report(study, options, fingerprints)
-    return _run(study, options, fingerprints)
+        return _report(study, options)
+    found = search(
+        study,
+        storage=options.storage,
+        tracking_uri=options.tracking_uri,
+        address=options.address,
+        command=same_study("orthotune.search", options),
+    )
+    if found.outcome is None:
+        raise RuntimeError("A search must give an outcome.")
+    _print_outcome(study, found.outcome, options)
+    return exit_code(found.outcome)
 
 
-def _report(
-    study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
+def _report(study: Study, options: argparse.Namespace) -> int:
+    fingerprints = read_data(data_of(study))
     from orthotune.report.search_report import write_report
     from orthotune.study.so_far import report_so_far
 
@@ -85,49 +91,14 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
     from orthotune.study.plan import plan_text, without_caches
 
     with without_caches():
-        _, missing = data_at_hand(_data(study))
+        _, missing = data_at_hand(data_of(study))
         say(plan_text(study, cpu_count(), options.storage, missing))
     return EXIT_OK
 
 
-def _data(study: Study) -> "list[DataConfig]":
-    """Every data set the study names, with as much of it as any trial wants."""
-    import dataclasses
-
-    from orthotune.config.trial import TrialConfig
-
-    config = TrialConfig.from_dict(next(study.space.corners(1))).data
-    varying = {p.name: p.extremes() for p in study.space.parameters}
-    largest = {
-        leaf: max(value for value in varying[f"data.{leaf}"] if value is not None)
-        for leaf in ("batch_size", "num_train")
-        if f"data.{leaf}" in varying
-    }
-    names = varying.get("data.name", [config.name])
-    return [dataclasses.replace(config, name=name, **largest) for name in names]
-
-
-def _run(
-    study: Study, options: argparse.Namespace, fingerprints: dict[str, str]
-) -> int:
-    from orthotune.cluster.environment import prepare
-
-    prepare()
-    # Ray and MLflow take seconds to import: only a file that is right waits for them.
-    from orthotune.report.search_report import write_report
-    from orthotune.study.result import Places
-    from orthotune.study.run import run_study
-
-    places = Places.of(options.storage, options.tracking_uri, options.address)
-    write = functools.partial(
-        write_report, command=same_study("orthotune.search", options)
-    )
-    outcome = run_study(study, places, fingerprints, write)
-    _print_outcome(study, outcome)
-    return exit_code(outcome)
-
-
-def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
+def _print_outcome(
+    study: Study, outcome: "Outcome[Report]", options: argparse.Namespace
+) -> None:
     from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration
 
@@ -138,10 +109,10 @@ def _print_outcome(study: Study, outcome: "Outcome[Report]") -> None:
     rate = divergence_rate(outcome.records)
     if rate > 0:
         say(f"Diverged            {rate:.0%} of the trials that have ended")
-    print_troubles(outcome, "trials")
+    print_troubles(outcome)
     _print_best(outcome.report)
     say(f"Report              {outcome.report.page}")
-    print_next(outcome, "orthotune.search")
+    print_next(outcome, "orthotune.search", options)
 
 
 def _print_best(report: "Report") -> None:

@@ -130,6 +130,23 @@ def _check_uri(storage: str) -> None:
         ) from err
 
 
+def check_format(header: Event, path: Path) -> None:
+    """Refuse a record that this version cannot read.
+
+    Args:
+        header: The first event of the record.
+        path: The record.
+
+    Raises:
+        StudyError: If it is of another format.
+    """
+    if header.get("format") != FORMAT:
+        raise StudyError(
+            f"{path} must be a record of format {FORMAT}, but is not: another version "
+            "of orthotune wrote it. Start a new study with --name."
+        )
+
+
 def check_continued(study: Study, header: Event, asked: Definition, path: Path) -> None:
     """Refuse the record of another study than the one that is asked for.
 
@@ -142,11 +159,7 @@ def check_continued(study: Study, header: Event, asked: Definition, path: Path) 
     Raises:
         StudyError: If it is of another format, or of another question.
     """
-    if header.get("format") != FORMAT:
-        raise StudyError(
-            f"{path} must be a record of format {FORMAT}, but is not: another version "
-            "of orthotune wrote it. Start a new study with --name."
-        )
+    check_format(header, path)
     changed = differences(asked, header["definition"])
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""

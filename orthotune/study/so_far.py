@@ -63,23 +63,35 @@ def journal_to_read(study: Study, storage: str, asked: Definition) -> Iterator[J
         StudyError: If it has not begun, asks another question, or cannot be read.
     """
     name, epochs = study.settings.name, study.settings.search.max_epochs
-    with (
-        record_to_read(name, storage) as record,
-        tempfile.TemporaryDirectory(dir=scratch_folder()) as folder,
-    ):
-        # A copy: a journal cuts off a line that its writer has not finished.
+    with record_to_read(name, storage) as record, copied_log(record) as log:
+        if log.header is None:
+            raise StudyError(
+                f"{study.path}: the study {name} must have begun to be reported, "
+                f"but there is no record of it ({record}). Start it without "
+                "--report, or name its --storage."
+            )
+        check_continued(study, log.header, asked, record)
+        yield Journal(log, epochs, live=is_locked(record.with_name("lock")))
+
+
+@contextmanager
+def copied_log(record: Path) -> Iterator[EventLog]:
+    """A copy of a record, open; events can be read from it when it is closed, too.
+
+    A journal cuts off a line that its writer has not finished: so it gets a copy.
+
+    Args:
+        record: The record; one that does not exist has no header.
+
+    Raises:
+        StudyError: If it cannot be read, or is damaged.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
         copy = Path(folder, RECORD)
         if record.exists():
             shutil.copyfile(record, copy)
         log = EventLog(copy)
         try:
-            if log.header is None:
-                raise StudyError(
-                    f"{study.path}: the study {name} must have begun to be reported, "
-                    f"but there is no record of it ({record}). Start it without "
-                    "--report, or name its --storage."
-                )
-            check_continued(study, log.header, asked, record)
-            yield Journal(log, epochs, live=is_locked(record.with_name("lock")))
+            yield log
         finally:
             log.close()

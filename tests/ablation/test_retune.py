@@ -9,12 +9,11 @@ from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
 from orthotune.ablation.retuning_results import tuned
-from orthotune.commands.ablate import _data
-from orthotune.commands.common import read_data
 from orthotune.errors import AblationError, DataError
 from orthotune.record.identity import definition
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
+from orthotune.study.data import read_data
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import RETUNE, TINY
 
@@ -88,7 +87,7 @@ def test_data_that_a_draw_asks_too_much_of_are_refused_before_the_start(tmp_path
     text = RETUNE.replace("    optimizer.lr:", f"    {space}\n    optimizer.lr:")
     without_limit = TINY.replace("  data.num_train: 64\n", "")
     with pytest.raises(DataError, match=r"batch_size"):
-        read_data(_data(tiny(tmp_path, without_limit + text)))
+        read_data(tiny(tmp_path, without_limit + text).data())
 
 
 def test_the_best_draw_is_chosen_and_of_equals_the_shared_setting(tmp_path):

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import orthotune
+from orthotune.api import read_config
 from orthotune.commands.ablate import main
-from orthotune.commands.train import read_config
 from orthotune.config.trial import TrialConfig
 from orthotune.training.loop import Trial
 from tests import crashes

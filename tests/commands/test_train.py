@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from orthotune.commands.train import main, read_config
+from orthotune.api import read_config
+from orthotune.commands.train import main
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, FileError

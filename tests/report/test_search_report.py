@@ -3,7 +3,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
-from orthotune.commands.train import read_config
+from orthotune.api import read_config
 from orthotune.config.trial import TrialConfig
 from orthotune.record.trial_record import Status
 from orthotune.report.search_report import (

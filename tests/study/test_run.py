@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 import torch
 
-from orthotune.commands.train import read_config
+from orthotune.api import read_config
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import Status
 from orthotune.study.study_file import read_study
@@ -65,12 +65,11 @@ def places(folder):
 
 def run_here(study, target):
     """Run a study in this process."""
-    from orthotune.commands.common import read_data
-    from orthotune.commands.search import _data
     from orthotune.report.search_report import write_report
+    from orthotune.study.data import data_of, read_data
     from orthotune.study.run import run_study
 
-    return run_study(study, target, read_data(_data(study)), write_report)
+    return run_study(study, target, read_data(data_of(study)), write_report)
 
 
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(
