@@ -15,15 +15,14 @@ from orthotune.ablation.design import Ablation
 from orthotune.api import ablate
 from orthotune.commands.common import (
     EXIT_OK,
+    add_study_options,
     exit_code,
     overrides_of,
-    parsed,
     print_next,
     print_troubles,
-    run,
     same_study,
-    study_parser,
 )
+from orthotune.commands.parsing import Command
 from orthotune.console import say
 from orthotune.shipped import found_file
 from orthotune.study.data import read_data
@@ -36,14 +35,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the ablation, print; the exit code."""
-    options = parsed(_parser(), arguments)
-    return run(lambda: _ablate(options))
+    return COMMAND.main("python -m orthotune.ablate", arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = study_parser(
-        "python -m orthotune.ablate",
-        "Settle the question a file asks.",
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add_study_options(
+        parser,
+        folder="ablations",
         set_help="set a key of the file (seeds=[1,2]) or a trial field of the "
         "reference (training.num_epochs=2) (repeatable)",
     )
@@ -53,7 +51,6 @@ def _parser() -> argparse.ArgumentParser:
         help="run every cell, also those that another study of the MLflow store has "
         "run with this code",
     )
-    return parser
 
 
 def _ablate(options: argparse.Namespace) -> int:
@@ -150,3 +147,15 @@ def _print_findings(report: "AblationReport") -> None:
     if findings.tuned is not None and findings.again is not None:
         say(f"{retuned_arm_table(findings, findings.tuned)}\n")
     say(f"Report              {report.paths[0]}")
+
+
+COMMAND = Command(
+    name="ablate",
+    summary="Settle the question a file asks.",
+    examples=(
+        "orthotune ablate components --plan",
+        "orthotune ablate my_question.yaml --set 'seeds=[1, 2, 3]'",
+    ),
+    configure=_configure,
+    execute=_ablate,
+)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orthotune.api import STORAGE, default_tracking_uri
+from orthotune.commands.completion import completed
+from orthotune.config.trial import FIELD_RULES
 from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
@@ -16,6 +18,7 @@ from orthotune.errors import (
     RayLostError,
     StudyStoppedError,
 )
+from orthotune.shipped import shipped_names
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -66,21 +69,22 @@ def run(command: Callable[[], int]) -> int:
         return EXIT_INTERRUPTED
 
 
-def study_parser(
-    prog: str, description: str, *, set_help: str
-) -> argparse.ArgumentParser:
+def add_study_options(
+    parser: argparse.ArgumentParser, *, folder: str, set_help: str
+) -> None:
     """The options of a command that runs what a file describes.
 
     Args:
-        prog: The command.
-        description: What it does.
+        parser: Gets them.
+        folder: Where the files are that come with orthotune, and can be named.
         set_help: What `--set` can change.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("file", metavar="FILE", help="what to run (YAML)")
-    parser.add_argument(
+    file = parser.add_argument("file", metavar="FILE", help="what to run (YAML)")
+    completed(file, lambda: shipped_names(folder))
+    change = parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help=set_help
     )
+    completed(change, lambda: [f"{name}=" for name in FIELD_RULES])
     parser.add_argument("--name", help="name of the study; default: the file's")
     parser.add_argument(
         "--storage",
@@ -112,20 +116,6 @@ def study_parser(
         help="write the report of what there is so far, also while the study runs; "
         "start nothing",
     )
-    return parser
-
-
-def parsed(
-    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
-) -> argparse.Namespace:
-    """The options that were typed, and as `words` what was typed for them.
-
-    Args:
-        parser: The command's.
-        arguments: What follows the command; those of this process by default.
-    """
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    return argparse.Namespace(**vars(parser.parse_args(words)), words=words)
 
 
 def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -139,7 +129,7 @@ def same_study(module: str, options: argparse.Namespace) -> str:
 
     Args:
         module: The command's.
-        options: Of `study_parser`.
+        options: Of `add_study_options`.
     """
     words = ["python", "-m", module, options.file]
     for setting in options.set:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import orthotune
 from orthotune.ablation.ablation_file import read_ablation
-from orthotune.commands.common import EXIT_OK, overrides_of, run
+from orthotune.commands.common import EXIT_OK, overrides_of
+from orthotune.commands.parsing import Command
 from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.errors import FileError
@@ -26,15 +27,10 @@ from orthotune.study.study_file import read_study
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, write the folder, print; the exit code."""
-    options = _parser().parse_args(arguments)
-    return run(lambda: _pack(options))
+    return COMMAND.main("python -m orthotune.pack", arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m orthotune.pack",
-        description="Gather what a job on a cluster needs: package, study, provenance.",
-    )
+def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="what is to run (YAML)")
     parser.add_argument(
         "--to",
@@ -43,7 +39,6 @@ def _parser() -> argparse.ArgumentParser:
         help="folder to write, new or written by this command (default: packed)",
     )
     parser.set_defaults(set=[], name=None)
-    return parser
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -124,3 +119,15 @@ def _module(options: argparse.Namespace) -> str:
         return "orthotune.ablate"
     read_study(options.file, overrides_of(options))
     return "orthotune.search"
+
+
+COMMAND = Command(
+    name="pack",
+    summary="Gather what a job on a cluster needs: package, study, provenance.",
+    examples=(
+        "orthotune pack modulation",
+        "orthotune pack my_space.yaml --to job",
+    ),
+    configure=_configure,
+    execute=_pack,
+)

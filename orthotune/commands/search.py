@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 from orthotune.api import search
 from orthotune.commands.common import (
     EXIT_OK,
+    add_study_options,
     exit_code,
     overrides_of,
-    parsed,
     print_next,
     print_troubles,
-    run,
     same_study,
-    study_parser,
 )
+from orthotune.commands.parsing import Command
 from orthotune.console import say
 from orthotune.record.study_definition import Study
 from orthotune.shipped import found_file
@@ -38,14 +37,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the study, print; the exit code."""
-    options = parsed(_parser(), arguments)
-    return run(lambda: _search(options))
+    return COMMAND.main("python -m orthotune.search", arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    return study_parser(
-        "python -m orthotune.search",
-        "Search the space a file describes.",
+def _configure(parser: argparse.ArgumentParser) -> None:
+    add_study_options(
+        parser,
+        folder="search_spaces",
         set_help="set a key of the file (search.num_trials=4) or fix a trial field "
         "(model.depth=44), which then leaves the space (repeatable)",
     )
@@ -139,3 +137,15 @@ def _nothing_best(study: Study) -> str:
     if study.settings.search.is_population:
         return "\nNo schedule has been validated yet. The population:"
     return "No trial gave a result that can be compared."
+
+
+COMMAND = Command(
+    name="search",
+    summary="Search the space a file describes.",
+    examples=(
+        "orthotune search modulation --plan",
+        "orthotune search my_space.yaml --set search.num_trials=40 --name longer",
+    ),
+    configure=_configure,
+    execute=_search,
+)

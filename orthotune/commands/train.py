@@ -9,37 +9,35 @@ import json
 from collections.abc import Sequence
 
 from orthotune.api import read_config, train
-from orthotune.commands.common import EXIT_OK, parse_settings, run
+from orthotune.commands.common import EXIT_OK, parse_settings
+from orthotune.commands.completion import completed
+from orthotune.commands.parsing import Command
+from orthotune.config.trial import FIELD_RULES
 from orthotune.console import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, train, print; the exit code."""
-    options = _parser().parse_args(arguments)
-    return run(lambda: _train(options))
+    return COMMAND.main("python -m orthotune.train", arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m orthotune.train",
-        description="Train one configuration and print its metrics.",
-    )
+def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config", nargs="?", metavar="CONFIG.yaml", help="dotted names and values"
     )
-    parser.add_argument(
+    change = parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="set one field, such as model.depth=44 (repeatable)",
     )
+    completed(change, lambda: [f"{name}=" for name in FIELD_RULES])
     parser.add_argument(
         "--json",
         action="store_true",
         help="print the last epoch's metrics as one JSON object, and nothing else",
     )
-    return parser
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -52,3 +50,15 @@ def _train(options: argparse.Namespace) -> int:
     if trial.diverged:
         say(f"The trial diverged in epoch {trial.epoch}: loss or weights not finite.")
     return EXIT_OK
+
+
+COMMAND = Command(
+    name="train",
+    summary="Train one configuration and print its metrics.",
+    examples=(
+        "orthotune train studies/modulation/best.yaml --set seed=7",
+        "orthotune train --set model.depth=20 --set training.num_epochs=4 --json",
+    ),
+    configure=_configure,
+    execute=_train,
+)

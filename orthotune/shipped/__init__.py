@@ -22,6 +22,16 @@ def shipped_files() -> list[Path]:
     return [path for name in FOLDERS for path in sorted((here / name).glob("*.yaml"))]
 
 
+def shipped_names(folder: str) -> list[str]:
+    """What the files of one of the folders are called.
+
+    Example:
+        >>> "modulation" in shipped_names("search_spaces")
+        True
+    """
+    return [path.stem for path in shipped_files() if path.parent.name == folder]
+
+
 def found_file(
     file: str | os.PathLike[str] | Mapping[str, Any], folder: str | None = None
 ) -> str | Mapping[str, Any]:

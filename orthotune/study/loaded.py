@@ -29,16 +29,16 @@ from orthotune.study.record_opening import (
     LOCK,
     RECORD,
     check_format,
+    copied_log,
     record_to_read,
     study_folder,
 )
-from orthotune.study.result import Outcome
-from orthotune.study.so_far import copied_log
 from orthotune.study.tables import history_table, trial_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from orthotune.study.result import Outcome
     from orthotune.training.classifier import Classifier
 
 REPORT = "report.html"
@@ -81,7 +81,7 @@ class LoadedStudy:
         name: str,
         storage: str = "studies",
         *,
-        outcome: Outcome[Any] | None = None,
+        outcome: "Outcome[Any] | None" = None,
     ) -> None:
         self.name = name
         self.storage = storage
@@ -158,6 +158,12 @@ class LoadedStudy:
                 f"compared to have a best, but {why}. Look at `trials`."
             )
         return best.number
+
+    @property
+    def best_value(self) -> float | None:
+        """The metric of the best trial at its end; None if there is no best."""
+        best = self._best()
+        return None if best is None else best.last(self.metric)
 
     @property
     def best(self) -> TrialConfig:

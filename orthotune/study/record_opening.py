@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,29 @@ def record_to_read(name: str, storage: str) -> Iterator[Path]:
                 f"{str(err).splitlines()[0]}. Free it, or choose another one."
             ) from err
         yield copy if copy.stat().st_size else here
+
+
+@contextmanager
+def copied_log(record: Path) -> Iterator[EventLog]:
+    """A copy of a record, open; events can be read from it when it is closed, too.
+
+    A journal cuts off a line that its writer has not finished: so it gets a copy.
+
+    Args:
+        record: The record; one that does not exist has no header.
+
+    Raises:
+        StudyError: If it cannot be read, or is damaged.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+        copy = Path(folder, RECORD)
+        if record.exists():
+            shutil.copyfile(record, copy)
+        log = EventLog(copy)
+        try:
+            yield log
+        finally:
+            log.close()
 
 
 def check_storage(folder: Path, storage: str) -> None:

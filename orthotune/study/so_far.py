@@ -1,22 +1,17 @@
 """What there is of a study so far, also while another process runs it."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orthotune.errors import StudyError
-from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Definition, Fingerprints, definition
 from orthotune.record.journal import Journal
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
 from orthotune.storage.lock import is_locked
-from orthotune.storage.scratch import scratch_folder
 from orthotune.study.record_opening import (
-    RECORD,
     check_continued,
+    copied_log,
     record_to_read,
     study_folder,
 )
@@ -72,26 +67,3 @@ def journal_to_read(study: Study, storage: str, asked: Definition) -> Iterator[J
             )
         check_continued(study, log.header, asked, record)
         yield Journal(log, epochs, live=is_locked(record.with_name("lock")))
-
-
-@contextmanager
-def copied_log(record: Path) -> Iterator[EventLog]:
-    """A copy of a record, open; events can be read from it when it is closed, too.
-
-    A journal cuts off a line that its writer has not finished: so it gets a copy.
-
-    Args:
-        record: The record; one that does not exist has no header.
-
-    Raises:
-        StudyError: If it cannot be read, or is damaged.
-    """
-    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
-        copy = Path(folder, RECORD)
-        if record.exists():
-            shutil.copyfile(record, copy)
-        log = EventLog(copy)
-        try:
-            yield log
-        finally:
-            log.close()
