@@ -135,6 +135,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
+    from orthotune.storage.folder import joined
     from orthotune.study.deletion import delete_study
     from orthotune.study.loaded import load_study
     from orthotune.text import counted
@@ -149,9 +150,10 @@ def _delete(options: argparse.Namespace) -> int:
         )
     uri = resolve_tracking_uri(options.tracking_uri)
     runs = StudyRuns(uri, study.name, study.id)
+    place = without_secrets(joined(study.storage, study.name))
     question = (
         f"Delete {study.name} ({counted(len(study.records), 'trial')} in "
-        f"{study.folder}) and its {counted(len(runs.ids), 'run')} in MLflow "
+        f"{place}) and its {counted(len(runs.ids), 'run')} in MLflow "
         f"({without_secrets(uri)})? [y/N] "
     )
     if not options.yes and not _agreed(question):
