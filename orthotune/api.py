@@ -14,12 +14,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Ablation
-from orthotune.ablation.overview import overview as ablation_overview
 from orthotune.config.config_file import configured
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
+from orthotune.design.ablation import Ablation
+from orthotune.design.ablation_file import read_ablation
+from orthotune.design.overview import overview as ablation_overview
 from orthotune.errors import ConfigError
 from orthotune.record.study_definition import Study
 from orthotune.shipped import found_file
@@ -33,7 +33,7 @@ from orthotune.training.progress import ProgressLine
 if TYPE_CHECKING:
     from orthotune.ablation.report import AblationReport
     from orthotune.study.loaded import LoadedStudy
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
     from orthotune.training.loop import Trial
 
 File = str | os.PathLike[str] | Mapping[str, Any]
@@ -114,13 +114,13 @@ def search(
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
     from orthotune.report.search_report import write_report
     from orthotune.study.loaded import LoadedStudy
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
     from orthotune.study.run import run_study
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
     write = functools.partial(write_report, command=command or "")
-    places = Places.of(storage, uri, address)
-    outcome = run_study(study, places, fingerprints, write)
+    locations = Locations.of(storage, uri, address)
+    outcome = run_study(study, locations, fingerprints, write)
     _note_trace(outcome, "trials")
     return LoadedStudy(study.settings.name, storage, outcome=outcome)
 
@@ -181,18 +181,18 @@ def ablate(
     from orthotune.ablation.findings import further_trials
     from orthotune.ablation.report import report_writer
     from orthotune.study.loaded import LoadedStudy
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
     from orthotune.study.run import run_study
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
-    places = Places.of(storage, uri, address)
+    locations = Locations.of(storage, uri, address)
     write = report_writer(ablation, fingerprints, command or "")
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=reuse)
-    outcome = run_study(study, places, fingerprints, write)
+    outcome = run_study(study, locations, fingerprints, write)
     _note_trace(outcome, "cells")
     if ablation.register is not None and outcome.finished and outcome.worked:
-        outcome = _registered(ablation.register, outcome, places.tracking_uri)
+        outcome = _registered(ablation.register, outcome, locations.tracking_uri)
     return LoadedStudy(ablation.name, storage, outcome=outcome)
 
 
@@ -289,7 +289,7 @@ def _call(function: str, file: File, overrides: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _note_trace(outcome: "Outcome[Any]", nouns: str) -> None:
+def _note_trace(outcome: "StudyResult[Any]", nouns: str) -> None:
     """Say what the first trials failed by; `nouns` is what they are called."""
     if outcome.trace is not None:
         alike = f"stopped, because the first {nouns} all failed in the same way."
@@ -297,8 +297,8 @@ def _note_trace(outcome: "Outcome[Any]", nouns: str) -> None:
 
 
 def _registered(
-    name: str, outcome: "Outcome[AblationReport]", uri: str
-) -> "Outcome[AblationReport]":
+    name: str, outcome: "StudyResult[AblationReport]", uri: str
+) -> "StudyResult[AblationReport]":
     """The outcome, with what came of registering the best network."""
     from orthotune.ablation.model_registry import register
 

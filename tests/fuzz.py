@@ -24,11 +24,11 @@ from pathlib import Path
 
 import yaml
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.overview import overview as overview_of_ablation
 from orthotune.api import read_config
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import read_mapping
+from orthotune.design.ablation_file import read_ablation
+from orthotune.design.overview import overview as overview_of_ablation
 from orthotune.errors import OrthotuneError
 from orthotune.study.overview import overview as overview_of_search
 from orthotune.study.study_file import read_study
@@ -41,7 +41,8 @@ MAX_MESSAGE = 400
 NUMBERS = [
     *(0, 1, -1, 2, 7, 10**4, 10**6, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64),
     *(10**100, 10**400, -(2**63), 0.0, -0.0, 5e-324, 2.2e-308, 1e-16, 0.1, 1.5, 1e16),
-    *(1e300, 1.7e308, float("inf"), float("-inf"), float("nan")),
+    *(1e300, 1.7e308, -1.7e308, 10**308, -(10**308), 10**309),
+    *(float("inf"), float("-inf"), float("nan")),
 ]
 OTHERS = [
     None,
@@ -213,6 +214,15 @@ def _factorial(rng: random.Random, data: dict, _all: list) -> None:
     }
 
 
+def _bounds(rng: random.Random, data: dict, _all: list) -> None:
+    """Bounds and steps at the ends of their types, several at once."""
+    space = data.get("space")
+    for entry in space.values() if isinstance(space, dict) else ():
+        if isinstance(entry, dict) and rng.random() < 0.5:
+            for key in rng.sample(["low", "high", "step", "log", "choices"], 3):
+                entry[key] = _value(rng) if key == "log" else rng.choice(NUMBERS)
+
+
 def _wait(rng: random.Random, data: dict, _all: list) -> None:
     """Parameters that wait for each other."""
     space = data.get("space")
@@ -224,7 +234,7 @@ def _wait(rng: random.Random, data: dict, _all: list) -> None:
 
 
 CHANGES = [_set, _set, _set, _delete, _rename, _transplant, _swap, _add_field]
-CHANGES += [_grow, _grow, _deepen, _factorial, _wait]
+CHANGES += [_grow, _grow, _deepen, _factorial, _bounds, _bounds, _wait]
 
 
 def _with_other_letters(rng: random.Random, content: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Studies in a folder as a session leaves them, made without Ray and MLflow."""
 
-from orthotune.ablation.ablation_file import read_ablation
+from orthotune.design.ablation_file import read_ablation
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import definition, trial_key
 from orthotune.record.journal import Journal

@@ -11,10 +11,7 @@ from ray.tune.search import Searcher
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
-from orthotune.tune.callback import WORKER_DEATHS, JournalCallback
-from orthotune.tune.searcher import OptunaSearcher
-from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import (
+from orthotune.tune.assignment import (
     ERROR,
     OUT_OF_MEMORY,
     STUDY,
@@ -22,6 +19,9 @@ from orthotune.tune.worker import (
     name_of,
     number_of,
 )
+from orthotune.tune.callback import WORKER_DEATHS, JournalCallback
+from orthotune.tune.searcher import OptunaSearcher
+from orthotune.tune.stopper import StudyStopper
 from tests.made_records import metrics
 
 FINGERPRINTS = {"synthetic": "5120", "digits": "1797"}

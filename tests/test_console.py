@@ -1,5 +1,6 @@
 """What is written for people, also where nobody reads it."""
 
+import io
 import os
 import subprocess
 import sys
@@ -56,4 +57,23 @@ def test_nothing_is_said_where_both_streams_are_closed():
 def test_a_full_disk_ends_nothing():
     with open("/dev/full", "wb") as full:
         code, said = outcome(stdout=full, stderr=subprocess.PIPE)
-    assert (code, said) == (0, "orthotune: not heard\n")
+    assert (code, said) == (
+        0,
+        "orthotune: results must be writable, but: No space left on device.\n"
+        "orthotune: not heard\n",
+    )
+
+
+def test_a_process_without_streams_goes_on(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    console.say("a result")
+    console.note("a note.")
+    assert console.is_heard()
+
+
+def test_letters_that_a_stream_lacks_are_written_by_their_numbers(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    console.say("Is 1 µm über 0?")
+    assert stream.buffer.getvalue() == b"Is 1 \\xb5m \\xfcber 0?\n"

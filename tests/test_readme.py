@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.ablation.ablation_file import read_ablation
 from orthotune.commands import ablate, pack, search, train
 from orthotune.commands.common import parse_settings
+from orthotune.design.ablation_file import read_ablation
 from orthotune.study.study_file import read_study
 from tests.crashes import HANGING_S, TOO_SLOW
 
@@ -58,7 +58,7 @@ def test_make_knows_the_target(command):
 def test_search_commands_name_valid_files_and_keys(command):
     arguments = shlex.split(command)
     assert arguments[:3] == ["python", "-m", "orthotune.search"]
-    options = search._parser().parse_args(arguments[3:])
+    options = search.COMMAND.parser("here").parse_args(arguments[3:])
     read_study(str(ROOT / options.file), parse_settings(options.set))
 
 
@@ -66,7 +66,7 @@ def test_search_commands_name_valid_files_and_keys(command):
 def test_ablation_commands_name_valid_files_and_keys(command):
     arguments = shlex.split(command)
     assert arguments[:3] == ["python", "-m", "orthotune.ablate"]
-    options = ablate._parser().parse_args(arguments[3:])
+    options = ablate.COMMAND.parser("here").parse_args(arguments[3:])
     read_ablation(str(ROOT / options.file), parse_settings(options.set))
 
 
@@ -123,8 +123,8 @@ def test_commands_of_the_cluster_page_name_options_and_files_that_exist(line):
     words = shlex.split(line, comments=True)
     module = next(word for word in words if word.startswith("orthotune."))
     rest = words[words.index(module) + 1 :]
-    parsers = {"orthotune.search": search._parser, "orthotune.pack": pack._parser}
-    options = parsers[module]().parse_args(rest)
+    parsers = {"orthotune.search": search, "orthotune.pack": pack}
+    options = parsers[module].COMMAND.parser(module).parse_args(rest)
     folder = ROOT / "search_spaces" if "submit" in words else ROOT
     assert (folder / options.file).exists()
     if module == "orthotune.search":  # nobody's machine has them where ours has

@@ -1,12 +1,12 @@
-"""The arms of an ablation in MLflow: a run each, above the runs of its seeds."""
+"""The arms of an ablation in MLflow: a run for each, the parent of its seeds' runs."""
 
 import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from orthotune.ablation.design import tuning_group
 from orthotune.ablation.findings import Findings
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import tuning_group
 from orthotune.tracking.summary import Group
 
 
@@ -50,18 +50,18 @@ def _own_runs(findings: Findings) -> list[Group]:
 
 
 def _tuning_runs(findings: Findings) -> list[Group]:
-    tuned, metric = findings.tuned, findings.ablation.metric
+    retuning, metric = findings.retuning, findings.ablation.metric
     runs = []
-    for arm in findings.ablation.arms if tuned is not None else ():
-        best = tuned.best(arm.name) if tuned is not None else None
-        if tuned is None or best is None or best.value is None:
+    for arm in findings.ablation.arms if retuning is not None else ():
+        best = retuning.best(arm.name) if retuning is not None else None
+        if retuning is None or best is None or best.value is None:
             continue
         curve = {epoch: m[metric] for epoch, m in best.record.history.items()}
         runs.append(
             Group(
                 name=tuning_group(arm),
                 params=_params(arm.fields),  # a tag, not they, can change yet
-                metrics={"trials": float(len(tuned.arms[arm.name]))},
+                metrics={"trials": float(len(retuning.arms[arm.name]))},
                 curve={**curve, best.record.epoch: best.value},
                 tags={"orthotune.arm": arm.name, "orthotune.chosen": best.words},
             )

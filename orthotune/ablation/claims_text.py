@@ -1,6 +1,7 @@
 """The claims of an ablation in words: their verdicts, and the numbers behind them."""
 
 from orthotune.ablation.findings import Findings, Judged
+from orthotune.ablation.interim_analysis import level_of
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
@@ -8,7 +9,8 @@ from orthotune.text import counted, markdown_table
 EFFECT = (
     "An effect is the `{metric}` of a claim's second arm minus that of its first: "
     "above 0 the first is better, as claimed. Its p-value tests for an effect other "
-    "than {other}, and is corrected for the number of claims."
+    "than {other}, and is corrected for the number of claims; below {level:g} it "
+    "decides, and intervals are of confidence {confidence:g}."
 )
 
 HEADER = (
@@ -36,7 +38,13 @@ def verdict_text(findings: Findings) -> str:
         lines.append(f"{line}  \n  {numbers}")  # two spaces: Markdown's line break
     bounded = any(judged.claim.by for judged in findings.claims)
     other = "0 (with *by at least*, other than so much)" if bounded else "0"
-    how = EFFECT.format(metric=findings.ablation.metric, other=other)
+    level = level_of(findings.ablation)
+    how = EFFECT.format(
+        metric=findings.ablation.metric,
+        other=other,
+        level=level,
+        confidence=1 - level,
+    )
     return "\n\n".join(["\n".join(lines), how])
 
 

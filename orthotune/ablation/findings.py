@@ -4,17 +4,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orthotune.ablation.design import Ablation, Claim
 from orthotune.ablation.interim_analysis import (
     Values,
+    analyze,
     difference,
     level_of,
     listed_cells,
     smallest_p_of,
-    stand,
 )
 from orthotune.ablation.replicates import Replicate, result_of
-from orthotune.ablation.retuning_results import Tuned, tuned
+from orthotune.ablation.retuning_results import RetuningResults, retuning
+from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
 from orthotune.record.trial_record import TrialRecord
@@ -82,7 +82,7 @@ class Findings:
         level: At which corrected p-values are judged; intervals have confidence 1 - it.
         missing: What has no result and will have none, `arm, seed: why` each.
         num_needed: Cells that are still to run before the next verdict.
-        tuned: What tuning has found for the arms, if they are tuned anew.
+        retuning: What tuning has found for the arms, if they are tuned anew.
         again: The same of the arms so tuned; None until tuning has ended.
     """
 
@@ -95,7 +95,7 @@ class Findings:
     level: float
     missing: Sequence[str]
     num_needed: int
-    tuned: Tuned | None = None
+    retuning: RetuningResults | None = None
     again: "Findings | None" = None
 
 
@@ -112,9 +112,9 @@ def find(
     arms, ended, missing = _replicates(ablation, records, fingerprints)
     values = _values(arms)
     level = level_of(ablation)
-    now = stand(ablation, values, ended)
+    now = analyze(ablation, values, ended)
     names = [arm.name for arm in ablation.arms]
-    trials = tuned(ablation, records, fingerprints)
+    trials = retuning(ablation, records, fingerprints)
     retuned = None if trials is None else trials.ablation
     against = [Claim(better=names[0], than=name) for name in names[1:]]
     return Findings(
@@ -136,21 +136,21 @@ def find(
         level=level,
         missing=missing,
         num_needed=len(now.needed),
-        tuned=trials,
+        retuning=trials,
         again=find(retuned, records, fingerprints) if retuned else None,
     )
 
 
 def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
-    """What `Study.more` asks: the cells of the next look, by the trials so far.
+    """The cells of the next look, given the trials so far: what `Study.more` calls.
 
     Those of the arms as they were tuned anew, too, once that has ended.
     """
 
     def more(records: Sequence[TrialRecord]) -> list[Listed]:
         arms, ended, _ = _replicates(ablation, records, fingerprints)
-        needed = stand(ablation, _values(arms), ended).needed
-        trials = tuned(ablation, records, fingerprints)
+        needed = analyze(ablation, _values(arms), ended).needed
+        trials = retuning(ablation, records, fingerprints)
         retuned = None if trials is None else trials.ablation
         again = further_trials(retuned, fingerprints)(records) if retuned else []
         return [*listed_cells(ablation, needed), *again]
@@ -161,7 +161,7 @@ def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
 def _replicates(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
 ) -> tuple[dict[str, list[Replicate]], set[tuple[str, int]], list[str]]:
-    """What every arm has given, the cells that have ended, and those without result."""
+    """Results of each arm, the cells that have ended, and those without a result."""
     by_key = {record.key: record for record in records}
     arms: dict[str, list[Replicate]] = {arm.name: [] for arm in ablation.arms}
     ended, missing = set(), []

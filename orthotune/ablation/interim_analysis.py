@@ -1,4 +1,4 @@
-"""Where an ablation stands: what its claims come to so far, and what is to run next.
+"""Interim analysis of an ablation: its claims so far, and the cells to run next.
 
 With a list of seeds there is one look, when every cell has ended. With `{initial, max}`
 there are several (`replication.looks`): whoever looks may stop, so every look has only
@@ -10,7 +10,7 @@ smallest effect of interest. A claim keeps what it was decided by.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orthotune.ablation.design import Ablation, Claim, listed_cell
+from orthotune.design.ablation import Ablation, Claim, listed_cell
 from orthotune.record.study_definition import Listed
 from orthotune.statistics.interim_looks import level_per_look
 from orthotune.statistics.paired import (
@@ -38,8 +38,8 @@ Cell = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stand:
-    """How far an ablation has come.
+class InterimAnalysis:
+    """The claims of an ablation at its latest look.
 
     Args:
         differences: Of every claim, at the look that decided it or the latest one; None
@@ -60,7 +60,7 @@ def level_of(ablation: Ablation) -> float:
     return level_per_look(ALPHA, len(ablation.looks))
 
 
-def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
+def analyze(ablation: Ablation, values: Values, ended: set[Cell]) -> InterimAnalysis:
     """Go through the looks in their order, as far as cells have ended.
 
     Args:
@@ -94,7 +94,7 @@ def stand(ablation: Ablation, values: Values, ended: set[Cell]) -> Stand:
                 verdicts[k] = judge(each, corrected[k], alpha=level)
         if needed:
             break
-    return Stand(
+    return InterimAnalysis(
         differences=found,
         corrected=corrected,
         verdicts=verdicts,

@@ -31,7 +31,7 @@ USE = (
 
 
 def best_replicate(findings: Findings) -> tuple[str, Replicate] | None:
-    """The best cell of the arm with the smallest mean, and what the arm is called.
+    """The best cell of the arm with the smallest mean, and the name of the arm.
 
     Arms that were tuned anew count, too.
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orthotune.ablation.arms_text import arm_lines
-from orthotune.ablation.design import Ablation
 from orthotune.ablation.interim_analysis import Values, difference, level_of
-from orthotune.ablation.overview import overview
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import Ablation
+from orthotune.design.arms_text import arm_lines
+from orthotune.design.overview import overview
 from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import read_events
 from orthotune.record.identity import Fingerprints, fingerprints_in, trial_key
@@ -87,14 +87,14 @@ def plan_text(
 
 
 def _unknown(ablation: Ablation) -> Fingerprints:
-    """Of the data sets it names, as no record has them."""
+    """Placeholders for the fingerprints of the data sets that it names."""
     fields = [fields for _, _, fields in (*ablation.cells(), *ablation.tuning())]
     names = {TrialConfig.from_dict(one).data.name for one in fields}
     return dict.fromkeys(names, UNKNOWN)
 
 
 def _recorded(record: Path) -> Fingerprints:
-    """Of the data that a study has begun with; none if it has not."""
+    """The fingerprints of the data that a study has begun with, if it has."""
     header = next((event for _, event in read_events(record)), {})
     return fingerprints_in(header.get("definition", {}))
 
@@ -111,7 +111,7 @@ def _time_line(
 
 @dataclass(frozen=True, kw_only=True)
 class _Tuning:
-    """What is to run to tune the arms, and after it.
+    """The trials that tune the arms, and the cells that follow them.
 
     Args:
         num_trials: Trials that tune.
@@ -145,7 +145,7 @@ class _Tuning:
         )
 
     def lines(self, ablation: Ablation) -> list[str]:
-        """What stands in the plan; nothing for arms that are not tuned anew."""
+        """The lines of the plan; none for arms that are not tuned anew."""
         if ablation.retune is None:
             return []
         return [
@@ -221,7 +221,7 @@ def _timed(ablation: Ablation, left: list[Mapping[str, Any]]) -> tuple[str, floa
 
 
 def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
-    """What the design can find.
+    """The smallest effects that the design can detect.
 
     Before a run it is known in standard deviations only; after two pairs of a claim's
     arms, with the spread they have, in the unit of the metric.

@@ -1,4 +1,4 @@
-"""What one trial of an arm has given."""
+"""The result of one trial of an arm."""
 
 import math
 from dataclasses import dataclass

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.ablation.design import Ablation
 from orthotune.ablation.replicates import result_of
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import Ablation
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import cell
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class TuningTrial:
     """A trial that tuned an arm.
 
     Args:
@@ -45,7 +45,7 @@ class Tried:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuned:
+class RetuningResults:
     """The trials that tuned the arms.
 
     Args:
@@ -55,13 +55,13 @@ class Tuned:
     """
 
     shared: Ablation
-    arms: Mapping[str, Sequence[Tried]]
+    arms: Mapping[str, Sequence[TuningTrial]]
     num_open: int
 
-    def best(self, arm: str) -> Tried | None:
+    def best(self, arm: str) -> TuningTrial | None:
         """What is chosen for an arm: of equals the first, so the shared setting."""
 
-        def worth(tried: Tried) -> float:
+        def worth(tried: TuningTrial) -> float:
             return math.inf if tried.value is None else tried.value
 
         return min(self.arms[arm], key=worth, default=None)
@@ -80,9 +80,9 @@ class Tuned:
         )
 
 
-def tuned(
+def retuning(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
-) -> Tuned | None:
+) -> RetuningResults | None:
     """What tuning has found; None for an ablation whose arms are not tuned anew.
 
     Args:
@@ -94,18 +94,18 @@ def tuned(
         return None
     by_key = {record.key: record for record in records}
     draws, num_open = ablation.retune.draws(), 0
-    arms: dict[str, list[Tried]] = {arm.name: [] for arm in ablation.arms}
+    arms: dict[str, list[TuningTrial]] = {arm.name: [] for arm in ablation.arms}
     for arm, number, fields in ablation.tuning():
         record = by_key.get(trial_key(fields, fingerprints))
         if record is None or not record.status.ended or record.status == Status.FAILED:
             num_open += 1
             continue
         arms[arm.name].append(
-            Tried(
+            TuningTrial(
                 draw=number,
                 values=ablation.retune.applied(draws[number], arm.fields),
                 value=result_of(record, ablation.metric),
                 record=record,
             )
         )
-    return Tuned(shared=ablation, arms=arms, num_open=num_open)
+    return RetuningResults(shared=ablation, arms=arms, num_open=num_open)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.retune import Retune
-from orthotune.ablation.retuning_results import Tuned
+from orthotune.ablation.retuning_results import RetuningResults
+from orthotune.design.retune import Retune
 from orthotune.record.trial_record import Status
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
@@ -28,8 +28,8 @@ def retuned_part(findings: Findings) -> list[str]:
     Args:
         findings: What it says.
     """
-    tuned, retune = findings.tuned, findings.ablation.retune
-    if tuned is None or retune is None:
+    retuning, retune = findings.retuning, findings.ablation.retune
+    if retuning is None or retune is None:
         return []
     how = HOW.format(
         draws=retune.num_trials,
@@ -40,16 +40,16 @@ def retuned_part(findings: Findings) -> list[str]:
         "## After re-tuning",
         how,
         _space_table(retune),
-        *_tables(findings, tuned),
+        *_tables(findings, retuning),
     ]
 
 
-def _tables(findings: Findings, tuned: Tuned) -> list[str]:
+def _tables(findings: Findings, retuning: RetuningResults) -> list[str]:
     if findings.again is None:
-        return [f"Not known yet: {counted(tuned.num_open, 'trial')} still to run."]
+        return [f"Not known yet: {counted(retuning.num_open, 'trial')} still to run."]
     return [
         _claim_table(findings, findings.again),
-        retuned_arm_table(findings, tuned),
+        retuned_arm_table(findings, retuning),
         f"Effects above 0 are as claimed; arms whose difference is below 0 are better "
         f"than {findings.ablation.reference.name}.",
     ]
@@ -89,12 +89,12 @@ def _judged_cells(judged: Judged) -> list[str]:
     ]
 
 
-def retuned_arm_table(findings: Findings, tuned: Tuned) -> str:
-    """Every arm: what was found for it, and what it comes to with and without.
+def retuned_arm_table(findings: Findings, retuning: RetuningResults) -> str:
+    """Every arm: the setting found for it, its metric with and without that.
 
     Args:
         findings: What is shown.
-        tuned: The trials that tuned the arms.
+        retuning: The trials that tuned the arms.
     """
     header = (
         "arm",
@@ -109,8 +109,8 @@ def retuned_arm_table(findings: Findings, tuned: Tuned) -> str:
     again = findings.again or findings
     shared, retuned = _differences(findings), _differences(again)
     rows = []
-    for name, trials in tuned.arms.items():
-        best = tuned.best(name)
+    for name, trials in retuning.arms.items():
+        best = retuning.best(name)
         diverged = [t.record.status == Status.DIVERGED for t in trials]
         rows.append(
             [
@@ -148,13 +148,13 @@ def retuned_remarks(findings: Findings) -> list[str]:
     Args:
         findings: What is said.
     """
-    tuned, again = findings.tuned, findings.again
-    if tuned is None:
+    retuning, again = findings.retuning, findings.again
+    if retuning is None:
         return []
     remarks = []
     if again is None:
         remarks.append(
-            f"Re-tuning has not ended: {counted(tuned.num_open, 'trial')} to run or "
+            f"Re-tuning has not ended: {counted(retuning.num_open, 'trial')} to run or "
             "failed. The same command continues."
         )
         return remarks

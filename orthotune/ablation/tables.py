@@ -1,4 +1,4 @@
-"""An ablation's trials as tables for other programs."""
+"""The trials of an ablation as CSV tables."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ def tables(findings: Findings) -> dict[str, str]:
         findings: What they hold.
     """
     found = {"cells.csv": cells_csv(findings)}
-    if findings.tuned is not None:
+    if findings.retuning is not None:
         found["tuning_trials.csv"] = _tuning_csv(findings)
     if findings.again is not None:
         found["retuned_cells.csv"] = cells_csv(findings.again)
@@ -48,7 +48,7 @@ def cells_csv(findings: Findings) -> str:
 
 def _tuning_csv(findings: Findings) -> str:
     """Every trial that tuned an arm, a line each; the draw as JSON."""
-    metric, tuned = findings.ablation.metric, findings.tuned
+    metric, retuning = findings.ablation.metric, findings.retuning
     header = ["arm", "draw", "values", metric, "epochs", "trial", "key"]
     rows = (
         [
@@ -60,7 +60,7 @@ def _tuning_csv(findings: Findings) -> str:
             tried.record.number,
             tried.record.key,
         ]
-        for name, trials in (tuned.arms.items() if tuned is not None else ())
+        for name, trials in (retuning.arms.items() if retuning is not None else ())
         for tried in trials
     )
     return _csv(header, rows)

@@ -1,4 +1,4 @@
-"""What was measured of trials on GPUs, kept in a storage that all studies share."""
+"""Memory and time of trials on GPUs, as measured, in a file that all studies share."""
 
 import contextlib
 import dataclasses
@@ -38,7 +38,7 @@ class FootprintCache:
         self._folder = StorageFolder(storage)
 
     def read(self) -> dict[str, dict[str, Footprint]]:
-        """All of this version of torch: others differ in kernels and context."""
+        """All measurements with this version of torch; others have other kernels."""
         try:
             return {
                 kind: {shape: _footprint(one) for shape, one in by_shape.items()}

@@ -1,4 +1,4 @@
-"""Measures what trials take of the GPUs there are: see `packing`."""
+"""Measures memory and load of trials on each kind of GPU (see `gpu_sharing`)."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -54,7 +54,7 @@ def trials_a_gpu(footprint: Footprint) -> int:
 
 
 def share_of(num_trials: int) -> float:
-    """The part of a GPU of which Ray puts so many on one.
+    """The fraction of a GPU with which Ray puts so many trials on one.
 
     Example:
         >>> share_of(3), share_of(1)
@@ -65,7 +65,7 @@ def share_of(num_trials: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuShares:
-    """What each trial of a study gets of a GPU.
+    """The share of a GPU that each trial of a study gets.
 
     Args:
         default: The GPUs of a trial whose shape was not measured.
@@ -91,7 +91,7 @@ class GpuShares:
     least: float = 0.0
 
     def of(self, fields: Mapping[str, Any]) -> float:
-        """The GPUs of a trial: on every kind there is, so many fit."""
+        """The share of a trial with which it fits on every kind of GPU there is."""
         found = self._footprints(fields)
         if not found:
             return self.default
@@ -147,7 +147,7 @@ def _described(footprint: Footprint) -> str:
 
 
 def as_said(resources: Resources) -> GpuShares:
-    """The shares of a study that says how many GPUs a trial gets."""
+    """The shares of a study whose file says how many GPUs a trial gets."""
     return GpuShares(default=float(resources.gpus))
 
 

@@ -1,14 +1,14 @@
-"""What nodes of a cluster are asked, as it travels to them: imports nothing heavy."""
+"""What the nodes of a cluster must have. Sent to them, so it imports nothing heavy."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from orthotune.config.trial import DataConfig
+from orthotune.config.sections import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a node is compared with.
+class NodeRequirements:
+    """What a node of the cluster must have: versions, storage, data, GPUs.
 
     Args:
         versions: Of Python, orthotune, Ray and torch, as the driver has them.
@@ -28,8 +28,8 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
-    """What was found out before trials began.
+class CheckedNodes:
+    """The nodes that were checked before trials began.
 
     Args:
         nodes: The ids of the nodes that are fit.
@@ -37,4 +37,4 @@ class Looked:
     """
 
     nodes: Collection[str]
-    expected: Expected
+    expected: NodeRequirements

@@ -25,12 +25,12 @@ def gpus_of(node: Mapping[str, Any]) -> float:
 
 
 def only_on(node: Mapping[str, Any]) -> NodeAffinitySchedulingStrategy:
-    """Where a task runs that is about one node."""
+    """A scheduling strategy that runs a task on one node."""
     return NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
 
 
 def as_started(path: str) -> str:
-    """A path as it was meant where this worker was started.
+    """A relative path, made absolute in the folder that this worker was started in.
 
     Ray moves a worker into a folder of its own for every trial. A relative path is one
     of the driver's folder, or of that in which a node was started.

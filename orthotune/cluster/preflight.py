@@ -1,4 +1,4 @@
-"""What must hold on every node of a cluster before a study begins there.
+"""Checks of every node of a cluster before a study begins there.
 
 Asked in seconds, before anything is created: versions, storage, data, room on the disk,
 GPUs. A study that finds out later has lost hours.
@@ -23,7 +23,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayTaskError
 
 import orthotune
-from orthotune.cluster.node_requirements import Expected, Looked
+from orthotune.cluster.node_requirements import CheckedNodes, NodeRequirements
 from orthotune.cluster.nodes import (
     alive_nodes,
     as_started,
@@ -31,7 +31,8 @@ from orthotune.cluster.nodes import (
     name_of_node,
     only_on,
 )
-from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.config.sections import DataConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.data.torchvision_reader import FETCH_WAIT_S
 from orthotune.errors import DataError, StudyError
@@ -60,7 +61,7 @@ NO_ANSWER = "none yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was asked of one node.
+    """One check of one node.
 
     Args:
         node: Its address.
@@ -83,7 +84,7 @@ def here() -> dict[str, str]:
     return ours | {name: version(name) for name in PACKAGES}
 
 
-def look(expected: Expected, node: str, promised_gpus: float) -> list[Check]:
+def look(expected: NodeRequirements, node: str, promised_gpus: float) -> list[Check]:
     """All checks of the node this runs on.
 
     Args:
@@ -103,26 +104,29 @@ def look(expected: Expected, node: str, promised_gpus: float) -> list[Check]:
 _FOUND: dict[str, str] = {}
 
 
-def misfit(looked: Looked | None) -> str:
-    """Why this process would train what the driver's would not; nothing if it would.
+def node_problem(checked_nodes: CheckedNodes | None) -> str:
+    """Why this node is not fit for the study; an empty string if it is.
 
     Asked once a process, of nodes that have joined since the study began: a trial may
     be there before the driver has looked at it.
     """
-    if looked is None:
+    if checked_nodes is None:
         return ""
     node = ray.get_runtime_context().get_node_id()
-    if node in looked.nodes:
+    if node in checked_nodes.nodes:
         return ""
-    mark = looked.expected.mark
+    mark = checked_nodes.expected.mark
     if mark not in _FOUND:
         name = f"{ray.util.get_node_ip_address()} ({node[:6]})"
-        checks = [_versions(looked.expected, name), *_data(looked.expected, name)]
+        checks = [
+            _versions(checked_nodes.expected, name),
+            *_data(checked_nodes.expected, name),
+        ]
         _FOUND[mark] = next((check.problem for check in checks if check.problem), "")
     return _FOUND[mark]
 
 
-def _versions(expected: Expected, node: str) -> Check:
+def _versions(expected: NodeRequirements, node: str) -> Check:
     found = here()
     other = [
         f"{name} {found[name]} and not {wanted}"
@@ -139,7 +143,7 @@ def _versions(expected: Expected, node: str) -> Check:
     )
 
 
-def _storage(expected: Expected, node: str) -> Check:
+def _storage(expected: NodeRequirements, node: str) -> Check:
     """Read what the driver wrote, and write."""
     folder = StorageFolder(joined(expected.storage, expected.probes))
     problem = ""
@@ -166,7 +170,7 @@ def _storage(expected: Expected, node: str) -> Check:
     return Check(node=node, name="storage", found=found, problem=problem)
 
 
-def _data(expected: Expected, node: str) -> list[Check]:
+def _data(expected: NodeRequirements, node: str) -> list[Check]:
     checks = []
     for config, wanted in expected.data.items():
         name, problem, found = f"data {config.name}", "", ""
@@ -232,7 +236,7 @@ def preflight(
     Raises:
         StudyError: If the driver itself cannot write to the storage.
     """
-    expected = expected_of(study, storage, fingerprints)
+    expected = requirements_of(study, storage, fingerprints)
     folder = StorageFolder(joined(storage, expected.probes))
     made = _missing(storage)
     try:
@@ -251,9 +255,11 @@ def preflight(
                 path.rmdir()
 
 
-def expected_of(study: Study, storage: str, fingerprints: Fingerprints) -> Expected:
+def requirements_of(
+    study: Study, storage: str, fingerprints: Fingerprints
+) -> NodeRequirements:
     """What the nodes of a study are compared with, as this process has it."""
-    return Expected(
+    return NodeRequirements(
         versions=here(),
         storage=storage,
         probes=f".preflight-{uuid.uuid4().hex[:8]}",
@@ -283,7 +289,7 @@ def _data_of(study: Study, fingerprints: Fingerprints) -> dict[DataConfig, str]:
     return {replace(config, name=name): hash_ for name, hash_ in fingerprints.items()}
 
 
-def _ask(expected: Expected, nodes: Sequence[Mapping[str, Any]]) -> list[Check]:
+def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list[Check]:
     task = ray.remote(look)
     asked = {}
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Whether the Ray that a process is connected to is still there, and calls into it.
+"""Watches the Ray that this process is connected to while a call waits for it.
 
 A driver whose Ray has died waits for it inside Ray's own code, where no signal reaches
 it, and is aborted there after a minute. So what may wait for Ray runs in a thread, and
@@ -26,7 +26,7 @@ PATIENCE_OWN_S = 3.0
 
 
 class RayHealth:
-    """Looks after the Ray that this process is connected to.
+    """Watches the Ray that this process is connected to.
 
     Args:
         own: Whether it was started by this process.
@@ -35,7 +35,7 @@ class RayHealth:
     def __init__(self, *, own: bool) -> None:
         context = ray.get_runtime_context()
         host, _, port = context.gcs_address.rpartition(":")
-        self._head = host, int(port)
+        self._head = host.strip("[]"), int(port)  # of IPv6
         self._node = context.get_node_id()
         self._own = own
         self._answers = 0
@@ -43,7 +43,7 @@ class RayHealth:
         self._node_died = False
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call what may wait for Ray, and return when it does.
+        """Call a function that may wait for Ray; return when it does.
 
         Raises:
             RayLostError: If Ray is lost meanwhile; the call may then never return.

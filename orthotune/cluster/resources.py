@@ -1,16 +1,16 @@
-"""What a study finds on its cluster: nodes that are fit for it, and room for trials."""
+"""The resources of a study on its cluster: fit nodes, and shares of GPUs."""
 
 import time
 from dataclasses import dataclass
 
 from orthotune.cluster.gpu_measurement import shares_on_cluster
 from orthotune.cluster.gpu_sharing import GpuShares
-from orthotune.cluster.node_requirements import Looked
+from orthotune.cluster.node_requirements import CheckedNodes
 from orthotune.cluster.nodes import alive_nodes
 from orthotune.cluster.preflight import (
-    expected_of,
     preflight,
     refuse,
+    requirements_of,
     table,
 )
 from orthotune.cluster.runtime import slots
@@ -23,20 +23,20 @@ COUNT_EVERY_S = 2.0
 
 
 @dataclass(kw_only=True)
-class Room:
-    """What trials get.
+class ResourceAllocation:
+    """The resources that trials get.
 
     Args:
         shares: Of GPUs, by trial.
         cpus: CPU cores of a trial.
         may_grow: Whether nodes may join and leave.
-        looked: What was found of the nodes, on a cluster.
+        checked_nodes: What was found of the nodes, on a cluster.
     """
 
     shares: GpuShares
     cpus: int
     may_grow: bool
-    looked: Looked | None = None
+    checked_nodes: CheckedNodes | None = None
 
     def __post_init__(self) -> None:
         # Counted by the thread that gives trials to Ray: others must not ask it.
@@ -61,18 +61,18 @@ class Room:
         return max(1, self._slots)
 
     def tags(self) -> dict[str, str]:
-        """For MLflow: what was measured to share GPUs, if it was."""
+        """Tags for MLflow: the measurements behind shares of GPUs, if there are any."""
         lines = self.shares.lines()
         return {"orthotune.gpus": "\n".join(lines)} if lines else {}
 
 
-NO_ROOM = Room(shares=GpuShares(default=0.0), cpus=1, may_grow=False)
+NO_RESOURCES = ResourceAllocation(shares=GpuShares(default=0.0), cpus=1, may_grow=False)
 """Of a study in which nothing is left to run."""
 
 
-def find_room(
+def allocate_resources(
     study: Study, storage: str, fingerprints: Fingerprints, *, may_grow: bool
-) -> Room:
+) -> ResourceAllocation:
     """Look at the cluster this process is connected to, and say what was found.
 
     Args:
@@ -84,26 +84,30 @@ def find_room(
     Raises:
         StudyError: If the study would fail there later.
     """
-    looked = None
+    checked_nodes = None
     if may_grow:
         nodes = alive_nodes()
         checks = preflight(study, storage, fingerprints, nodes)
         note(f"the nodes of the cluster:\n{table(checks)}")
         refuse(checks)
-        looked = Looked(
+        checked_nodes = CheckedNodes(
             nodes=frozenset(node["NodeID"] for node in nodes),
-            expected=expected_of(study, storage, fingerprints),
+            expected=requirements_of(study, storage, fingerprints),
         )
-    room = Room(
+    allocation = ResourceAllocation(
         shares=shares_on_cluster(study, storage, may_grow=may_grow),
         cpus=study.settings.resources.cpus,
         may_grow=may_grow,
-        looked=looked,
+        checked_nodes=checked_nodes,
     )
-    if may_grow and not slots(room.cpus, room.shares.smallest):
-        gpus = f" and {room.shares.smallest:g} GPUs" if room.shares.smallest else ""
+    if may_grow and not slots(allocation.cpus, allocation.shares.smallest):
+        gpus = (
+            f" and {allocation.shares.smallest:g} GPUs"
+            if allocation.shares.smallest
+            else ""
+        )
         note(
-            f"no node can hold a trial: it needs {counted(room.cpus, 'CPU core')}"
+            f"no node can hold a trial: it needs {counted(allocation.cpus, 'CPU core')}"
             f"{gpus}. Trials wait until one joins."
         )
-    return room
+    return allocation

@@ -1,4 +1,4 @@
-"""The Ray a study runs on: a cluster that is there, or one of its own."""
+"""The Ray that a study runs on: an existing cluster, or a local one of its own."""
 
 import contextlib
 import logging

@@ -10,8 +10,6 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Ablation
 from orthotune.api import ablate
 from orthotune.commands.common import (
     EXIT_OK,
@@ -24,13 +22,15 @@ from orthotune.commands.common import (
 )
 from orthotune.commands.parsing import Command
 from orthotune.console import say
+from orthotune.design.ablation import Ablation
+from orthotune.design.ablation_file import read_ablation
 from orthotune.shipped import found_file
 from orthotune.study.data import read_data
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
     from orthotune.ablation.report import AblationReport
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,7 +103,7 @@ def _report(ablation: Ablation, options: argparse.Namespace) -> int:
 
 
 def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
-    """What tells which results of other studies a run would take."""
+    """Finds the results of other studies that a run would reuse."""
     from orthotune.record.provenance import provenance
     from orthotune.tracking.reuse import EarlierTrials
     from orthotune.tracking.tracking_uri import check_store, resolve_tracking_uri
@@ -117,7 +117,9 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
 
 
 def _print_outcome(
-    ablation: Ablation, outcome: "Outcome[AblationReport]", options: argparse.Namespace
+    ablation: Ablation,
+    outcome: "StudyResult[AblationReport]",
+    options: argparse.Namespace,
 ) -> None:
     from orthotune.text import duration
 
@@ -138,14 +140,14 @@ def _print_outcome(
 def _print_findings(report: "AblationReport") -> None:
     """The verdicts so far, and the tables behind them."""
     from orthotune.ablation.claims_text import verdict_text
-    from orthotune.ablation.report import arm_table, difference_text
+    from orthotune.ablation.report_text import arm_table, difference_text
     from orthotune.ablation.retuning_text import retuned_arm_table
 
     findings = report.findings
     say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
     say(f"{difference_text(findings)}\n")
-    if findings.tuned is not None and findings.again is not None:
-        say(f"{retuned_arm_table(findings, findings.tuned)}\n")
+    if findings.retuning is not None and findings.again is not None:
+        say(f"{retuned_arm_table(findings, findings.retuning)}\n")
     say(f"Report              {report.paths[0]}")
 
 

@@ -22,7 +22,7 @@ from orthotune.shipped import shipped_names
 from orthotune.storage.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -125,7 +125,7 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def same_study(module: str, options: argparse.Namespace) -> str:
-    """What to type for the same study, wherever it is kept.
+    """The command line that continues the same study.
 
     Args:
         module: The command's.
@@ -139,22 +139,22 @@ def same_study(module: str, options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def exit_code(outcome: "Outcome[Any]") -> int:
-    """That of a study which has come to an outcome."""
+def exit_code(outcome: "StudyResult[Any]") -> int:
+    """The exit code of a study that has ended or was interrupted."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     worked = outcome.worked and outcome.registered != ""
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_troubles(outcome: "Outcome[Any]") -> None:
+def print_troubles(outcome: "StudyResult[Any]") -> None:
     """What is not whole of a study."""
     if outcome.tracking_error is not None:
         say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
 def print_next(
-    outcome: "Outcome[Any]", module: str, options: argparse.Namespace
+    outcome: "StudyResult[Any]", module: str, options: argparse.Namespace
 ) -> None:
     """How to open MLflow, where the study is there, and how it goes on if it does.
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orthotune
-from orthotune.ablation.ablation_file import read_ablation
 from orthotune.commands.common import EXIT_OK, overrides_of
 from orthotune.commands.parsing import Command
 from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
+from orthotune.design.ablation_file import read_ablation
 from orthotune.errors import FileError
 from orthotune.record.provenance import PACKED, packed_text
 from orthotune.shipped import found_file

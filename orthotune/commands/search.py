@@ -32,7 +32,7 @@ from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
     from orthotune.report.search_report import Report
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
 
 
 def _print_outcome(
-    study: Study, outcome: "Outcome[Report]", options: argparse.Namespace
+    study: Study, outcome: "StudyResult[Report]", options: argparse.Namespace
 ) -> None:
     from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration

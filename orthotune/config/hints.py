@@ -1,4 +1,4 @@
-"""What a refused name was probably meant to be; or what there is, in few words."""
+"""Hints for refused names: what was probably meant, or which names there are."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,7 @@ OTHER_NAMES = {
     "architecture": ("model.family",),
     "batch": ("data.batch_size",),
     "dataset": ("data.name",),
+    "epoch": ("training.num_epochs", "search.max_epochs"),
     "epochs": ("training.num_epochs", "search.max_epochs"),
     "gpu": ("resources.gpus",),
     "grace_period": ("search.grace_epochs",),
@@ -54,16 +55,36 @@ def nearest(name: str, known: Sequence[str]) -> str:
         >>> nearest("search.stop_at", ["search.seed", "search.scheduler", "seed"])
         'Known in `search`: seed, scheduler.'
     """
-    close = _close(name, known)
+    section = _meant_section(name, known)
+    inside = [item.removeprefix(f"{section}.") for item in _inside(section, known)]
+    close = _close(name, known) if name != section else []
+    if name == section and len(inside) <= MOST_NAMED:
+        close = _inside(section, known)
     if close:
         return f"Did you mean {' or '.join(map(quoted, close[:MOST_NAMED]))}?"
     if not known:
         return "There is none."
-    section = _section(name)
-    inside = [item for item in known if section and _section(item) == section]
     if inside:
-        return _listed(f"Known in {quoted(section)}", map(_leaf, inside))
+        return _listed(f"Known in {quoted(section)}", inside)
     return _listed("Known", known)
+
+
+def _meant_section(name: str, known: Sequence[str]) -> str:
+    """The section that a name is, or is in, or misspells; nothing if there is none."""
+    if _inside(name, known):
+        return name
+    section = _section(name)
+    parts = {item.rpartition(".")[0] for item in known} - {""}
+    if "." in name:
+        close = difflib.get_close_matches(name, parts, n=1, cutoff=0.85)
+        if close and close[0].startswith(f"{section}."):
+            return close[0]
+    return section if _inside(section, known) else ""
+
+
+def _inside(section: str, known: Sequence[str]) -> list[str]:
+    """The names of a section and of those within it."""
+    return [item for item in known if section and item.startswith(f"{section}.")]
 
 
 def _close(name: str, known: Sequence[str]) -> list[str]:
@@ -76,11 +97,13 @@ def _close(name: str, known: Sequence[str]) -> list[str]:
     inside = [item for item in known if _section(item) == section]
     if meant:
         return [item for item in meant if section and item in inside] or meant
-    if section and inside:
-        return _alike(leaf, inside) or _sharing_a_word(leaf, inside)
-    same = [item for item in known if _leaf(item) == leaf and item != leaf]
+    if section and _meant_section(name, known) not in (section, ""):
+        return []  # a section is meant
+    same = [item for item in known if _leaf(item) == leaf]
     if same:
         return _of_section_like(section, same)
+    if section and inside:
+        return _alike(leaf, inside) or _sharing_a_word(leaf, inside)
     flat = not any("." in item for item in known)
     return (
         difflib.get_close_matches(name, known, n=1, cutoff=0.6 if "." in name else 0.7)
@@ -128,10 +151,15 @@ def _words(leaf: str) -> list[str]:
 
 
 def _of_section_like(section: str, names: Sequence[str]) -> list[str]:
-    """Those whose section is spelled alike, if there are such; else all."""
+    """Those whose section is spelled alike, if there are such; else all.
+
+    A value that changes in training is seldom what is meant.
+    """
     sections = {_section(name) for name in names}
     close = difflib.get_close_matches(section, sections, n=1, cutoff=0.6)
-    return [name for name in names if not close or _section(name) == close[0]]
+    found = [name for name in names if not close or _section(name) == close[0]]
+    settled = [name for name in found if not name.startswith("changes.")]
+    return settled or found
 
 
 def _listed(title: str, names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a config field may hold, and the sentence for what it may not.
+"""Rules of configuration fields: allowed values, and errors for others.
 
 A rule is attached to a dataclass field and checks the values a human wrote there.
 """
@@ -142,8 +142,11 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever somebody gives
     """
     if value is None or type(value) in _PLAIN:
         return value
-    if callable(convert := getattr(value, "tolist", None)):  # numpy's, and tensors
-        return convert()
+    if isinstance(value, str):  # a name of an enumeration, too
+        return str.__str__(value)
+    listed = _listed(value)
+    if listed is not value:
+        return plain(listed)
     try:
         if isinstance(value, Integral):
             return int(value)
@@ -151,12 +154,23 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever somebody gives
             return float(value)
     except OverflowError:  # a fraction too large for a float
         return value
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [plain(item) for item in value]
     return value
 
 
 _PLAIN = (bool, int, float, str)
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401
+    """What numpy's values and tensors hold; others as they are."""
+    convert = getattr(value, "tolist", None)
+    try:
+        listed = convert() if callable(convert) else value
+    except Exception:  # a tensor without values
+        return value
+    # Numbers longer than Python's are what they hold.
+    return value if type(listed) is type(value) else listed
 
 
 def show(value: object) -> str:

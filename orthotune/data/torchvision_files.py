@@ -25,7 +25,7 @@ UBYTE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What is not as it should be: the first of the files, or a folder above it.
+    """The first thing that is wrong: of a file, or of a folder above it.
 
     Args:
         path: Of that.
@@ -103,7 +103,7 @@ def forbidden(kind: Kind, root: Path) -> Path | None:
 
 
 def _way_fault(kind: Kind, root: Path, path: Path) -> Fault | None:
-    """Of what leads to a file, and of its not being one."""
+    """The fault of a path that does not lead to a file."""
     here = root
     try:
         for part in path.relative_to(root).parts:
@@ -151,7 +151,7 @@ def _unreadable(path: Path, err: OSError) -> Fault:
 
 
 def _fault(path: Path, md5: str | None) -> Fault | None:
-    """Of the content of a file."""
+    """The fault of a file's content."""
     try:
         with path.open("rb") as file:
             head, size = file.read(64), path.stat().st_size
@@ -192,7 +192,7 @@ def _format(path: Path, head: bytes, size: int) -> str:
 
 
 def _count_fault(labels: Path) -> Fault | None:
-    """Of a file that has not as many labels as another has images."""
+    """The fault of a file with another number of labels than there are images."""
     images = labels.with_name(labels.name.replace(LABELS, IMAGES))
     both = (labels.read_bytes()[:8], images.read_bytes()[:8])
     counts = [struct.unpack(">4xI", head)[0] for head in both]

@@ -122,7 +122,7 @@ def _arrays(data: Any, num_classes: int) -> tuple[np.ndarray, np.ndarray]:  # no
 def _unreadable(
     kind: Kind, root: Path, err: Exception, *, tried: bool
 ) -> DataUnreadableError:
-    """What to say of a data set that torchvision does not read.
+    """The error for a data set that torchvision cannot read.
 
     Args:
         kind: The data set.
@@ -130,7 +130,9 @@ def _unreadable(
         err: What torchvision says.
         tried: Whether it has been downloaded.
     """
-    fault, files = fault_of(kind, root), ", ".join(files_of(kind, root))
+    fault, names = fault_of(kind, root), list(files_of(kind, root))
+    others = f" and {len(names) - 1} more" if names[1:] else ""
+    files = f"{names[0]}{others}"
     must = f"`data.root` must hold {kind.__name__}"
     if fault is None:
         return DataUnreadableError(
@@ -144,7 +146,7 @@ def _unreadable(
     if tried:
         why = " ".join(str(err).split()) or type(err).__name__
         return DataMissingError(
-            f"{problem}, and cannot be downloaded ({why[:300]}). Try again where there "
+            f"{problem}, and cannot be downloaded ({why[:150]}). Try again where there "
             f"is a network, or {put}."
         )
     return DataMissingError(

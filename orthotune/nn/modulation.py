@@ -203,7 +203,7 @@ def _sum_from_above(values: Tensor) -> Tensor:
 
 
 class _OrderCheck:
-    """Sees in which order the errors of layers arrive, until that was judged.
+    """Records the order in which the errors of layers arrive in the first backward.
 
     In compiled code nothing is seen.
 
@@ -214,6 +214,7 @@ class _OrderCheck:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self._expected = list(range(len(layers)))[::-1]
         self._seen: list[int] = []
+        self._problem = ""
         self._handles = [
             layer.register_forward_hook(self._hook(index))
             for index, layer in enumerate(layers)
@@ -227,24 +228,25 @@ class _OrderCheck:
         return watch
 
     def judge(self) -> None:
-        """Refuse what is no chain as soon as something was seen; then look no more.
+        """Refuse layers that are no chain, as soon as a backward pass has shown it.
 
         Raises:
             ValueError: If errors did not arrive from the last layer to the first, each
                 once a forward pass.
         """
-        if not self._seen or not self._handles:
-            return
-        self.remove()
-        passes = max(1, len(self._seen) // len(self._expected))
-        if self._seen != self._expected * passes:
-            first = self._seen[: len(self._expected) + 1]
-            raise ValueError(
-                "`layers` must be a chain in forward order whose layers run once each, "
-                f"but in backward their errors arrived in the order {_cut(first)} "
-                f"(expected: {_cut(self._expected)}). Sort them, or take out what runs "
-                "more than once."
-            )
+        if self._seen and self._handles:
+            self.remove()
+            passes = max(1, len(self._seen) // len(self._expected))
+            if self._seen != self._expected * passes:
+                first = self._seen[: len(self._expected) + 1]
+                self._problem = (
+                    "`layers` must be a chain in forward order whose layers run once "
+                    "each, but in backward their errors arrived in the order "
+                    f"{_cut(first)} (expected: {_cut(self._expected)}). Attach them "
+                    "in that order, or leave out what runs more than once."
+                )
+        if self._problem:
+            raise ValueError(self._problem)
 
     def remove(self) -> None:
         """Look no more."""
@@ -327,8 +329,9 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
             lies between two of them must not hold parameters.
 
     Returns:
-        The handle. Its first `scale_gradients` refuses layers that are no chain in this
-        order.
+        The handle. Its `scale_gradients` refuses layers whose first backward has shown
+        that they are no chain in this order. In code that torch compiles nothing is to
+        be seen of it: run the first one as it is.
 
     Raises:
         ValueError: If a layer declares a shortcut around it.
@@ -344,7 +347,8 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
         >>> modulation.remove()
     """
     for index, layer in enumerate(layers):
-        if getattr(layer, "shortcut", False):
+        # An identity is often an empty `nn.Sequential`, which is false.
+        if getattr(layer, "shortcut", None) not in (None, False):
             raise ValueError(
                 "`layers` must have no shortcut around them, but layer "
                 f"{index} ({type(layer).__name__}) has one: an error that arrives by "

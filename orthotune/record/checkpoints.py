@@ -40,7 +40,7 @@ def checkpoint_name(trial: str) -> str:
 
 
 class CheckpointKeeper:
-    """Deletes the checkpoints nobody needs; an observer of the study's journal.
+    """Deletes checkpoints that are not needed any more; an observer of the journal.
 
     Args:
         folder: The study's checkpoints.
@@ -76,7 +76,7 @@ class CheckpointKeeper:
         """Nothing ends."""
 
     def on_end(self, record: TrialRecord) -> None:
-        """Delete what this end made superfluous."""
+        """Delete the checkpoints that are not needed after this trial's end."""
         if record.status.ended:
             before = self._kept | {checkpoint_name(record.name)}
             self._standings.add(record)

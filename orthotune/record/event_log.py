@@ -1,4 +1,4 @@
-r"""An append-only file of events: what a study knows that nobody can take away.
+r"""An append-only file of events, which survives the death of its writer.
 
 One line an event: its JSON, a tab, the CRC-32 of the JSON. A line that is cut short can
 only be the last one, of a process that died while it wrote: it is dropped. A broken
@@ -131,7 +131,7 @@ class EventLog:
         weakref.finalize(self, os.close, self._readable)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open file: Ray writes what refers to the log to disk."""
+        """The state without the open file, since Ray pickles what refers to the log."""
         return {**self.__dict__, "_file": None, "_readable": None}
 
     def events(self) -> Iterator[tuple[int, Event]]:

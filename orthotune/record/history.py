@@ -1,4 +1,4 @@
-"""A trial's metrics by epoch: they stand in the study's event log, and here is where.
+"""A trial's metrics by epoch, read from the study's event log when they are asked for.
 
 A study has more epochs than should be kept in memory: one takes 16 bytes here.
 """

@@ -1,4 +1,4 @@
-"""What makes a trial, and a study, the one it is.
+"""The identity of a trial and of a study: hashes of all that the results depend on.
 
 A trial is what its result depends on: the fields of its configuration that matter (its
 seed and its budget of epochs among them) and the data. A study is its question: the
@@ -81,7 +81,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
 
 
 def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:
-    """Those of the data of a definition.
+    """The fingerprints of the data in a definition.
 
     Example:
         >>> fingerprints_in({"metric": "val_error", "data digits": "1797"})

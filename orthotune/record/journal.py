@@ -1,4 +1,4 @@
-"""What happened in a study, trial by trial; every change goes to the event log first.
+"""The trials of a study as records; every change goes to the event log first.
 
 The searcher, the scheduler, the table, the report, the progress line and MLflow are all
 made from these records, at the start of a session as well as during it.
@@ -28,7 +28,7 @@ from orthotune.record.trial_record import SETTING, Status, TrialRecord
 
 
 class Observer(Protocol):
-    """What is told of every change of a record, on the driver's event loop."""
+    """Is told of every change of a record, on the driver's event loop."""
 
     def on_start(self, record: TrialRecord) -> None:
         """A trial has started, or goes on in this session."""
@@ -51,7 +51,7 @@ class Journal:
 
     Attributes:
         observers: Told of every change.
-        tally: How many trials stand how.
+        status_counts: How many trials stand how.
         num_reports: Epochs that were reported.
         exhausted: Whether the searcher has nothing new to suggest.
         codes: The code of every session; None for one that nobody knows.
@@ -68,7 +68,7 @@ class Journal:
         self._session_ms: int | None = None
         self.exhausted = False
         self.codes: set[str | None] = set()
-        self.tally: Counter[Status] = Counter()
+        self.status_counts: Counter[Status] = Counter()
         self.observers: Sequence[Observer] = ()
         self.num_reports = 0
         self._histories: dict[int, History] = {}
@@ -76,7 +76,7 @@ class Journal:
             self._apply(event, place)
         for record in self.records:
             if record.status == Status.RUNNING and not live:
-                self._stands(record, Status.INTERRUPTED)
+                self._set_status(record, Status.INTERRUPTED)
                 seen = record.reported_ms.values()
                 record.ended_ms = max(seen, default=record.started_ms)
         self._session_ms = None
@@ -109,7 +109,7 @@ class Journal:
     @property
     def num_ended(self) -> int:
         """Trials in which nothing is left to run."""
-        return sum(n for status, n in self.tally.items() if status.ended)
+        return sum(n for status, n in self.status_counts.items() if status.ended)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -179,15 +179,17 @@ class Journal:
             self.report(number, epoch, metrics)
         self.end(number, earlier.status)
 
-    def live(self, number: int, lived: Mapping[str, Any]) -> None:
-        """A trial goes on with a configuration; one known is not told again."""
+    def change_fields(self, number: int, changed_fields: Mapping[str, Any]) -> None:
+        """Record that fields of a trial have changed, if that is not known yet."""
         record = self._records[number]
-        known = record.lived or TrialConfig.from_dict(record.fields).to_dict()
-        if any(known.get(name) != value for name, value in lived.items()):
-            self._add({"event": "lived", "number": number, "fields": dict(lived)})
+        known = record.changed_fields or TrialConfig.from_dict(record.fields).to_dict()
+        if any(known.get(name) != value for name, value in changed_fields.items()):
+            self._add(
+                {"event": "lived", "number": number, "fields": dict(changed_fields)}
+            )
 
     def natural_end(self, number: int) -> Status:
-        """What a trial that has ended without an error has ended as."""
+        """The status of a trial that has ended without an error."""
         record = self._records[number]
         if record.history and record.last("diverged"):
             return Status.DIVERGED
@@ -204,7 +206,7 @@ class Journal:
         self._tell(lambda observer: observer.on_end(record))
 
     def reopen(self, number: int) -> None:
-        """A trial shall run from its start: what it failed by may be mended.
+        """A failed trial is to run again from its start.
 
         Or the result of another study was being written down when a session died.
         """
@@ -222,7 +224,7 @@ class Journal:
         for record in self.open:
             if record.status == Status.RUNNING:
                 record.ended_ms = now_ms()
-                self._stands(record, Status.INTERRUPTED)
+                self._set_status(record, Status.INTERRUPTED)
                 self._tell(lambda observer, record=record: observer.on_end(record))
 
     def _tell(self, call: Callable[[Observer], None]) -> None:
@@ -264,7 +266,7 @@ class Journal:
                     label=event.get("label"),
                 )
                 self._without_history(self._records[number])
-                self.tally[Status.WAITING] += 1
+                self.status_counts[Status.WAITING] += 1
             case {"event": kind, "number": number}:
                 self._change(self._records[number], kind, event, place)
 
@@ -274,7 +276,7 @@ class Journal:
         match kind:
             case "started":
                 record.started_ms = record.started_ms or at
-                self._stands(record, Status.RUNNING)
+                self._set_status(record, Status.RUNNING)
             case "epoch":
                 self._histories[record.number].add(event, place)
                 self.num_reports += 1
@@ -285,20 +287,20 @@ class Journal:
                 record.reused = event["source"]
                 record.computed_by = tuple(event.get(COMPUTED_BY, ()))
             case "lived":
-                record.lived = event["fields"]
+                record.changed_fields = event["fields"]
             case "ended":
                 record.error, record.ended_ms = event["error"], at
-                self._stands(record, Status(event["status"]))
+                self._set_status(record, Status(event["status"]))
             case "reopened":
                 # What is mended may change every epoch: nothing of before counts.
                 record.error = None
                 record.attempt += 1
-                record.lived = {}
+                record.changed_fields = {}
                 record.reused = None
                 record.computed_by = ()
                 self.num_reports -= len(record.history)
                 self._without_history(record)
-                self._stands(record, Status.INTERRUPTED)
+                self._set_status(record, Status.INTERRUPTED)
                 self.exhausted = False  # its result may make others necessary
 
     def _without_history(self, record: TrialRecord) -> None:
@@ -306,9 +308,9 @@ class Journal:
         record.history, record.reported_ms = history, Times(history)
         record.profiles = Profiles(history)
 
-    def _stands(self, record: TrialRecord, status: Status) -> None:
-        self.tally[record.status] -= 1
-        self.tally[status] += 1
+    def _set_status(self, record: TrialRecord, status: Status) -> None:
+        self.status_counts[record.status] -= 1
+        self.status_counts[status] += 1
         record.status = status
 
 

@@ -116,7 +116,7 @@ class RecordMirror:
         return self._lease.holder
 
     def restore(self) -> None:
-        """Bring the local file to where the copy is, unless it is further on.
+        """Restore the local file from the copy, unless it is longer than the copy.
 
         The copy counts where the two differ, as after another node went on with the
         study: what this one had not copied is kept beside the file.
@@ -176,7 +176,7 @@ class RecordMirror:
             raise OSError(f"the record must be in --storage first: {err}") from err
 
     def later(self, action: Callable[[], None]) -> None:
-        """Do something once all that the file holds by now is in the copy."""
+        """Call a function once the copy is as long as the file is now."""
         place = self._size()
         with self._queueing:
             self._later.append((place, action))
@@ -191,7 +191,7 @@ class RecordMirror:
         self._lease.release()
 
     def discard(self) -> None:
-        """Leave nothing of a study that could not begin, if it is not another's now."""
+        """Remove the copy of a study that could not begin, unless another has it."""
         self._stop_keeping_up()
         with contextlib.suppress(OSError, StudyStoppedError):
             self._lease.check()
@@ -262,7 +262,7 @@ class RecordMirror:
         return parts
 
     def _forget(self, parts: list[bytes]) -> None:
-        """Delete what is no part, as of a driver that had lost the study, or died."""
+        """Delete files that are no part of the copy, as a dead driver leaves them."""
         starts = itertools.accumulate(map(len, parts), initial=0)
         kept = {_part(start) for start, _ in zip(starts, parts, strict=False)}
         for name in set(self._folder.names()) - kept:

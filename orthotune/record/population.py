@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.record.journal import Journal
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study

@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, local changes, versions, host."""
+"""Provenance of results: commit, local changes, versions, host."""
 
 import getpass
 import json
@@ -52,7 +52,7 @@ def provenance() -> dict[str, str]:
 
 
 def origin_texts() -> dict[str, str]:
-    """What a tag is too short for, by the name of a file.
+    """Texts that are too long for a tag, by file name.
 
     All installed packages; changes to the code that no commit has, if there are any;
     and the packages of the machine the code was packed on, if it was.
@@ -73,7 +73,7 @@ def origin_texts() -> dict[str, str]:
 
 
 def packed_text() -> str:
-    """What a packed copy of the code shall say of where it is from, as JSON."""
+    """The provenance that a packed copy of the code carries along, as JSON."""
     git = _git()
     origin = {
         "tags": git or _unknown(),

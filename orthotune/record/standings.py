@@ -46,7 +46,7 @@ class Standings:
 
 
 def equal_budget(records: Iterable[TrialRecord], metric: str) -> list[TrialRecord]:
-    """The `Standings` of trials."""
+    """The trials of the longest budget, best first: `Standings.best`."""
     standings = Standings(metric)
     for record in records:
         standings.add(record)

@@ -1,4 +1,4 @@
-"""One trial of a study: what it was given, what it reported, how it stands."""
+"""One trial of a study: its configuration, its metrics, its status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ PARTS = "data.num_micro_batches"
 
 
 class Status(StrEnum):
-    """How a trial stands or ended."""
+    """The status of a trial."""
 
     WAITING = "waiting"
     """Suggested, not started yet."""
@@ -58,8 +58,9 @@ class TrialRecord:
         started_ms: When it first started, since 1970.
         ended_ms: When it ended, or was last interrupted.
         attempt: How often it was run again from its start after an error.
-        lived: What has changed of `fields` since: by population-based training, with
-            the schedule of the changes (`changes.*`), or for lack of memory.
+        changed_fields: What has changed of `fields` since it was suggested: by
+            population-based training, with the schedule of the changes (`changes.*`),
+            or for lack of memory. In the record this is the event `lived`.
         validates: The number of the trial whose configuration it trains from scratch
             with another seed, if it does.
         group: What it is a replicate of, if it was listed as one.
@@ -79,7 +80,7 @@ class TrialRecord:
     started_ms: int = 0
     ended_ms: int | None = None
     attempt: int = 0
-    lived: dict[str, Any] = field(default_factory=dict)
+    changed_fields: dict[str, Any] = field(default_factory=dict)
     validates: int | None = None
     group: str | None = None
     label: str | None = None
@@ -103,12 +104,12 @@ class TrialRecord:
 
         Then batch statistics were of smaller parts: it is the result of `trained`.
         """
-        return PARTS in self.lived
+        return PARTS in self.changed_fields
 
     @property
     def trained(self) -> dict[str, Any]:
         """The configuration that gives its last result, trained from scratch."""
-        return {**self.fields, **self.lived}
+        return {**self.fields, **self.changed_fields}
 
     @property
     def epoch(self) -> int:

@@ -1,8 +1,8 @@
 """What the trials with each choice came to: whether an ingredient seems to matter."""
 
 import statistics
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import WITHOUT_VALUE, TrialRecord
@@ -35,12 +35,17 @@ def choice_rows(
     if not compared:
         return rows
     shown = [r for r in records if r.history and r.status not in WITHOUT_VALUE]
-    for parameter in study.space.parameters:
-        if not isinstance(parameter, CategoricalParameter):
-            continue
+    parameters = [
+        parameter
+        for parameter in study.space.parameters
+        if isinstance(parameter, CategoricalParameter)
+    ]
+    all_by_choice = _by_choice(parameters, shown)
+    ends_by_choice = _by_choice(parameters, compared)
+    for parameter in parameters:
         for choice in parameter.choices:
-            own = _with(parameter, choice, shown)
-            ends = _with(parameter, choice, compared)
+            own = all_by_choice[parameter.name, repr(choice)]
+            ends = ends_by_choice[parameter.name, repr(choice)]
             row = [parameter.name, cell(choice), str(len(own))]
             if epoch is not None:
                 row.append(_median(own, metric, epoch))
@@ -51,13 +56,15 @@ def choice_rows(
     return rows
 
 
-def _with(
-    parameter: CategoricalParameter,
-    choice: Any,  # noqa: ANN401 - of any kind
-    records: Sequence[TrialRecord],
-) -> list[TrialRecord]:
-    """The trials that read this choice, in their order."""
-    return [r for r in records if in_effect([parameter], r) == {parameter.name: choice}]
+def _by_choice(
+    parameters: Sequence[CategoricalParameter], records: Sequence[TrialRecord]
+) -> Mapping[tuple[str, str], list[TrialRecord]]:
+    """The trials that read a choice, in their order, by parameter and choice."""
+    found: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
+    for record in records:
+        for name, value in in_effect(parameters, record).items():
+            found[name, repr(value)].append(record)
+    return found
 
 
 def _median(records: Sequence[TrialRecord], metric: str, epoch: int) -> str:

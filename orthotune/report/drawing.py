@@ -40,12 +40,12 @@ _THEME = (
 
 
 def colour(index: int) -> str:
-    """The colour of the so-manieth line."""
+    """The colour of a line, by its number."""
     return COLOURS[index % len(COLOURS)]
 
 
 def style(index: int) -> str:
-    """The line style of the so-manieth line."""
+    """The style of a line, by its number."""
     return STYLES[index % len(STYLES)]
 
 

@@ -1,4 +1,4 @@
-"""What the trials of a search say, before it is drawn and put into words."""
+"""The findings of a search, before they are drawn and written down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a reader must know before believing what a search has found."""
+"""Warnings about the findings of a search."""
 
 from collections.abc import Iterator
 

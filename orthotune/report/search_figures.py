@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.drawing import (
     COLOURS,

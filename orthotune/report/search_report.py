@@ -1,4 +1,4 @@
-"""What a study leaves for people: a report, best.yaml, every trial's history."""
+"""The files that a search writes: a report, best.yaml, every trial's history."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ from orthotune.tracking.summary import Group
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a study leaves for people.
+    """The files of a search, and what its run in MLflow shows.
 
     Args:
         findings: What its trials say.
@@ -173,7 +173,7 @@ def _line(study: Study, record: TrialRecord) -> Line:
 def _write_schedules(
     study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
 ) -> list[Path]:
-    """One file for what each surviving member of a population lived through."""
+    """One file for the hyperparameter history of each surviving member."""
     if not study.settings.search.is_population:
         return []
     metric, paths = study.settings.metric, []
@@ -224,7 +224,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "status": str(record.status),
                 "error": record.error,
                 "fields": record.fields,
-                "lived": record.lived,
+                "lived": record.changed_fields,
                 "validates": record.validates,
                 "reused": record.reused,
                 "computed_by": record.computed_by,

@@ -1,4 +1,4 @@
-"""How many trials ended how."""
+"""Counts of trials by status."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from orthotune.text import counted
 
 
 def counts(records: Sequence[TrialRecord]) -> dict[Status, int]:
-    """How many trials ended how, those that did."""
+    """The number of trials of each status."""
     statuses = [record.status for record in records]
     return {status: statuses.count(status) for status in Status if status in statuses}
 
@@ -33,7 +33,7 @@ def divergence_rate(records: Sequence[TrialRecord]) -> float:
 
 
 def parted_text(records: Sequence[TrialRecord]) -> str:
-    """What must be known of trials that did not fit into memory whole; else nothing.
+    """A warning about trials that did not fit into memory whole; empty if all did.
 
     Example:
         >>> parted_text([TrialRecord(number=0, fields={})])

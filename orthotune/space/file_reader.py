@@ -1,4 +1,4 @@
-"""What readers of study and ablation files share: checks whose errors say where."""
+"""The base of the readers of study and ablation files: errors with file and line."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -25,6 +25,15 @@ class FileReader:
     def __init__(self, file: YamlFile, overrides: Mapping[str, Any]) -> None:
         self._file = file
         self._overrides = overrides
+
+    def _given(self, key: str, default: object) -> Any:  # noqa: ANN401 - as the file has it
+        """A value of the top level, or what overrides it."""
+        return self._overrides.get(key, self._file.data.get(key, default))
+
+    def _value(self, key: str, rule: Rule, default: object) -> Any:  # noqa: ANN401
+        value = self._given(key, default)
+        self._check_rule(rule, key, (key,), value)
+        return rule.normalize(value)
 
     def _section(self, key: str) -> dict[str, Any]:
         section = self._file.data.get(key)

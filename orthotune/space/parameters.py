@@ -141,7 +141,7 @@ Parameter = FloatParameter | IntParameter | CategoricalParameter
 
 
 def definition_of(parameter: Parameter) -> dict[str, Any]:
-    """All that makes a parameter the one it is, as plain values.
+    """The definition of a parameter as plain values.
 
     Example:
         >>> definition_of(CategoricalParameter(name="kind", choices=("l2", "none")))

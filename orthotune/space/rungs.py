@@ -1,4 +1,4 @@
-"""What successive halving lets a trial come to: its rungs, and the epochs to expect."""
+"""Rungs of successive halving, and the epochs that trials are expected to train."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

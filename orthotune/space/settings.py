@@ -149,7 +149,7 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """All of a study but its space."""
+    """The settings of a study without its space."""
 
     name: str = setting("study", Rule(kind=str, extra=_check_name))
     """Name of the study, its folder and its MLflow experiment. Default: the file's."""

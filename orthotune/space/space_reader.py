@@ -107,6 +107,7 @@ class SpaceReader(FileReader):
             if key not in entry:
                 raise self._error(keys, f"must give `{key}` for type {kind}.")
             self._check_rule(number, name, (*keys, key), entry[key])
+            self._check_value(name, (*keys, key), entry[key])
         low, high = entry["low"], entry["high"]
         log, step = entry.get("log", False), entry.get("step")
         self._check_rule(Rule(kind=bool), name, (*keys, "log"), log)
@@ -121,8 +122,6 @@ class SpaceReader(FileReader):
             )
         if step is not None:
             self._check_step(number, name, entry)
-        for key in ("low", "high"):
-            self._check_value(name, (*keys, key), entry[key])
         if kind == "float":
             if FIELD_RULES[name].kind is int:
                 raise self._error(

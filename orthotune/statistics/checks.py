@@ -1,4 +1,4 @@
-"""What the statistics of an ablation ask of the numbers they are given."""
+"""Checks of the numbers that statistics are given."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""When a comparison that grows by seeds is looked at, and at which level.
+"""Interim looks at a comparison that grows by seeds: when, and at which level.
 
 Imports nothing heavy: a file is checked before anything is loaded.
 """

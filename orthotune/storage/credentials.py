@@ -24,7 +24,7 @@ FILE = "AWS_SHARED_CREDENTIALS_FILE"
 
 @contextmanager
 def storage_keys() -> Iterator[Callable[[], None]]:
-    """Gives what takes the keys out of the environment; at the end they are back.
+    """Yields a function that removes the keys from the environment, until the end.
 
     The file is in memory, has no name, and is gone with this process.
 

@@ -27,7 +27,7 @@ def absolute(storage: str) -> str:
 
 
 def joined(storage: str, *names: str) -> str:
-    """What is under a storage; the options of a URI stay behind the path.
+    """The path or URI of something in a storage; the options of a URI stay at its end.
 
     Example:
         >>> joined("s3://bucket/studies/?region=eu-west-1", "digits", "ray")
@@ -65,7 +65,7 @@ class StorageFolder:
     uri: str
 
     def place(self, name: str) -> str:
-        """What to call a file of it."""
+        """The name of a file as messages show it, without secrets."""
         return without_secrets(joined(self.uri, name))
 
     def read(self, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""One driver a study where nothing can be locked: a file that its holder renews.
+"""A lease: one driver a study where files cannot be locked. Its holder renews a file.
 
 An object store has no locks. So the driver writes who it is, again and again; whoever
 wants the study and finds such a file watches it for longer than its holder would need
@@ -30,7 +30,7 @@ SETTLE_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who has the lease of a study, as its workers know it.
+    """The holder of a study's lease, as its workers know it.
 
     Args:
         study: URI of the study's folder.
@@ -188,7 +188,7 @@ def _who(there: dict[str, Any]) -> str:
 
 
 def _machine() -> str:
-    """Tells machines of one name apart, and containers that count processes alike."""
+    """An id of this machine or container; names and process numbers may repeat."""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

@@ -1,4 +1,4 @@
-"""One driver a study: a lock that its holder's death gives back."""
+"""A lock: one driver a study. The system releases it when its holder dies."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""Whether what may be another's can be used, asked before anything is touched.
+"""Checks of permission, made before anything is opened or changed.
 
 An attempt that fails half-way does harm: SQLite leaves files beside a store that its
 owner cannot open any more, and a lock file of ours keeps an owner out.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def trouble_with(path: Path, *, folder: bool) -> str:
-    """Why a file or folder cannot be read and written, or made; nothing if it can.
+    """Why a path cannot be read and written, or made; an empty string if it can.
 
     Args:
         path: Absolute.

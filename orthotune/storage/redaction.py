@@ -33,7 +33,7 @@ def without_secrets(text: str) -> str:
 
 
 def last_line(err: Exception) -> str:
-    """The end of what an error says; Ray's begin with the traceback of a worker."""
+    """The last line of an error's message; Ray's begin with a worker's traceback."""
     lines = str(err).strip().splitlines() or [repr(err)]
     return without_secrets(lines[-1].strip().rstrip("."))
 

@@ -11,11 +11,16 @@ import functools
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
 PREFIX = "orthotune-"
-LOCK = "lock"
+LOCK = ".orthotune-scratch"
+"""The file by which such a folder is known: a study's folder has a lock, too."""
+
+STALE_S = 3600
+"""Age of a folder that has not come to its name, after which its maker is dead."""
 
 LONGEST = 40
 """Characters of the folder's path: Ray makes sockets in it, whose paths are limited."""
@@ -57,13 +62,19 @@ def remove_dead(root: Path) -> None:
     Args:
         root: The temporary directory.
     """
-    for folder in root.glob(f"{PREFIX}*"):
+    for folder in root.glob(f"{PREFIX}????????"):
         with contextlib.suppress(OSError):  # another's, or removed by another meanwhile
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             with (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
+    for draft in root.glob(f".{PREFIX}????????"):
+        with contextlib.suppress(OSError):
+            found = draft.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > STALE_S:
+                (draft / LOCK).unlink(missing_ok=True)
+                draft.rmdir()  # nothing else is in it before it has its name
 
 
 def _remove(folder: Path, lock: IO[bytes], pid: int) -> None:

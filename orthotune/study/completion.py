@@ -1,4 +1,4 @@
-"""What is left to run of a study."""
+"""Whether a study is complete, and which failed trials run again."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def is_finished(study: Study, journal: Journal) -> bool:
 
 
 def to_repeat(study: Study, journal: Journal) -> Sequence[TrialRecord]:
-    """The failed trials that a session runs again: what failed them may be mended.
+    """The failed trials that a new session runs again.
 
     All of a list, in which none can take another's place; of a search only those that
     nothing else has survived.

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.config.sections import DataConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.record.study_definition import Study
 

@@ -6,25 +6,18 @@ it is changed.
 
 import functools
 import os
-import statistics
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.config.rules import build
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
 from orthotune.record.journal import Journal
-from orthotune.record.population import validated
-from orthotune.record.standings import equal_budget
-from orthotune.record.study_definition import TUNING, Study
-from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.space.parameters import SearchSpace
-from orthotune.space.settings import StudySettings
+from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
+from orthotune.study.best import Best, find_best
 from orthotune.study.record_opening import (
     LOCK,
     RECORD,
@@ -38,7 +31,7 @@ from orthotune.study.tables import history_table, trial_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from orthotune.study.result import Outcome
+    from orthotune.study.result import StudyResult
     from orthotune.training.classifier import Classifier
 
 REPORT = "report.html"
@@ -81,7 +74,7 @@ class LoadedStudy:
         name: str,
         storage: str = "studies",
         *,
-        outcome: "Outcome[Any] | None" = None,
+        outcome: "StudyResult[Any] | None" = None,
     ) -> None:
         self.name = name
         self.storage = storage
@@ -149,21 +142,22 @@ class LoadedStudy:
         Raises:
             StudyError: If no trial has a result that can be compared.
         """
-        best = self._best()
-        if best is None:
+        if self._best is None:
             errors = [record.error for record in self.records if record.error]
             why = f"the first error is: {errors[0]}" if errors else "none has ended"
             raise StudyError(
                 f"The study {self.name} must have a trial with a result that can be "
                 f"compared to have a best, but {why}. Look at `trials`."
             )
-        return best.number
+        return self._best.record.number
 
     @property
     def best_value(self) -> float | None:
-        """The metric of the best trial at its end; None if there is no best."""
-        best = self._best()
-        return None if best is None else best.last(self.metric)
+        """The metric of the best trial at its end; None if there is no best.
+
+        Of a population the mean over the seeds with which its schedule was validated.
+        """
+        return None if self._best is None else self._best.value
 
     @property
     def best(self) -> TrialConfig:
@@ -261,11 +255,6 @@ class LoadedStudy:
                 journal = Journal(log, epochs, live=live)
             return _Read(header=log.header, records=journal.records)
 
-    @property
-    def _is_listed(self) -> bool:
-        """Whether its trials are an ablation's, listed and not searched for."""
-        return "search.searcher" not in self.definition
-
     def _record(self, trial: int | None) -> TrialRecord:
         number = self.best_trial if trial is None else trial
         for record in self.records:
@@ -276,22 +265,9 @@ class LoadedStudy:
             f"{len(self.records) - 1}, but got {number!r}."
         )
 
-    def _best(self) -> TrialRecord | None:
-        if self._is_listed:
-            return _best_cell(self.records, self.metric)
-        settings = self._settings()
-        if settings.search.is_population:
-            study = Study(
-                path=self.name, settings=settings, space=SearchSpace(parameters=())
-            )
-            found = validated(study, self.records)
-            return next((item.record for item in found if item.complete), None)
-        return next(iter(equal_budget(self.records, self.metric)), None)
-
-    def _settings(self) -> StudySettings:
-        asked = self.definition.items()
-        search = {name: value for name, value in asked if name.startswith("search.")}
-        return build(StudySettings, {"metric": self.metric, **search})
+    @functools.cached_property
+    def _best(self) -> Best | None:
+        return find_best(self.definition, self.records)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,22 +332,3 @@ def _missing(name: str, storage: str) -> StudyError:
         f"{joined(storage, name)} must be the folder of a study, but there is no "
         f"{RECORD} in it. {known}"
     )
-
-
-def _best_cell(records: Sequence[TrialRecord], metric: str) -> TrialRecord | None:
-    """The best cell of the arm with the smallest mean over seeds."""
-    arms: defaultdict[str, list[TrialRecord]] = defaultdict(list)
-    for record in records:
-        group = record.group or ""
-        ended = record.status in (Status.FINISHED, Status.DIVERGED) and record.epoch
-        if ended and not group.startswith(TUNING):
-            arms[group].append(record)
-    if not arms:
-        return None
-
-    def mean(cells: Sequence[TrialRecord]) -> float:
-        return statistics.fmean(record.last(metric) for record in cells)
-
-    best = min(arms.values(), key=mean)
-    whole = [record for record in best if record.status == Status.FINISHED]
-    return min(whole, key=lambda record: record.last(metric), default=None)

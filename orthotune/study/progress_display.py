@@ -1,4 +1,4 @@
-"""How far a study is, for who watches: a live table, or a line now and then."""
+"""Progress of a study: a live table on a terminal, a line now and then elsewhere."""
 
 import sys
 import threading
@@ -32,7 +32,7 @@ MOST_ARMS = 12
 
 
 class ProgressDisplay:
-    """Shows how far a study is while trials run; an observer of its journal.
+    """Shows the progress of a study while trials run; an observer of its journal.
 
     Trials may report a hundred times a second: observing only counts, and a thread
     shows.
@@ -106,6 +106,8 @@ class ProgressDisplay:
 
         left = self._time_left.left()
         title = f"{self._study.settings.name}: {self._text.ended()}, "
+        if self._is_population:  # of which some wait for the others
+            title += f"{self._text.running()}, "
         title += self._text.epochs() + (f", {left.text}" if left else "")
         table = Table(box=None, pad_edge=False)
         rows = self._cells() if self._study.listed else self._trials()
@@ -117,6 +119,10 @@ class ProgressDisplay:
             table.add_row(*map(Text, row))  # whatever is in brackets
         return Group(Text(title, style="bold"), table)
 
+    @property
+    def _is_population(self) -> bool:
+        return self._study.settings.search.is_population
+
     def _running(self) -> Sequence[TrialRecord]:
         return [r for r in self._journal.open if r.status == Status.RUNNING]
 
@@ -125,8 +131,9 @@ class ProgressDisplay:
         names = [parameter.name for parameter in parameters]
         rows = [["trial", "", "epoch", metric, *names]]
         running = self._running()
+        what = "member" if self._is_population else "running"
         for record in running[:MOST_RUNNING]:
-            rows.append(self._trial(record, "running", names))
+            rows.append(self._trial(record, what, names))
         if len(running) > MOST_RUNNING:
             rows.append(["", f"{len(running) - MOST_RUNNING} more", "", ""])
         for place, record in enumerate(self._text.best[:MOST_BEST], 1):

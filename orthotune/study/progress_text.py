@@ -1,4 +1,4 @@
-"""How far a study is, in one line."""
+"""Progress of a study in one line."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ FEW = 3
 
 
 class ProgressText:
-    """The line, and what it is made of.
+    """The progress line and its parts.
 
     A list has cells of arms; a population has no best, which would be that of many
     draws with one seed.
@@ -71,9 +71,13 @@ class ProgressText:
 
     def ended(self) -> str:
         """How many trials have ended, and how."""
-        tally, journal = self._journal.tally, self._journal
+        status_counts, journal = self._journal.status_counts, self._journal
         nouns = "cells" if self._study.listed else "trials"
-        ends = [f"{tally[s]} {words}" for s, words in ENDS.items() if tally[s]]
+        ends = [
+            f"{status_counts[s]} {words}"
+            for s, words in ENDS.items()
+            if status_counts[s]
+        ]
         how = f" ({', '.join(ends)})" if ends else ""
         return f"{journal.num_ended}/{self.total()} {nouns} ended{how}"
 

@@ -1,4 +1,4 @@
-"""The record of a study: found, locked, and open; or begun.
+"""Opens the record of a study, or begins a new one.
 
 It is a file of this machine. In a storage that several nodes reach by URI there is a
 copy (`mirror.py`), from which a driver on any node goes on.
@@ -130,7 +130,7 @@ def check_storage(folder: Path, storage: str) -> None:
 
 
 def _trouble_with(folder: Path) -> str:
-    """Why a study's folder cannot be used, or a part of it; nothing if it can."""
+    """Why a study's folder cannot be used; an empty string if it can."""
     inside = (Path(path, name) for path, names, _ in os.walk(folder) for name in names)
     files = (folder / name for name in (RECORD, LOCK))
     found = [trouble_with(one, folder=True) for one in (folder, *inside)]
@@ -193,8 +193,8 @@ def check_continued(study: Study, header: Event, asked: Definition, path: Path) 
         )
 
 
-class Opening:
-    """Opens the record of one study; what it opens, a stack closes.
+class RecordOpening:
+    """Opens and locks the record of one study; an `ExitStack` closes it.
 
     Args:
         study: The study.

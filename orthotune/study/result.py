@@ -1,4 +1,4 @@
-"""Where a study runs, and what a session of it comes to."""
+"""The locations of a study, and its result at the end of a session."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from orthotune.tracking.ui_view import Addresses
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class Locations:
     """Where a study runs and what it writes to.
 
     Args:
@@ -29,8 +29,8 @@ class Places:
     address: str | None = None
 
     @classmethod
-    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Places":
-        """The places a user names.
+    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Locations":
+        """The locations that a user names.
 
         Raises:
             StudyError: If the tracking URI is not one this program can write to.
@@ -39,12 +39,12 @@ class Places:
         return cls(storage=storage, tracking_uri=uri, address=address)
 
     def of_study(self, study: Study, *names: str) -> str:
-        """What is in the folder of a study, as all nodes see it."""
+        """The path or URI of something in a study's folder, as all nodes see it."""
         return joined(absolute(self.storage), study.settings.name, *names)
 
 
-class Written(Protocol):
-    """What a study leaves for people, whoever wrote it."""
+class StudyReport(Protocol):
+    """The files that a study writes, whoever wrote them."""
 
     @property
     def worked(self) -> bool:
@@ -77,15 +77,15 @@ class Written(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Written)
+R = TypeVar("R", bound=StudyReport)
 
-Writer = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
+ReportWriter = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
 """Writes the files of a study: its folder, its trials, the commit of the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome(Generic[R]):
-    """What a study has come to at the end of a session.
+class StudyResult(Generic[R]):
+    """The result of a study at the end of a session.
 
     Args:
         records: Every trial.

@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from orthotune.cluster.environment import prepare
 from orthotune.cluster.footprint_cache import FootprintCache
-from orthotune.cluster.resources import NO_ROOM, find_room
+from orthotune.cluster.resources import NO_RESOURCES, allocate_resources
 from orthotune.cluster.runtime import check_shared, ray_runtime
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
@@ -35,8 +35,8 @@ from orthotune.record.study_definition import Study
 from orthotune.storage.credentials import storage_keys
 from orthotune.storage.folder import absolute
 from orthotune.study.completion import is_finished
-from orthotune.study.record_opening import Opening, check_storage
-from orthotune.study.result import Outcome, Places, R, Writer
+from orthotune.study.record_opening import RecordOpening, check_storage
+from orthotune.study.result import Locations, R, ReportWriter, StudyResult
 from orthotune.study.session import Session
 from orthotune.tracking.artifact_locations import check_artifacts
 from orthotune.tracking.reuse import EarlierTrials, code_text
@@ -46,17 +46,20 @@ from orthotune.tracking.tracker import Tracker
 from orthotune.tracking.tracking_uri import check_store
 from orthotune.tracking.ui_view import View
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.trial_runner import Fitter
+from orthotune.tune.trial_runner import TrialRunner
 
 
 def run_study(
-    study: Study, places: Places, fingerprints: Fingerprints, write: Writer[R]
-) -> Outcome[R]:
+    study: Study,
+    locations: Locations,
+    fingerprints: Fingerprints,
+    write: ReportWriter[R],
+) -> StudyResult[R]:
     """Begin a study, or continue it, or say what it came to; close everything.
 
     Args:
         study: The study.
-        places: Where it runs.
+        locations: Where it runs.
         fingerprints: Of every data set it names.
         write: Writes what it leaves for people, at the end of the session.
 
@@ -71,35 +74,41 @@ def run_study(
     with contextlib.ExitStack() as stack:
         hide_keys = stack.enter_context(storage_keys())
         asked = definition(study, fingerprints)
-        opening = Opening(study, places.storage, asked, stack, stopper.lose)
-        check_storage(opening.folder, places.storage)
-        is_server = places.tracking_uri.startswith("http")
+        opening = RecordOpening(study, locations.storage, asked, stack, stopper.lose)
+        check_storage(opening.folder, locations.storage)
+        is_server = locations.tracking_uri.startswith("http")
         if not is_server:
-            check_store(places.tracking_uri)
-            check_artifacts(places.tracking_uri, study.settings.name)
+            check_store(locations.tracking_uri)
+            check_artifacts(locations.tracking_uri, study.settings.name)
         log = opening.continued()
         # A server that a running study has lost is waited for; not so a new one.
         if is_server and log is None:
-            check_store(places.tracking_uri)
+            check_store(locations.tracking_uri)
         journal = None if log is None else _journal(study, log)
         finished = journal is not None and is_finished(study, journal)
         tags = provenance()
         header = log.header if log is not None else None
         study_id = header["id"] if header is not None else uuid.uuid4().hex[:12]
         # A new store is made while Ray starts.
-        draft = store_draft(places.tracking_uri, wanted=log is None)
+        draft = store_draft(locations.tracking_uri, wanted=log is None)
         use_draft = stack.enter_context(draft)
-        storage, room, call = absolute(places.storage), NO_ROOM, _without_ray
+        storage, allocation, call = (
+            absolute(locations.storage),
+            NO_RESOURCES,
+            _without_ray,
+        )
         if not finished:
-            runtime = stack.enter_context(ray_runtime(study, places.address))
-            check_shared(places.tracking_uri)
+            runtime = stack.enter_context(ray_runtime(study, locations.address))
+            check_shared(locations.tracking_uri)
             hide_keys()
             call, may_grow = runtime.health.call, runtime.may_grow
-            room = find_room(study, storage, fingerprints, may_grow=may_grow)
-            tags |= room.tags()
+            allocation = allocate_resources(
+                study, storage, fingerprints, may_grow=may_grow
+            )
+            tags |= allocation.tags()
             if journal is not None and not journal.codes <= {code_text(tags)} - {None}:
                 tags[MIXED_CODE] = "true"
-        tracker = _tracker(study, places, study_id, tags, opening.mirror)
+        tracker = _tracker(study, locations, study_id, tags, opening.mirror)
         stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         if log is None:
             log = opening.begun(study_id)
@@ -111,30 +120,30 @@ def run_study(
                 raise
         if stopper.error is not None:  # another has taken over meanwhile
             raise stopper.error
-        if room.shares.measured:
-            FootprintCache(storage).add(room.shares.measured)
+        if allocation.shares.measured:
+            FootprintCache(storage).add(allocation.shares.measured)
         journal = _journal(study, log) if journal is None else journal
         return Session(
             study=study,
-            places=places,
+            locations=locations,
             fingerprints=fingerprints,
             folder=opening.folder,
             mirror=opening.mirror,
             journal=journal,
             tracker=tracker,
             stopper=stopper,
-            room=room,
-            earlier=EarlierTrials(places.tracking_uri, study_id, tags),
-            fitter=Fitter(
+            allocation=allocation,
+            earlier=EarlierTrials(locations.tracking_uri, study_id, tags),
+            runner=TrialRunner(
                 study=study,
                 journal=journal,
                 fingerprints=fingerprints,
                 folder=opening.folder,
                 # By id: a study begun anew must not find those of an earlier one.
-                checkpoints=_folder(places, study, "checkpoints", study_id),
-                shared=_folder(places, study, "ray"),
+                checkpoints=_folder(locations, study, "checkpoints", study_id),
+                shared=_folder(locations, study, "ray"),
                 stopper=stopper,
-                room=room,
+                allocation=allocation,
                 call=call,
                 holder=opening.mirror.holder if opening.mirror is not None else None,
             ),
@@ -146,8 +155,8 @@ def _without_ray(_function: Callable[[], object]) -> None:
     raise AssertionError("Nothing is left to run.")
 
 
-def _folder(places: Places, study: Study, *names: str) -> CheckpointFolder:
-    return CheckpointFolder(places.of_study(study, *names))
+def _folder(locations: Locations, study: Study, *names: str) -> CheckpointFolder:
+    return CheckpointFolder(locations.of_study(study, *names))
 
 
 def _journal(study: Study, log: EventLog) -> Journal:
@@ -156,13 +165,13 @@ def _journal(study: Study, log: EventLog) -> Journal:
 
 def _tracker(
     study: Study,
-    places: Places,
+    locations: Locations,
     study_id: str,
     tags: dict[str, str],
     mirror: RecordMirror | None,
 ) -> Tracker:
     return Tracker(
-        uri=places.tracking_uri,
+        uri=locations.tracking_uri,
         name=study.settings.name,
         study_id=study_id,
         metric=study.settings.metric,

@@ -1,4 +1,4 @@
-"""One run of the command on a study: settle, run what is left, conclude."""
+"""One session of a study: settle the past, run what is left, write the files."""
 
 import contextlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Generic
 
 from orthotune.cluster.node_watch import watched_nodes
 from orthotune.cluster.preflight import preflight
-from orthotune.cluster.resources import Room
+from orthotune.cluster.resources import ResourceAllocation
 from orthotune.config.yaml_file import IN_MEMORY
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
@@ -32,13 +32,13 @@ from orthotune.storage.folder import StorageFolder, absolute, is_remote
 from orthotune.storage.redaction import last_line
 from orthotune.study.completion import is_finished, to_repeat
 from orthotune.study.progress_display import ProgressDisplay
-from orthotune.study.result import Outcome, Places, R, Writer, Written
+from orthotune.study.result import Locations, R, ReportWriter, StudyReport, StudyResult
 from orthotune.tracking.reuse import EarlierTrials, code_text
 from orthotune.tracking.summary import Summary
 from orthotune.tracking.tracker import Tracker
 from orthotune.tune.scheduler import Replay, build_scheduler
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.trial_runner import Fitter, unwritable
+from orthotune.tune.trial_runner import TrialRunner, unwritable
 
 
 @dataclass(kw_only=True)
@@ -47,33 +47,33 @@ class Session(Generic[R]):
 
     Args:
         study: The study.
-        places: Where it runs.
+        locations: Where it runs.
         fingerprints: Of every data set it names.
         folder: Its folder on this machine.
         journal: Its record.
         tracker: Its runs in MLflow.
         stopper: What stops it.
         mirror: Of its record, in a remote storage.
-        room: What trials get.
+        allocation: What trials get.
         earlier: Trials of other studies that answer for listed ones.
-        fitter: Runs its trials.
+        runner: Runs its trials.
         write: Writes what it leaves for people.
     """
 
     study: Study
-    places: Places
+    locations: Locations
     fingerprints: Fingerprints
     folder: Path
     journal: Journal
     tracker: Tracker
     stopper: StudyStopper
     mirror: RecordMirror | None
-    room: Room
+    allocation: ResourceAllocation
     earlier: EarlierTrials
-    fitter: Fitter
-    write: Writer[R]
+    runner: TrialRunner
+    write: ReportWriter[R]
 
-    def run(self, tags: dict[str, str], *, finished: bool) -> Outcome[R]:
+    def run(self, tags: dict[str, str], *, finished: bool) -> StudyResult[R]:
         """Run what is left, and close everything whatever happens."""
         metric = self.study.settings.metric
         keep = self.study.settings.search.keep_checkpoints
@@ -84,7 +84,7 @@ class Session(Generic[R]):
                 self._draw_listed()
             finished = is_finished(self.study, self.journal)
         keeper = CheckpointKeeper(
-            self.fitter.checkpoints,
+            self.runner.checkpoints,
             self.journal,
             metric,
             keep,
@@ -108,14 +108,14 @@ class Session(Generic[R]):
             progress.close()
             with contextlib.suppress(OSError):  # it is cleared before it is used, too
                 self._settle_record()
-                self.fitter.shared.clear()
+                self.runner.shared.clear()
             self._sweep(keeper)
             finished = is_finished(self.study, self.journal)
             report = self._conclude(tags, finished)
         if self.stopper.error is not None:
             raise self.stopper.error
         ui_command, ui = self.tracker.ui()
-        return Outcome(
+        return StudyResult(
             records=self.journal.records,
             report=report,
             finished=finished,
@@ -126,21 +126,23 @@ class Session(Generic[R]):
             ui=ui,
             tracking_error=None if self.tracker.complete else self.tracker.first_error,
             study_id=self.tracker.study_id,
-            checkpoints=self.fitter.checkpoints,
+            checkpoints=self.runner.checkpoints,
         )
 
     def _slots(self) -> int:
         """How many trials run at once."""
         asked = self.study.settings.search.max_concurrent
-        return min(self.room.slots, asked or self.room.slots)
+        return min(self.allocation.slots, asked or self.allocation.slots)
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         """While trials run, with a look at every node that joins."""
-        if self.room.looked is None:
+        if self.allocation.checked_nodes is None:
             return contextlib.nullcontext()
-        storage = absolute(self.places.storage)
+        storage = absolute(self.locations.storage)
         look = partial(preflight, self.study, storage, self.fingerprints)
-        return watched_nodes(self.room.looked.nodes, look, self.stopper.lose)
+        return watched_nodes(
+            self.allocation.checked_nodes.nodes, look, self.stopper.lose
+        )
 
     def _note_origin(self) -> None:
         """Keep what says where this session's results come from."""
@@ -161,7 +163,7 @@ class Session(Generic[R]):
             keeper.sweep()
 
     def _settle_record(self) -> None:
-        """Have all that is recorded where another driver would find it.
+        """Copy the whole record to where another driver would find it.
 
         Raises:
             OSError: If that fails, or another driver has the study.
@@ -173,7 +175,7 @@ class Session(Generic[R]):
         """Run the listed trials, and then whichever they make necessary."""
         while not self.stopper.stop_all():
             if self.journal.open:
-                self.fitter.run_listed()
+                self.runner.run_listed()
             if self.journal.open or self.stopper.stop_all():
                 return
             with self.stopper.failing():
@@ -226,7 +228,7 @@ class Session(Generic[R]):
 
     def _forget_checkpoint(self, record: TrialRecord) -> None:
         """Let a trial begin from its start, and not from what failed."""
-        folder, name = self.fitter.checkpoints, checkpoint_name(record.name)
+        folder, name = self.runner.checkpoints, checkpoint_name(record.name)
         try:
             folder.delete(name)
         except OSError as err:
@@ -237,7 +239,7 @@ class Session(Generic[R]):
 
     def _check_checkpoints(self) -> None:
         """Refuse to go on from a damaged checkpoint before anything is started."""
-        folder = self.fitter.checkpoints
+        folder = self.runner.checkpoints
         for record in self.journal.open:
             name = checkpoint_name(record.name)
             try:
@@ -255,15 +257,15 @@ class Session(Generic[R]):
             self._fit_listed()
             return
         if not self.study.settings.search.is_population:
-            self.fitter.search()
+            self.runner.search()
             return
         with self.stopper.failing():
-            self.fitter.draw_population()
+            self.runner.draw_population()
             self._check_population()
         if self.stopper.stop_all():
             return
         if open_members(self.study, self.journal):
-            self.fitter.train_population()
+            self.runner.train_population()
         if not open_members(self.study, self.journal):
             self._validate()
 
@@ -283,7 +285,7 @@ class Session(Generic[R]):
                 key = trial_key(fields, self.fingerprints)
                 self.journal.suggest(key, fields, number)
         if self.journal.open:
-            self.fitter.run_listed()
+            self.runner.run_listed()
 
     def _conclude(self, tags: dict[str, str], finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""
@@ -306,13 +308,13 @@ class Session(Generic[R]):
 
     def _copy_files(self, report: R) -> None:
         """Put what was written for people into a remote storage, too."""
-        if not is_remote(self.places.storage):
+        if not is_remote(self.locations.storage):
             return
         try:
             self._settle_record()
             for path in [*report.paths, *self._origin()]:
                 names = path.relative_to(self.folder).parts
-                folder = StorageFolder(self.places.of_study(self.study, *names[:-1]))
+                folder = StorageFolder(self.locations.of_study(self.study, *names[:-1]))
                 folder.write(names[-1], path.read_bytes())
         except OSError as err:
             note(
@@ -321,9 +323,11 @@ class Session(Generic[R]):
             )
 
     def _summary(self, report: R | None, finished: bool) -> Summary:
-        tally = counts(self.journal.records)
+        status_counts = counts(self.journal.records)
         metrics = {
-            f"num_{status}": float(n) for status, n in tally.items() if status.ended
+            f"num_{status}": float(n)
+            for status, n in status_counts.items()
+            if status.ended
         }
         metrics["divergence_rate"] = divergence_rate(self.journal.records)
         if report is not None:
@@ -332,7 +336,7 @@ class Session(Generic[R]):
         return Summary(
             status=status if finished else "KILLED",
             metrics=metrics,
-            tags={**self.room.tags(), **_described(report)},
+            tags={**self.allocation.tags(), **_described(report)},
             artifacts=[
                 *(() if self.study.path == IN_MEMORY else [Path(self.study.path)]),
                 *(report.paths if report else []),
@@ -342,5 +346,5 @@ class Session(Generic[R]):
         )
 
 
-def _described(report: Written | None) -> dict[str, str]:
+def _described(report: StudyReport | None) -> dict[str, str]:
     return {"mlflow.note.content": report.note, **report.tags} if report else {}

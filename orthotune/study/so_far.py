@@ -1,4 +1,4 @@
-"""What there is of a study so far, also while another process runs it."""
+"""A report of a study so far, also while another process runs it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from orthotune.study.record_opening import (
     record_to_read,
     study_folder,
 )
-from orthotune.study.result import R, Writer
+from orthotune.study.result import R, ReportWriter
 
 
 def report_so_far(
-    study: Study, storage: str, fingerprints: Fingerprints, write: Writer[R]
+    study: Study, storage: str, fingerprints: Fingerprints, write: ReportWriter[R]
 ) -> R:
     """Write what a study leaves for people, as far as it has come.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orthotune.config.changes import CHANGEABLE
 from orthotune.config.hints import nearest
 from orthotune.config.rules import (
     Rule,
@@ -17,7 +18,7 @@ from orthotune.config.rules import (
     rules,
     show,
 )
-from orthotune.config.trial import CHANGEABLE, FIELD_RULES, TrialConfig
+from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.errors import ConfigError, SearchSpaceError
 from orthotune.record.study_definition import Study

@@ -94,11 +94,11 @@ def _in_effect(record: TrialRecord) -> dict[str, Any]:
 def _varying(
     configs: Sequence[Mapping[str, Any]], space: Iterable[str]
 ) -> Iterable[str]:
-    """The fields of the space, and any others that trials differ in, but the seed."""
+    """The fields of the space, and any others that have two values, but the seed."""
     names = dict.fromkeys(name for config in configs for name in config)
     differing = [
         name
         for name in names
-        if len({json.dumps(config.get(name)) for config in configs}) > 1
+        if len({json.dumps(one[name]) for one in configs if name in one}) > 1
     ]
     return [name for name in dict.fromkeys([*space, *differing]) if name != "seed"]

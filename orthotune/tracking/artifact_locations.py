@@ -1,4 +1,4 @@
-"""Where MLflow's artifacts are: beside the SQLite file that tells of them.
+"""The location of MLflow's artifacts: beside its SQLite file.
 
 MLflow keeps an absolute address for every experiment, run and model version. A folder
 that was moved, or copied, has the addresses of the old place: MLflow would show nothing
@@ -66,7 +66,7 @@ def check_artifacts(uri: str, name: str) -> None:
 
 
 def follow(file: Path, name: str) -> None:
-    """Let the addresses of our experiments be where the file is, if it was moved.
+    """Correct the addresses of our experiments if the database was moved.
 
     Ours are those whose address has our form and that hold a study of ours, or have the
     name. Where artifacts are still at the old place and none are here, the file alone

@@ -8,7 +8,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def side_by_side(
+def call_in_parallel(
     call: Callable[[Item], None], items: Iterable[Item], num_threads: int
 ) -> None:
     """Call for every item, in so many threads; after an error begin no more.

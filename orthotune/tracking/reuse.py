@@ -1,4 +1,4 @@
-"""Results that other studies of the same MLflow store have: no second run is needed.
+"""Reuse of results that other studies of the same MLflow store have.
 
 A trial's key is the hash of all its result depends on but the code. So a result stands
 in for a trial with the same key if the code was the same: the commit, with nothing
@@ -32,7 +32,7 @@ Code = tuple[str, ...]
 
 
 def code_of(tags: Mapping[str, str]) -> Code | None:
-    """What code a study's tags name; None if nobody knows, as with local changes.
+    """The code that a study's tags name; None if unknown, as with local changes.
 
     Args:
         tags: As `provenance` gives them.
@@ -195,7 +195,7 @@ def _search(
 
 
 def _earlier(client: "MlflowClient", run: "Run") -> Earlier | None:
-    """A run as a result; None if its metrics are not whole, or not of its key alone.
+    """The result in a run; None if its metrics are incomplete or of a changed trial.
 
     What a population has changed in a trial is no part of its key, nor into how many
     parts its batches were divided for lack of memory.

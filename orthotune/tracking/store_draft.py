@@ -1,4 +1,4 @@
-"""A new SQLite store for MLflow, made while something else is waited for.
+"""A new SQLite store for MLflow, made in the background while Ray starts.
 
 MLflow builds its tables step by step, in seconds; a file left half-way is broken for
 ever.
@@ -16,7 +16,7 @@ from orthotune.tracking.sqlite_uri import sqlite_file, sqlite_uri
 
 @contextmanager
 def store_draft(uri: str, *, wanted: bool = True) -> Iterator[Callable[[], None]]:
-    """A draft, made in the background; what this gives makes it the store.
+    """Makes a draft in the background; yields a function that puts it in place.
 
     Nothing is to be seen of the store before, and nothing is left of a draft that is
     not wanted. A draft that fails is none: whoever opens the store hears why.

@@ -1,4 +1,4 @@
-"""What MLflow is told of a study as a whole, at the end of a session."""
+"""The summary of a study and its groups that MLflow shows after a session."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

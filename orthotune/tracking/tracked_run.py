@@ -49,7 +49,7 @@ RUN_STATUS = {
 
 @dataclass(kw_only=True)
 class TrackedRun:
-    """What the writer thread knows of a run: what is there already."""
+    """The state of a run in MLflow, as the writer thread knows it."""
 
     run_id: str
     """MLflow's."""
@@ -83,7 +83,7 @@ class TrackedRun:
 
 
 def existing_run(run: "Run") -> TrackedRun:
-    """What there is of a run; not the run, of which a study can have thousands."""
+    """The state of an existing run, without the run: a study can have thousands."""
     tags, kind = run.data.tags, run.data.tags["orthotune.kind"]
     is_trial = kind == "trial"
     running = run.info.status == "RUNNING"

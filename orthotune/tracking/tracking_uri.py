@@ -141,7 +141,7 @@ def _ask(uri: str, path: str) -> str:
 
 
 def _why_silent(err: BaseException) -> str:
-    """What went wrong at the bottom; above it, every library tells it once more."""
+    """The innermost error of a chain of exceptions."""
     chain = [err]
     while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(below)

@@ -56,7 +56,7 @@ class View:
 
     @property
     def key(self) -> str:
-        """What addresses call it."""
+        """The name of the view in addresses."""
         return f"orthotune-{self.study_id}"
 
     def tag(self, now_ms: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The C library's heap, told to keep what training frees.
+"""Settings of the C library's allocator, so that it keeps what training frees.
 
 A step frees its activations and asks for as much again a moment later. By default glibc
 hands blocks of this size back to the system, which gives them again page by page, each

@@ -1,6 +1,7 @@
-"""The settings that change in the course of training, at any moment of it."""
+"""The values of scheduled settings at any moment of training."""
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 
 
 def scheduled_settings(config: TrialConfig, epoch: int, progress: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a trial takes of a GPU: its memory at the peak, and its time.
+"""Peak memory and time of a trial on a GPU.
 
 Configurations that differ in numbers only (learning rate, coefficient, seed, ...) run
 the same program: they are of one shape, and take the same.

@@ -1,4 +1,4 @@
-"""The GPU this process computes on: what is left of its memory, and who has it.
+"""Memory and other processes of the GPU that this process computes on.
 
 The one place that asks. Where there is no GPU only `gpu_names`, `is_out_of_memory` and
 `is_broken` may be called.

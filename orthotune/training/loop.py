@@ -15,7 +15,9 @@ from torch import nn
 
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Dataset, Split, augment, load_dataset
+from orthotune.data.augmentation import augment
+from orthotune.data.dataset import Dataset, Split
+from orthotune.data.datasets import load_dataset
 from orthotune.errors import CheckpointError, ConfigError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
-from orthotune.data.datasets import Split
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
+from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
 from orthotune.nn.networks import PlainCNN, ResidualCNN

@@ -9,16 +9,16 @@ from orthotune.console import note
 from orthotune.errors import out_of_room, unfit_node
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
-from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import (
+from orthotune.tune.assignment import (
+    CHANGED_FIELDS,
     ERROR,
-    LIVED,
     OUT_OF_MEMORY,
     UNFIT,
     UNSAVED,
     ended_as,
     number_of,
 )
+from orthotune.tune.stopper import StudyStopper
 
 WORKER_DEATHS = 3
 """Deaths of its worker or its node that a trial survives without a new epoch between:
@@ -81,8 +81,8 @@ class JournalCallback(Callback):
         with self._stopper.failing():
             if "epoch" in result:
                 number = number_of(trial)
-                if LIVED in result:
-                    self._journal.live(number, result[LIVED])
+                if CHANGED_FIELDS in result:
+                    self._journal.change_fields(number, result[CHANGED_FIELDS])
                 self._journal.report(number, int(result["epoch"]), result)
             if UNFIT in result:
                 raise unfit_node(result[UNFIT])

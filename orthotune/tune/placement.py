@@ -1,4 +1,4 @@
-"""What Ray keeps free for a trial."""
+"""The resources that Ray reserves for a trial."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import PlacementGroupFactory
 
 from orthotune.cluster.gpu_sharing import GpuShares
-from orthotune.tune.worker import STUDY
+from orthotune.tune.assignment import STUDY
 
 
 def placements(

@@ -1,4 +1,4 @@
-"""Ray's scheduler of a population, told where its members stand."""
+"""Ray's scheduler of a population, restored to where its members are."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from orthotune.space.parameters import (
 def population_scheduler(
     study: Study, epochs: Sequence[int]
 ) -> PopulationBasedTraining:
-    """Ray's scheduler for members that stand at given epochs.
+    """Ray's scheduler for members that have finished given epochs.
 
     Perturbed values stay within the space. Ray draws who copies whom, and how, from
     Python's global generator, which other threads share: no seed repeats a population.

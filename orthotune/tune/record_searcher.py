@@ -1,4 +1,4 @@
-"""The records of a study behind Ray Tune's Searcher contract, as many as there is room.
+"""Suggests the trials of a study's journal to Ray Tune, as many as fit at once.
 
 Ray is told of a trial when it can start, and not before: of what waits, Ray would give
 idle workers the last one first; a cluster may grow; and what a sampler suggests later
@@ -13,8 +13,8 @@ from ray.tune.search import Searcher
 
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import TrialRecord
+from orthotune.tune.assignment import STUDY
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import STUDY
 
 Assign = Callable[[TrialRecord], dict[str, Any]]
 """What a trial is told, as an `assignment`."""

@@ -58,13 +58,13 @@ def build_scheduler(study: Study) -> TrialScheduler:
 
 @dataclass(frozen=True)
 class _Past:
-    """All that a scheduler here reads of a trial."""
+    """The part of a trial that our schedulers read."""
 
     trial_id: str
 
 
 class Replay:
-    """Tells a scheduler what it was told before.
+    """Replays recorded results to a new scheduler.
 
     Args:
         scheduler: A new scheduler.

@@ -50,9 +50,9 @@ from orthotune.space.parameters import (
     Parameter,
     SearchSpace,
 )
+from orthotune.tune.assignment import ended_as
 from orthotune.tune.record_searcher import Assign, RecordSearcher
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import ended_as
 
 MAX_DUPLICATES = 200
 """Suggestions in a row that were known already, after which the space counts as

@@ -1,4 +1,4 @@
-"""What ends a study before its last trial, by Ray's Stopper contract."""
+"""Ends a study before its last trial, by Ray's Stopper contract."""
 
 import signal
 import threading

@@ -16,7 +16,7 @@ from typing import Any
 
 from ray import tune
 
-from orthotune.cluster.resources import Room
+from orthotune.cluster.resources import ResourceAllocation
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -29,6 +29,7 @@ from orthotune.space.settings import COPIES_KEPT
 from orthotune.storage.lease import Holder
 from orthotune.storage.redaction import last_line
 from orthotune.storage.scratch import scratch_folder
+from orthotune.tune.assignment import STUDY, assignment, name_of
 from orthotune.tune.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
@@ -36,7 +37,7 @@ from orthotune.tune.record_searcher import RecordSearcher
 from orthotune.tune.scheduler import Replay, build_scheduler
 from orthotune.tune.searcher import OptunaSearcher
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import STUDY, StudyTrainable, assignment, name_of
+from orthotune.tune.worker import StudyTrainable
 
 PROBE_BYTES = 65536
 MAX_IN_VAIN = 20
@@ -44,7 +45,7 @@ MAX_IN_VAIN = 20
 
 
 @dataclass(kw_only=True)
-class Fitter:
+class TrialRunner:
     """Runs trials until they have ended, or something has stopped the study.
 
     Args:
@@ -55,7 +56,7 @@ class Fitter:
         checkpoints: Of its trials.
         shared: By which copies of members go from node to node.
         stopper: What stops it.
-        room: What trials get.
+        allocation: What trials get.
         call: Calls what waits for Ray, as `RayHealth.call`.
         holder: This driver, where another may take over the study.
     """
@@ -67,7 +68,7 @@ class Fitter:
     checkpoints: CheckpointFolder
     shared: CheckpointFolder
     stopper: StudyStopper
-    room: Room
+    allocation: ResourceAllocation
     call: Callable[[Callable[[], object]], None]
     holder: Holder | None = None
 
@@ -175,17 +176,17 @@ class Fitter:
     def _limit(self) -> float:
         """How many trials may be under way now."""
         asked = self.study.settings.search.max_concurrent
-        return min(self.room.limit(), asked or math.inf)
+        return min(self.allocation.limit(), asked or math.inf)
 
     def _population(self, _scratch: str) -> tune.Tuner:
         """The members of the population, side by side."""
         members = open_members(self.study, self.journal)
         folder = self.checkpoints
-        stand = {record.name: _stand(record, folder) for record in members}
+        progress = {record.name: _progress(record, folder) for record in members}
         varying = self.study.space.parameters
         now = {
             name: settings_at(config, varying, epoch)
-            for name, (epoch, config) in stand.items()
+            for name, (epoch, config) in progress.items()
         }
         settings = {
             name: tune.sample_from(
@@ -199,7 +200,7 @@ class Fitter:
             members=[self._assignment(record, member=True) for record in members],
             settings=settings,
             scheduler=population_scheduler(
-                self.study, [epoch for epoch, _ in stand.values()]
+                self.study, [epoch for epoch, _ in progress.values()]
             ),
         )
 
@@ -233,7 +234,9 @@ class Fitter:
         budget_s = self.study.settings.search.time_budget_s
         space = {STUDY: tune.grid_search(list(members)), **(settings or {})}
         return tune.Tuner(
-            tune.with_resources(StudyTrainable, placements(cpus, self.room.shares)),
+            tune.with_resources(
+                StudyTrainable, placements(cpus, self.allocation.shares)
+            ),
             param_space=space if members else {},
             tune_config=tune.TuneConfig(
                 **how,
@@ -267,21 +270,21 @@ class Fitter:
         )
 
     def _assignment(self, record: TrialRecord, **how: bool) -> dict[str, Any]:
-        shares = self.room.shares
+        shares = self.allocation.shares
         return assignment(
             self.checkpoints,
             record,
             # As it was suggested: that is the shape that was measured.
             gpus=shares.of(record.fields),
             gpu_bytes=shares.tensor_bytes(record.fields),
-            looked=self.room.looked,
+            checked_nodes=self.allocation.checked_nodes,
             holder=self.holder,
             **how,
         )
 
 
-def _stand(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialConfig]:
-    """Epochs a member has finished, and as what.
+def _progress(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialConfig]:
+    """The epochs that a member has finished, and its configuration then.
 
     Its checkpoint knows what a session that died may not have heard of.
     """
@@ -293,5 +296,5 @@ def _stand(record: TrialRecord, folder: CheckpointFolder) -> tuple[int, TrialCon
 
 
 def unwritable(folder: Path, err: OSError) -> StudyStoppedError:
-    """What to say of a folder of a study that cannot be written to."""
+    """The error for a folder of a study that cannot be written to."""
     return out_of_room(f"{folder} must be writable, but: {err.strerror}")

@@ -15,22 +15,18 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ray.tune.experiment import Trial
-
-from orthotune.cluster.node_requirements import Looked
-from orthotune.cluster.preflight import misfit
+from orthotune.cluster.preflight import node_problem
+from orthotune.config.changes import CHANGEABLE
 from orthotune.config.metrics import METRICS, reportable
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, DataError, GpuMissingError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.history import COMPUTED_BY, PROFILES, Profile
-from orthotune.record.journal import Journal
-from orthotune.record.trial_record import PARTS, SETTING, Status, TrialRecord
-from orthotune.storage.lease import Holder
+from orthotune.record.trial_record import PARTS, SETTING
 from orthotune.storage.redaction import without_secrets
 from orthotune.training.checkpoint import (
     dump_checkpoint,
@@ -38,80 +34,21 @@ from orthotune.training.checkpoint import (
     save_checkpoint,
 )
 from orthotune.training.gpu import is_broken, is_out_of_memory
+from orthotune.tune.assignment import (
+    CHANGED_FIELDS,
+    ERROR,
+    OUT_OF_MEMORY,
+    STUDY,
+    UNFIT,
+    UNSAVED,
+)
 from orthotune.tune.trainable import CHECKPOINT, OrthoTrainable
-
-STUDY = "study"
-"""The key under which a trial of a study is told what it is; no field of a config."""
-
-ERROR = "error"
-OUT_OF_MEMORY = "oom"
-"""Keys of a result that ends a trial without an epoch: the traceback."""
-
-UNSAVED = "checkpoint_error"
-"""Key of a result whose checkpoint could not be read or written: where and why."""
-
-UNFIT = "node_error"
-"""Key of a result of a node that is not fit: what must hold there."""
 
 STORAGE_WAIT_S = 300.0
 """For a storage that cannot be read. Then the study stops; its trials stay open."""
 
-LIVED = "lived"
-"""Key of a result: the fields that have changed since it was suggested, as lived. Those
-a population changes, of a member; the parts of a batch, of one that did not fit."""
-
 CHECKPOINT_SHARE = 0.05
 """The share of a trial's time that its checkpoints may take."""
-
-
-def assignment(
-    folder: CheckpointFolder,
-    record: TrialRecord,
-    *,
-    gpus: float = 0.0,
-    gpu_bytes: int | None = None,
-    looked: Looked | None = None,
-    holder: Holder | None = None,
-    member: bool = False,
-    profiled: bool = False,
-) -> dict[str, Any]:
-    """What a trial's config holds under `STUDY`.
-
-    Args:
-        folder: Where its checkpoint is.
-        record: The trial, as far as it has come in earlier sessions.
-        gpus: Its share of GPUs.
-        gpu_bytes: The memory its tensors take on a GPU; None if that is not known.
-        looked: Which nodes are known to be fit for the study, and for what the others
-            are asked; None on one machine.
-        holder: Which driver it works for, where another may take over its study.
-        member: Whether it is one of a population.
-        profiled: Whether it is looked at layer by layer: before its first epoch, in the
-            middle and at the end.
-    """
-    return {
-        "name": record.name,
-        "folder": folder.uri,
-        "fields": record.trained,
-        "reported": record.epoch,
-        "parted": record.parted,
-        "gpus": gpus,
-        "gpu_bytes": gpu_bytes,
-        "looked": looked,
-        "holder": holder,
-        "member": member,
-        "profiled": profiled,
-    }
-
-
-def name_of(trial: Trial) -> str:
-    """How Ray shall call a new trial: it keeps its name, not its config."""
-    return trial.config[STUDY]["name"]
-
-
-def number_of(trial: Trial) -> int:
-    """The number of a trial in its study."""
-    return int(str(trial).split("-")[1])
 
 
 class _UnreadableError(Exception):
@@ -137,7 +74,7 @@ class StudyTrainable(OrthoTrainable):
         self._trouble: dict[str, str] = {}
         self._retried, self._parted = False, self._task["parted"]
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
-        problem = misfit(self._task["looked"])
+        problem = node_problem(self._task["checked_nodes"])
         if problem:
             self._failure = {UNFIT: problem}
             return
@@ -157,7 +94,7 @@ class StudyTrainable(OrthoTrainable):
         if self._task["member"]:
             parts |= _changeable(self._trial.config.to_dict())
         if parts:
-            result[LIVED] = parts
+            result[CHANGED_FIELDS] = parts
         return result
 
     def cleanup(self) -> None:
@@ -351,15 +288,6 @@ class StudyTrainable(OrthoTrainable):
         self._saved_at = time.monotonic()
         self._saving_s, self._unsaved = self._saved_at - start, False
         return {}
-
-
-def ended_as(journal: Journal, number: int, result: Mapping[str, Any]) -> Status:
-    """What a trial has ended as, by its last result and its epochs."""
-    if ERROR in result:
-        return Status.FAILED
-    if OUT_OF_MEMORY in result:
-        return Status.OOM
-    return journal.natural_end(number)
 
 
 def _last_epoch(state: dict[str, Any]) -> int:

@@ -1,6 +1,6 @@
 """Cells of an ablation as a journal would hold them, with values given by hand."""
 
-from orthotune.ablation.ablation_file import read_ablation
+from orthotune.design.ablation_file import read_ablation
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status
 from tests.ablation.small import TINY

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.design import Claim
 from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.interim_analysis import difference, is_small, stand
+from orthotune.ablation.interim_analysis import analyze, difference, is_small
+from orthotune.design.ablation import Claim
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
 from tests.ablation.cells import DATA, tiny, trained
@@ -271,7 +271,7 @@ def test_stopping_early_does_not_support_what_is_not_there(tmp_path, monkeypatch
             arm.name: dict(zip(ablation.seeds, row, strict=True))
             for arm, row in zip(ablation.arms, draws, strict=True)
         }
-        judged = stand(ablation, values, cells)
+        judged = analyze(ablation, values, cells)
         wrong += any(verdict != Verdict.UNDECIDED for verdict in judged.verdicts)
         sizes += judged.differences[0].n
     assert wrong <= stats.binom.ppf(0.999, 1000, 0.05)

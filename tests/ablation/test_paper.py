@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Claim
 from orthotune.commands.ablate import main
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation import Claim
+from orthotune.design.ablation_file import read_ablation
 from tests import crashes
 from tests.cifar import TRUSTING, trust_here, write_cifar10
 from tests.crashes import ended

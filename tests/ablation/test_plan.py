@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from orthotune.ablation import plan
-from orthotune.ablation.ablation_file import read_ablation
 from orthotune.config.trial import TrialConfig
+from orthotune.design.ablation_file import read_ablation
 from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import definition, trial_key

@@ -7,7 +7,8 @@ import numpy as np
 from scipy import stats
 
 from orthotune.ablation.findings import find
-from orthotune.ablation.report import markdown, report_writer
+from orthotune.ablation.report import report_writer
+from orthotune.ablation.report_text import markdown
 from orthotune.record.trial_record import Status
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import TINY

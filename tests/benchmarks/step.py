@@ -9,7 +9,7 @@ one, with what torch.compile makes of it beside.
 import torch
 
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Dataset, Split
+from orthotune.data.dataset import Dataset, Split
 from orthotune.training.loop import Trial
 from tests.benchmarks.rows import ratio_row, say
 from tests.benchmarks.textbook import TextbookStep, loader

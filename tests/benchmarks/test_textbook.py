@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Dataset, Split
+from orthotune.data.dataset import Dataset, Split
 from orthotune.training.loop import Trial
 from tests.benchmarks.textbook import TextbookStep, loader
 

@@ -21,8 +21,8 @@ from orthotune.errors import GpuBusyError, StudyError
 from orthotune.study.plan import plan_text
 from orthotune.study.study_file import read_study
 from orthotune.training.footprint import Footprint, shape_of
+from orthotune.tune.assignment import STUDY
 from orthotune.tune.placement import placements
-from orthotune.tune.worker import STUDY
 
 AUTO = {"resources.gpus": "auto"}
 

@@ -29,13 +29,13 @@ class Looks:
     def __init__(self, **problems):
         self.problems = problems
         self.seen = []
-        self.looked = threading.Semaphore(0)
+        self.checked_nodes = threading.Semaphore(0)
 
     def __call__(self, nodes):
         names = [node["NodeID"] for node in nodes]
         self.seen.append(names)
         failure = self.problems.get(names[0], "")
-        self.looked.release()
+        self.checked_nodes.release()
         if isinstance(failure, Exception):
             raise failure
         checks = ("versions", "disk")
@@ -50,11 +50,11 @@ def test_every_node_that_joins_is_looked_at_once(cluster, capsys):
     looks, lost = Looks(), []
     with watched_nodes({"head"}, looks, lost.append):
         cluster += ["one", "two"]
-        assert looks.looked.acquire(timeout=WAIT_S)
+        assert looks.checked_nodes.acquire(timeout=WAIT_S)
         cluster.remove("one")
         cluster.append("three")
-        assert looks.looked.acquire(timeout=WAIT_S)
-        assert not looks.looked.acquire(timeout=0.1)
+        assert looks.checked_nodes.acquire(timeout=WAIT_S)
+        assert not looks.checked_nodes.acquire(timeout=0.1)
     assert {name for names in looks.seen for name in names} == {"one", "two", "three"}
     assert not lost
     assert capsys.readouterr().err.count("three has joined the cluster.\n") == 1
@@ -84,9 +84,9 @@ def test_a_look_that_fails_is_said_and_repeated(cluster, capsys):
     with watched_nodes(["head"], looks, lost.append):
         cluster.append("late")
         for _ in range(2):
-            assert looks.looked.acquire(timeout=WAIT_S)
+            assert looks.checked_nodes.acquire(timeout=WAIT_S)
         looks.problems.clear()
-        assert looks.looked.acquire(timeout=WAIT_S)
+        assert looks.checked_nodes.acquire(timeout=WAIT_S)
     assert not lost
     said = capsys.readouterr().err
     assert "nodes that join cannot be looked at (no answer).\n" in said
@@ -104,7 +104,7 @@ def test_a_node_that_is_slow_is_asked_again(cluster):
 
     with watched_nodes(["head"], look, lost.append):
         cluster.append("slow")
-        assert looks.looked.acquire(timeout=WAIT_S)
-        assert not looks.looked.acquire(timeout=0.1)
+        assert looks.checked_nodes.acquire(timeout=WAIT_S)
+        assert not looks.checked_nodes.acquire(timeout=0.1)
     assert looks.seen == [["slow"]]
     assert not lost

@@ -13,16 +13,16 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from orthotune.cluster import nodes, preflight
-from orthotune.cluster.node_requirements import Expected, Looked
+from orthotune.cluster.node_requirements import CheckedNodes, NodeRequirements
 from orthotune.cluster.preflight import (
     Check,
     here,
     look,
-    misfit,
+    node_problem,
     refuse,
     table,
 )
-from orthotune.config.trial import DataConfig
+from orthotune.config.sections import DataConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.errors import StudyError
 from tests.crashes import Cluster, Server, Workplace, assert_the_same, ended
@@ -35,7 +35,7 @@ DIGITS = DataConfig(name="digits")
 def expected(tmp_path):
     """What this machine gives."""
     (tmp_path / "driver").write_text("mark")
-    return Expected(
+    return NodeRequirements(
         versions=here(),
         storage=str(tmp_path.parent),
         probes=tmp_path.name,
@@ -100,13 +100,15 @@ def joined(monkeypatch):
 
 def test_a_trial_on_a_node_that_joined_asks_itself(expected, joined):
     other = replace(expected, versions=here() | {"torch": "2.0"}, mark="other")
-    assert misfit(None) == ""
-    assert misfit(Looked(nodes={"abcdefgh"}, expected=other)) == ""
-    assert misfit(Looked(nodes={"first"}, expected=expected)) == ""
-    found = misfit(Looked(nodes={"first"}, expected=other))
+    assert node_problem(None) == ""
+    assert node_problem(CheckedNodes(nodes={"abcdefgh"}, expected=other)) == ""
+    assert node_problem(CheckedNodes(nodes={"first"}, expected=expected)) == ""
+    found = node_problem(CheckedNodes(nodes={"first"}, expected=other))
     assert found.startswith("10.0.0.7 (abcdef) must have the versions of the driver")
     other = replace(expected, data={DIGITS: "123"}, mark="data")
-    assert "its digits is another" in misfit(Looked(nodes=(), expected=other))
+    assert "its digits is another" in node_problem(
+        CheckedNodes(nodes=(), expected=other)
+    )
 
 
 def test_a_trial_looks_for_data_where_it_will_read_them(expected, joined, monkeypatch):
@@ -116,7 +118,7 @@ def test_a_trial_looks_for_data_where_it_will_read_them(expected, joined, monkey
     monkeypatch.setattr(preflight, "data_fingerprint", lambda c: roots.append(c.root))
     data = {replace(DIGITS, name="cifar10"): None}
     there = replace(expected, data=data, mark="moved")
-    assert misfit(Looked(nodes=(), expected=there)) == ""
+    assert node_problem(CheckedNodes(nodes=(), expected=there)) == ""
     assert roots == ["/where/it/started/data"]
 
 

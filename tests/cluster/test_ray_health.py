@@ -131,8 +131,8 @@ def test_a_process_that_was_stopped_has_not_waited(fake_ray, monkeypatch):
     hours = iter(range(0, 3600 * 100, 3600))
     clock = SimpleNamespace(monotonic=lambda: next(hours))
     monkeypatch.setattr(ray_health, "time", clock)
-    looked = threading.Event()
+    checked_nodes = threading.Event()
     monkeypatch.setattr(
-        ray_health, "alive_nodes", lambda: looked.set() or [{"NodeID": "mine"}]
+        ray_health, "alive_nodes", lambda: checked_nodes.set() or [{"NodeID": "mine"}]
     )
-    RayHealth(own=True).call(lambda: looked.wait(GUARD_S))
+    RayHealth(own=True).call(lambda: checked_nodes.wait(GUARD_S))

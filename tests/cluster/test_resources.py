@@ -6,7 +6,7 @@ import pytest
 
 from orthotune.cluster import resources as room
 from orthotune.cluster.gpu_sharing import GpuShares
-from orthotune.cluster.resources import Room
+from orthotune.cluster.resources import ResourceAllocation
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def count(monkeypatch):
 
 
 def of(may_grow):
-    return Room(shares=GpuShares(default=0.5), cpus=2, may_grow=may_grow)
+    return ResourceAllocation(shares=GpuShares(default=0.5), cpus=2, may_grow=may_grow)
 
 
 def test_on_one_machine_as_many_as_run(count):
@@ -58,13 +58,13 @@ def test_a_cluster_that_can_hold_no_trial_is_told(count, capsys, monkeypatch, jo
         "alive_nodes": [],
         "preflight": [],
         "table": "",
-        "expected_of": None,
+        "requirements_of": None,
         "shares_on_cluster": GpuShares(default=0.5),
     }.items():
         monkeypatch.setattr(room, name, lambda *_a, found=found, **_how: found)
     settings = SimpleNamespace(resources=SimpleNamespace(cpus=2))
     study = SimpleNamespace(settings=settings)
-    room.find_room(study, "s3://bucket", {}, may_grow=True)
+    room.allocate_resources(study, "s3://bucket", {}, may_grow=True)
     line = (
         "orthotune: no node can hold a trial: it needs 2 CPU cores and 0.5 GPUs. "
         "Trials wait until one joins.\n"

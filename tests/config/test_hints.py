@@ -15,9 +15,11 @@ SPACE = ["type", "low", "high", "log", "step", "when"]
         ("a.lrr", "Did you mean `a.lr`?"),
         ("lr", "Did you mean `a.lr` or `b.lr`?"),
         ("c", "Known: a.lr, b.lr, cc.x, cc.y, cc.z, cc.w."),
-        ("cc", "Known: a.lr, b.lr, cc.x, cc.y, cc.z, cc.w."),
+        ("cc", "Known in `cc`: x, y, z, w."),
+        ("b", "Did you mean `b.lr`?"),
         ("cc.", "Known in `cc`: x, y, z, w."),
-        ("cc.lr", "Known in `cc`: x, y, z, w."),
+        ("cc.lr", "Did you mean `a.lr` or `b.lr`?"),
+        ("cc.q", "Known in `cc`: x, y, z, w."),
         ("bb.lr", "Did you mean `b.lr`?"),
         ("???", "Known: a.lr, b.lr, cc.x, cc.y, cc.z, cc.w."),
     ],
@@ -48,6 +50,13 @@ def test_near_is_what_ends_or_looks_or_begins_alike_in_its_section(name, sentenc
         ("serch", TOP_LEVEL, ["search"]),
         ("maximum", ["initial", "max", "first"], ["max"]),
         ("hihg", SPACE, ["high"]),
+        ("training.batch_size", SETTABLE, ["data.batch_size"]),
+        ("training.lr", SETTABLE, ["optimizer.lr"]),
+        ("optimizer.num_epochs", SETTABLE, ["training.num_epochs"]),
+        ("data.seed", SETTABLE, ["search.seed", "seed"]),
+        ("epoch", SETTABLE, ["search.max_epochs", "training.num_epochs"]),
+        ("lr", SETTABLE, ["optimizer.lr"]),
+        ("model", SETTABLE, ["model.family", "model.depth", "model.widths"]),
         ("modulation=of", ["full", "modulation=off"], ["modulation=off"]),
     ],
 )
@@ -76,6 +85,16 @@ def test_a_name_that_is_near_nothing_gets_no_guess(name, known):
     sentence = nearest(name, known)
     assert sentence.startswith("Known")
     assert len(sentence) < 250
+
+
+@pytest.mark.parametrize("name", ["schedule", "scheduler", "shcedule", "schedules"])
+def test_a_section_that_is_meant_is_listed(name):
+    assert nearest(f"optimizer.{name}", SETTABLE) == (
+        "Known in `optimizer.schedule`: kind, warmup, final, milestones, gamma, start, "
+        "stop."
+    )
+    assert nearest("optimizer", SETTABLE).startswith("Known in `optimizer`: lr, mom")
+    assert "schedule.kind" in nearest("optimizer.x", SETTABLE)
 
 
 def test_many_names_are_shown_by_their_sections():

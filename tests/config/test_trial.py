@@ -14,17 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from orthotune.config import changes, sections
 from orthotune.config import schedules as schedules_module
 from orthotune.config import trial as config_module
 from orthotune.config.schedules import Schedule
-from orthotune.config.trial import (
-    FIELD_RULES,
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrialConfig,
-    check_field,
-)
+from orthotune.config.sections import DataConfig, ModelConfig, OptimizerConfig
+from orthotune.config.trial import FIELD_RULES, TrialConfig, check_field
 from orthotune.errors import ConfigError
 
 OTHER_SCHEDULE = {
@@ -144,20 +139,31 @@ class Level(enum.IntEnum):
     TWENTY = 20
 
 
+class Kind(str, enum.Enum):  # noqa: UP042 - as others write them
+    L2 = "l2"
+
+
 MEANING_THE_SAME = {
     "model.depth": (
         *(20, np.int64(20), np.uint8(20), np.array(20), Level.TWENTY),
         torch.tensor(20),
     ),
     "optimizer.lr": (
-        *(0.125, np.float16(0.125), np.float32(0.125), np.float64(0.125)),
+        *(
+            0.125,
+            np.float16(0.125),
+            np.float32(0.125),
+            np.float64(0.125),
+            np.longdouble(0.125),
+        ),
         *(fractions.Fraction(1, 8), np.array(0.125), torch.tensor(0.125)),
     ),
     "regularizer.coeff": (1.0, 1, np.int32(1), np.float32(1), fractions.Fraction(1)),
     "modulation.enabled": (True, np.bool_(True), np.array(True), torch.tensor(True)),
-    "regularizer.kind": ("l2", np.str_("l2"), np.array("l2")),
+    "regularizer.kind": ("l2", np.str_("l2"), np.array("l2"), Kind.L2),
     "model.widths": (
         *([8, 8, 9], (8, 8, 9), np.array([8, 8, 9]), [np.int64(8), 8, np.uint8(9)]),
+        np.array([np.int64(8), 8, np.uint8(9)], dtype=object),
         *(torch.tensor([8, 8, 9]), collections.UserList([8, 8, 9])),
     ),
     "optimizer.schedule.milestones": ([0.25, 0.5], np.array([0.25, 0.5], np.float32)),
@@ -207,6 +213,7 @@ def test_a_range_is_a_list_of_numbers():
         ("optimizer.lr", fractions.Fraction(10**400), "(0, 100], but got Fraction("),
         ("optimizer.lr", decimal.Decimal("0.1"), "but got Decimal('0.1')."),
         ("optimizer.lr", np.complex64(1), "a number in (0, 100], but got (1+0j)."),
+        ("optimizer.lr", torch.ones(1, device="meta"), "but got tensor(..."),
         ("optimizer.lr", b"1", "a number in (0, 100], but got b'1'."),
         ("modulation.enabled", np.int64(1), "must be true or false, but got 1."),
         ("modulation.enabled", np.str_("true"), "but got the string 'true'."),
@@ -252,7 +259,7 @@ def documented_fields(*modules):
 
 
 def test_every_field_has_a_docstring_that_names_its_default():
-    classes = documented_fields(config_module, schedules_module)
+    classes = documented_fields(sections, changes, config_module, schedules_module)
 
     def leaves(section, prefix):
         for name, (annotation, text) in classes[section].items():
@@ -273,7 +280,7 @@ def test_every_field_has_a_docstring_that_names_its_default():
     [
         ("model.dept", "Did you mean `model.depth`?"),
         ("depth", "Did you mean `model.depth`?"),
-        ("lr", "Did you mean `optimizer.lr` or `changes.lr`?"),
+        ("lr", "Did you mean `optimizer.lr`?"),
         ("optimizer.schedule.warm_up", "Did you mean `optimizer.schedule.warmup`?"),
         ("Seed", "Did you mean `seed`?"),
         (

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from orthotune.nn.modulation import (
     ErrorProbes,
@@ -248,8 +249,30 @@ def test_a_layer_that_runs_twice_is_refused():
         out = inner(inner(net.layers[0](images)))
         return net.classifier(net.layers[2:](out).mean(dim=(2, 3)))
 
-    with pytest.raises(ValueError, match="or take out what runs more than once"):
+    with pytest.raises(ValueError, match="or leave out what runs more than once"):
         trained(net.layers, forward)
+
+
+def test_layers_that_are_no_chain_are_refused_again_and_never_scaled():
+    """As by a cell of a notebook that is run twice."""
+    net = PlainCNN(depth=8, in_channels=1)
+    handle = attach(list(reversed(net.layers)))
+    for _ in range(3):
+        net.zero_grad()
+        backward(net)
+        before = [p.grad.clone() for p in net.parameters()]
+        with pytest.raises(ValueError, match="must be a chain in forward order"):
+            handle.scale_gradients(0.1, 1.0)
+        for p, gradient in zip(net.parameters(), before, strict=True):
+            assert torch.equal(p.grad, gradient)
+
+
+def test_an_empty_module_is_a_shortcut_too():
+    """As usual in CIFAR's residual networks, where nothing is to be projected."""
+    net = PlainCNN(depth=8, in_channels=1)
+    net.layers[2].shortcut = nn.Sequential()
+    with pytest.raises(ValueError, match=r"but layer 2 \(ConvBNReLU\) has one"):
+        attach(net.layers)
 
 
 def test_layers_with_shortcuts_are_refused_when_they_are_attached():

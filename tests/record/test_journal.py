@@ -133,7 +133,7 @@ def test_every_trial_is_counted_once_however_it_stands(path):
     journal.start(0)
     journal.end(1, Status.FAILED, "KeyError: 'x'")
     stands = [record.status for record in journal.records]
-    assert {s: n for s, n in journal.tally.items() if n} == {
+    assert {s: n for s, n in journal.status_counts.items() if n} == {
         status: stands.count(status) for status in set(stands)
     }
     assert journal.num_ended == 1

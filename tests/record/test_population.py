@@ -18,8 +18,9 @@ from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.search_report import write_report
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
+from orthotune.tune.assignment import CHANGED_FIELDS, STUDY, assignment
 from orthotune.tune.population_scheduler import population_scheduler
-from orthotune.tune.worker import LIVED, STUDY, StudyTrainable, assignment
+from orthotune.tune.worker import StudyTrainable
 from tests import small
 from tests.crashes import (
     STATUSES,
@@ -112,7 +113,7 @@ def test_a_member_that_copies_nobody_is_the_trial_alone(folder):
     assert [shown(result) for result in results] == from_scratch({"optimizer.lr": 0.05})
     assert [result["done"] for result in results] == [False] * 5 + [True]
     assert all(result["hp/optimizer.lr"] == 0.05 for result in results)
-    assert all(result[LIVED]["changes.epochs"] == [] for result in results)
+    assert all(result[CHANGED_FIELDS]["changes.epochs"] == [] for result in results)
 
 
 def test_what_a_copy_lived_through_gives_the_same_from_scratch(folder, tmp_path):
@@ -125,11 +126,11 @@ def test_what_a_copy_lived_through_gives_the_same_from_scratch(folder, tmp_path)
     donor.train(), donor.train()
     copied(other, donor, 0.03, tmp_path)  # and back, with all its past
     last = [donor.train(), donor.train()]
-    lived = last[-1][LIVED]
-    assert lived["changes.epochs"] == [2, 4]
-    assert lived["changes.lr"] == [0.04, 0.03]
-    assert lived["optimizer.lr"] == 0.05
-    expected = from_scratch(lived)
+    changed_fields = last[-1][CHANGED_FIELDS]
+    assert changed_fields["changes.epochs"] == [2, 4]
+    assert changed_fields["changes.lr"] == [0.04, 0.03]
+    assert changed_fields["optimizer.lr"] == 0.05
+    expected = from_scratch(changed_fields)
     assert [shown(result) for result in (*third, *last)] == expected[2:]
 
 
@@ -138,7 +139,7 @@ def test_a_copy_with_its_donors_settings_is_known_as_its_donor(folder, tmp_path)
     donor.train(), other.train()
     copied(donor, other, 0.05, tmp_path)
     result = other.train()
-    assert result[LIVED]["optimizer.lr"] == 0.05
+    assert result[CHANGED_FIELDS]["optimizer.lr"] == 0.05
     assert shown(result) == from_scratch({"optimizer.lr": 0.05})[1]
 
 
@@ -151,9 +152,12 @@ def test_a_copy_never_skips_an_epoch(folder, tmp_path):
     copied(donor, other, 0.04, tmp_path)
     results = [other.train(), other.train()]
     assert [result["epoch"] for result in results] == [2, 3]
-    lived = results[-1][LIVED]
-    assert (lived["optimizer.lr"], lived["changes.lr"]) == (0.5, [0.04])
-    assert [shown(result) for result in results] == from_scratch(lived)[1:3]
+    changed_fields = results[-1][CHANGED_FIELDS]
+    assert (changed_fields["optimizer.lr"], changed_fields["changes.lr"]) == (
+        0.5,
+        [0.04],
+    )
+    assert [shown(result) for result in results] == from_scratch(changed_fields)[1:3]
 
 
 def test_a_disk_that_is_full_while_ray_saves_is_told(folder, tmp_path, monkeypatch):
@@ -183,7 +187,7 @@ def test_a_paused_member_goes_on_as_it_was(folder, tmp_path):
     results = [again.train() for _ in range(5)]
     expected = from_scratch({"optimizer.lr": 0.05})
     assert [shown(result) for result in results] == expected[1:]
-    assert results[-1][LIVED]["changes.epochs"] == []
+    assert results[-1][CHANGED_FIELDS]["changes.epochs"] == []
 
 
 def test_a_copy_that_dies_at_any_epoch_goes_on_as_the_copy(folder, tmp_path):
@@ -201,8 +205,8 @@ def test_a_copy_that_dies_at_any_epoch_goes_on_as_the_copy(folder, tmp_path):
             results.append(after_death.train())
         trained += 1
         assert results[-1]["hp/optimizer.lr"] == 0.04
-        lived = results[-1][LIVED]
-        assert shown(results[-1]) == from_scratch(lived)[trained - 1]
+        changed_fields = results[-1][CHANGED_FIELDS]
+        assert shown(results[-1]) == from_scratch(changed_fields)[trained - 1]
 
 
 def test_a_member_that_goes_on_says_first_where_it_stands(folder):
@@ -286,7 +290,7 @@ def test_a_continued_population_meets_where_nobody_has_been(study, epochs, first
     assert population_scheduler(study, epochs)._burn_in_period == first
 
 
-def finished(number, value, validates=None, status=Status.FINISHED, **lived):
+def finished(number, value, validates=None, status=Status.FINISHED, **changed_fields):
     return TrialRecord(
         number=number,
         key=f"key{number}",
@@ -294,7 +298,7 @@ def finished(number, value, validates=None, status=Status.FINISHED, **lived):
         history={6: metrics(value, float(status == Status.DIVERGED))},
         status=status,
         validates=validates,
-        lived=lived,
+        changed_fields=changed_fields,
     )
 
 

@@ -4,7 +4,9 @@ import pytest
 
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status
+from orthotune.report import choices
 from orthotune.report.choices import choice_rows
+from orthotune.report.in_effect import in_effect
 from orthotune.study.study_file import read_study
 from tests.made_records import record
 
@@ -84,3 +86,16 @@ def test_without_an_epoch_that_enough_have_reached_there_is_no_median(study):
 
 def test_nothing_is_said_of_nothing(study):
     assert len(rows(study, [])) == 1
+
+
+def test_a_record_is_looked_at_once_however_many_choices_there_are(study, monkeypatch):
+    looked = []
+
+    def counting(parameters, record):
+        looked.append(record.number)
+        return in_effect(parameters, record)
+
+    monkeypatch.setattr(choices, "in_effect", counting)
+    records = [record(n, [0.5, 0.5], **{"modulation.enabled": True}) for n in range(9)]
+    rows(study, records)
+    assert sorted(looked) == sorted([*range(9), *range(9)])  # all, and those compared

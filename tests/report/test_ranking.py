@@ -40,7 +40,7 @@ def test_a_value_that_a_trial_does_not_read_is_not_shown():
 def test_a_setting_that_a_population_does_not_read_is_not_shown():
     parameters = [LR, FloatParameter(name="modulation.strength", low=0, high=1)]
     member = record(0, [0.3, 0.2], **{"modulation.enabled": False})
-    member.lived = {
+    member.changed_fields = {
         "changes.epochs": [1],
         "changes.lr": [0.02],
         "changes.strength": [0.5],

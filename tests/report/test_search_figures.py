@@ -7,7 +7,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.nn.networks import PlainCNN
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status, TrialRecord
@@ -126,10 +127,14 @@ def test_schedules_are_those_that_the_updates_are_given(figure, tmp_path):
         "modulation.schedule.kind": "window",
         "modulation.schedule.stop": 0.4,
     }
-    lived = {"changes.epochs": [3], "changes.lr": [0.05], "changes.coeff": [0.2]}
-    trial = TrialRecord(number=7, fields=fields, lived=lived)
+    changed_fields = {
+        "changes.epochs": [3],
+        "changes.lr": [0.05],
+        "changes.coeff": [0.2],
+    }
+    trial = TrialRecord(number=7, fields=fields, changed_fields=changed_fields)
     draw_schedules(tmp_path / "x.svg", [trial])
-    config = TrialConfig.from_dict({**fields, **lived})
+    config = TrialConfig.from_dict({**fields, **changed_fields})
     model = PlainCNN(depth=8, in_channels=1)
     update = Update(config, model, torch.device("cpu"))
     updates = POINTS // 6

@@ -182,7 +182,9 @@ def test_of_a_population_no_importances_but_what_was_lived_through(tmp_path):
                 **study.trial_fields({"optimizer.lr": 0.1, "modulation.strength": 0.7})
             },
             history={epoch: metrics(0.9 - 0.1 * number) for epoch in range(1, 7)},
-            lived={"changes.epochs": [2], "changes.lr": [2.9]} if number == 3 else {},
+            changed_fields={"changes.epochs": [2], "changes.lr": [2.9]}
+            if number == 3
+            else {},
             status=Status.FINISHED,
         )
         for number in range(4)

@@ -1,7 +1,9 @@
 """The folder of a process in the temporary directory, and those of the dead."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from orthotune.storage import scratch
@@ -40,6 +42,25 @@ def test_a_process_removes_its_own_folder(tmp_path, monkeypatch):
     assert (folder / "left").exists()
     end(made)
     assert not folder.exists()
+
+
+def test_a_study_in_the_temporary_directory_is_no_scratch_folder(tmp_path):
+    for name in ("orthotune-tiny", "orthotune-12345678"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+        (tmp_path / name / "record.jsonl").write_text("{}")
+    scratch.remove_dead(tmp_path)
+    assert len(list(tmp_path.rglob("record.jsonl"))) == 2
+
+
+def test_a_folder_whose_maker_died_at_once_goes_after_an_hour(tmp_path):
+    for name, age_s in (("old00000", 2 * scratch.STALE_S), ("new00000", 0)):
+        draft = tmp_path / f".orthotune-{name}"
+        draft.mkdir()
+        (draft / scratch.LOCK).touch()
+        os.utime(draft, (time.time() - age_s,) * 2)
+    scratch.remove_dead(tmp_path)
+    assert os.listdir(tmp_path) == [".orthotune-new00000"]
 
 
 def test_the_next_process_removes_what_a_killed_one_left(tmp_path):

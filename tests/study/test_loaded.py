@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from orthotune.training.loop import Trial
 from tests.ablation.small import TINY as ABLATION
 from tests.made_studies import DATA, ablated, begun, ran, searched
 
+OLD = Path(__file__).parents[1] / "records" / "2026-11"
 POPULATION = """\
 name: members
 search: {num_trials: 4, max_epochs: 2, scheduler: pbt, perturbation_epochs: 1,
@@ -51,6 +53,7 @@ def test_a_row_a_trial_with_what_varies_and_the_last_metrics(storage):
     assert list(trials.seed) == [0, 0, 0, 0]
     assert "regularizer.coeff" in trials  # of the space, though the same in all
     assert "model.depth" not in trials
+    assert not [name for name in trials if ".schedule." in name]
     assert trials.started.dt.tz is not None
     assert (trials.ended >= trials.started).all()
 
@@ -105,6 +108,22 @@ def test_the_best_of_a_population_is_the_best_from_scratch(tmp_path):
         fields = journal[member].fields | {"seed": len(journal)}
         ran(journal, fields, [0.9, error], validates=member)
     assert load_study(study.settings.name, tmp_path).best_trial == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "best", "value", "trials", "epochs"),
+    [
+        ("search", 1, 0.3933, 6, 15),
+        ("population", 0, 1.3685, 7, 42),
+        ("ablation", 2, 0.8233, 6, 12),
+    ],
+)
+def test_a_record_of_older_code_is_loaded(name, best, value, trials, epochs):
+    """With what its report says is best; the files of the studies are not read."""
+    study = load_study(OLD / name)
+    assert study.best_trial == best
+    assert f"{study.best_value:.4f}" == f"{value:.4f}"
+    assert (len(study.trials), len(study.history)) == (trials, epochs)
 
 
 def test_a_path_is_as_good_as_a_name(storage, monkeypatch):

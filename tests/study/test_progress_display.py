@@ -13,6 +13,7 @@ from orthotune.record.study_definition import Listed
 from orthotune.record.trial_record import Status
 from orthotune.study import progress_display
 from orthotune.study.progress_display import ProgressDisplay
+from orthotune.study.study_file import read_study
 from tests.made_records import metrics
 
 GUARD_S = 60  # against hanging only
@@ -57,6 +58,23 @@ def test_the_table_has_what_runs_and_what_is_best(tiny_study, path):
         ["1", "best", "1", "3/3", "0.1250", "0.02"],
         ["0", "best", "2", "3/3", "0.2500", "0.01"],
     ]
+
+
+def test_members_of_a_population_are_not_all_called_running(tiny_file, path):
+    settings = {
+        "search.scheduler": "pbt",
+        "search.perturbation_epochs": 1,
+        "regularizer.kind": "orthonormal",
+        "regularizer.coeff": 1e-3,
+        "model.widths": [4, 4, 4],
+    }
+    study = read_study(str(tiny_file), settings)
+    shown = Shown(study, path)
+    for _ in range(4):
+        shown.begin(0.5)
+    title, *_, first, second, third, fourth = shown.table()
+    assert "2 of 4 members training," in " ".join(title)
+    assert [row[1] for row in (first, second, third, fourth)] == ["member"] * 4
 
 
 def test_of_many_that_run_only_some_are_in_the_table(tiny_study, path):

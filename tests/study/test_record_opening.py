@@ -9,7 +9,7 @@ import pytest
 from orthotune.errors import StudyError
 from orthotune.record.identity import definition
 from orthotune.study.record_opening import (
-    Opening,
+    RecordOpening,
     check_storage,
     record_to_read,
     study_folder,
@@ -38,7 +38,7 @@ def session(study, storage, begin=None):
     """The id of the study in a storage, if there is one; or else begin it."""
     with contextlib.ExitStack() as stack:
         asked = definition(study, {"synthetic": "0"})
-        opening = Opening(study, storage, asked, stack, pytest.fail)
+        opening = RecordOpening(study, storage, asked, stack, pytest.fail)
         log = opening.continued()
         if log is None and begin is not None:
             opening.begun(begin)
@@ -50,10 +50,15 @@ def test_studies_of_one_name_in_several_storages_are_several(
 ):
     """As of a file that runs on a laptop first, and then on a cluster."""
     monkeypatch.chdir(tmp_path)
-    places = ["studies", f"file://{tmp_path}/a", f"file://{tmp_path}/b?x=1", "shared"]
-    for name, place in zip("1234", places, strict=True):
+    locations = [
+        "studies",
+        f"file://{tmp_path}/a",
+        f"file://{tmp_path}/b?x=1",
+        "shared",
+    ]
+    for name, place in zip("1234", locations, strict=True):
         assert session(tiny_study, place, begin=name) is None
-    assert [session(tiny_study, place) for place in places] == list("1234")
+    assert [session(tiny_study, place) for place in locations] == list("1234")
 
 
 def test_a_study_that_could_not_begin_leaves_no_folder(
@@ -64,7 +69,7 @@ def test_a_study_that_could_not_begin_leaves_no_folder(
     with contextlib.ExitStack() as stack:
         storage = f"file://{tmp_path}/a/b"
         asked = definition(tiny_study, {"synthetic": "0"})
-        opening = Opening(tiny_study, storage, asked, stack, pytest.fail)
+        opening = RecordOpening(tiny_study, storage, asked, stack, pytest.fail)
         assert opening.continued() is None
         opening.begun("id")
         opening.undo()

@@ -54,10 +54,10 @@ def runtime():
     ray.shutdown()
 
 
-def places(folder):
-    from orthotune.study.result import Places
+def locations(folder):
+    from orthotune.study.result import Locations
 
-    return Places(
+    return Locations(
         storage=str(folder / "studies"),
         tracking_uri=resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db"),
     )
@@ -122,14 +122,14 @@ def test_a_trial_whose_end_a_dying_session_did_not_write_keeps_its_checkpoint(
 ):
     overrides = {"search.num_trials": 1, "search.keep_checkpoints": 1}
     study = read_study(str(tiny_file), overrides)
-    run_here(study, places(tmp_path))
+    run_here(study, locations(tmp_path))
     folder = tmp_path / "studies" / "tiny"
     (kept,) = folder.rglob("*.pt")
     content, record = kept.read_bytes(), folder / "record.jsonl"
     lines = record.read_text().splitlines(keepends=True)
     assert [line[:15] for line in lines[-2:]] == ['{"event":"ended', '{"event":"pause']
     record.write_text("".join(lines[:-2]))
-    outcome = run_here(study, places(tmp_path))
+    outcome = run_here(study, locations(tmp_path))
     assert [trial.status for trial in outcome.records] == [Status.FINISHED]
     assert kept.read_bytes() == content
 
@@ -172,7 +172,7 @@ def test_diverged_trials_are_results_and_the_best_is_finite(
         "  regularizer.coeff: {type: categorical, choices: [1e-3, 1000]}\n"
         "  optimizer.lr: {type: float, low: 0.05, high: 0.1}\n"
     )
-    outcome = run_here(read_study(str(tiny_file)), places(tmp_path))
+    outcome = run_here(read_study(str(tiny_file)), locations(tmp_path))
     by_coeff = {
         (record.fields["regularizer.coeff"], record.status)
         for record in outcome.records
@@ -204,7 +204,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_with_their_traceback(
     with monkeypatch.context() as patch:
         patch.setattr(module, "StudyTrainable", Broken)
         study = read_study(str(tiny_file), {"search.num_trials": 7})
-        outcome = run_here(study, places(tmp_path))
+        outcome = run_here(study, locations(tmp_path))
     assert not outcome.report.best
     assert outcome.report.best_file is None
     assert outcome.trace.strip().endswith("RuntimeError: the roof is on fire")
@@ -215,7 +215,7 @@ def test_a_study_whose_first_trials_fail_alike_stops_with_their_traceback(
     assert parent.info.status == "KILLED"
     assert "RUNNING" not in {run.info.status for run in runs}
     # Mended, the same command runs them again, and every trial is there once.
-    outcome = run_here(study, places(tmp_path))
+    outcome = run_here(study, locations(tmp_path))
     assert [record.number for record in outcome.records] == list(range(7))
     assert {r.status for r in outcome.records} <= {Status.FINISHED, Status.STOPPED}
     _, parent, runs = runs_of(tmp_path, "tiny")
@@ -237,7 +237,7 @@ def test_one_broken_trial_does_not_end_a_study(
             super()._advance()
 
     monkeypatch.setattr(module, "StudyTrainable", SometimesBroken)
-    outcome = run_here(read_study(str(tiny_file)), places(tmp_path))
+    outcome = run_here(read_study(str(tiny_file)), locations(tmp_path))
     statuses = [record.status for record in outcome.records]
     assert statuses[1] == Status.FAILED
     assert statuses.count(Status.FAILED) == 1
@@ -254,7 +254,7 @@ def test_a_reused_actor_gives_the_results_of_fresh_ones(runtime, tiny_file, tmp_
     from orthotune.config.trial import TrialConfig
 
     overrides = {"search.num_trials": 6, "search.scheduler": "none"}
-    outcome = run_here(read_study(str(tiny_file), overrides), places(tmp_path))
+    outcome = run_here(read_study(str(tiny_file), overrides), locations(tmp_path))
     assert len(outcome.records) == 6  # on two actors
     for record in outcome.records:
         trial = Trial(TrialConfig.from_dict(record.fields))
@@ -328,18 +328,20 @@ def test_a_trial_this_machine_cannot_hold_is_refused(runtime, tiny_file):
 
 
 def test_a_storage_that_cannot_be_opened_is_refused(tiny_study, tmp_path):
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
 
-    target = Places(storage="foo://bar", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    target = Locations(
+        storage="foo://bar", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"
+    )
     with pytest.raises(StudyError, match="--storage must be a folder or a URI"):
         run_here(tiny_study, target)
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
 
 def test_a_storage_that_is_a_file_is_refused(tiny_study, tmp_path):
-    from orthotune.study.result import Places
+    from orthotune.study.result import Locations
 
-    target = Places(
+    target = Locations(
         storage=str(tmp_path / "tiny.yaml"),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
     )
@@ -379,7 +381,7 @@ def test_short_trials_share_the_workers_there_is_room_for(
     monkeypatch.setattr(module, "StudyTrainable", Signed)
     settings = {"search.num_trials": 12, "search.max_epochs": 1}
     study = read_study(str(tiny_file), settings)
-    outcome = run_here(study, places(tmp_path))
+    outcome = run_here(study, locations(tmp_path))
     assert [record.status for record in outcome.records] == [Status.FINISHED] * 12
     assert "copy for Ray" not in os.listdir(seen)
     assert len(os.listdir(seen)) <= 2

@@ -16,7 +16,7 @@ class Beginning(module.Session):
 
     def __init__(self, study, journal, checkpoints):
         self.study, self.journal = study, journal
-        self.fitter = SimpleNamespace(checkpoints=checkpoints)
+        self.runner = SimpleNamespace(checkpoints=checkpoints)
 
 
 @pytest.fixture

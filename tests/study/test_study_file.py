@@ -288,6 +288,16 @@ MALFORMED = {
         2,
         "step` must make at most 1000000 steps of `high` - `low` = 0.9, but got 4.94",
     ),
+    "bounds_at_the_ends_of_their_type": (
+        space("{type: float, low: -1e308, high: 1e308, step: 1e307}"),
+        2,
+        r"`optimizer.lr.low` must be a number in \(0, 100\], but got -1e.308",
+    ),
+    "bounds_that_no_float_holds": (
+        f"space:\n  seed: {{type: int, low: -{10**308}, high: {10**308}, step: 7}}\n",
+        2,
+        r"`seed.low` must be an integer in .* but got an integer of about 1e308",
+    ),
     "too_many_steps": (
         space("{type: float, low: 0.1, high: 1, step: 1e-7}"),
         2,

@@ -4,25 +4,25 @@ import threading
 
 import pytest
 
-from orthotune.tracking.parallel_calls import side_by_side
+from orthotune.tracking.parallel_calls import call_in_parallel
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 8])
 def test_every_item_is_called_once(num_threads):
     seen = []
-    side_by_side(seen.append, range(5), num_threads)
+    call_in_parallel(seen.append, range(5), num_threads)
     assert sorted(seen) == [0, 1, 2, 3, 4]
 
 
 def test_one_thread_is_the_callers_own_and_keeps_the_order():
     seen = []
-    side_by_side(lambda n: seen.append((n, threading.get_ident())), range(3), 1)
+    call_in_parallel(lambda n: seen.append((n, threading.get_ident())), range(3), 1)
     assert seen == [(n, threading.get_ident()) for n in range(3)]
 
 
 def test_so_many_calls_are_under_way_at_once():
     together = threading.Barrier(3, timeout=30)
-    side_by_side(lambda _: together.wait(), range(3), 3)
+    call_in_parallel(lambda _: together.wait(), range(3), 3)
 
 
 def test_after_an_error_no_call_begins():
@@ -34,7 +34,7 @@ def test_after_an_error_no_call_begins():
             raise OSError("the third")
 
     with pytest.raises(OSError, match="the third"):
-        side_by_side(call, range(5), 1)
+        call_in_parallel(call, range(5), 1)
     assert seen == [0, 1, 2]
 
 
@@ -50,9 +50,9 @@ def test_calls_under_way_at_an_error_are_waited_for():
         ended.append(item)
 
     with pytest.raises(OSError, match="the first"):
-        side_by_side(call, range(2), 2)
+        call_in_parallel(call, range(2), 2)
     assert ended == [1]
 
 
 def test_no_items_are_no_calls():
-    side_by_side(pytest.fail, [], 4)
+    call_in_parallel(pytest.fail, [], 4)

@@ -114,7 +114,7 @@ def test_a_new_store_and_the_command_that_shows_it(tmp_path, monkeypatch):
         by_name = f"{server}/api/2.0/mlflow/experiments/get-by-name"
         found = get(f"{by_name}?experiment_name=tiny")
         assert json.loads(found)["experiment"]["experiment_id"] == tracker.experiment_id
-        run = tracker._parent.run_id
+        run = tracker._runs._parent.run_id
         address = f"{server}/get-artifact?path=note.txt&run_uuid={run}"
         assert get(address) == b"kept"
     assert os.listdir(tmp_path / "top") == [ALL_AT_ONCE]

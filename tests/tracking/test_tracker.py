@@ -25,6 +25,7 @@ from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
 from orthotune.tracking import tracker as tracking
+from orthotune.tracking.study_runs import StudyRuns
 from orthotune.tracking.summary import Group, Summary
 from orthotune.tracking.tracked_run import INCOMPLETE, TrackedRun
 from orthotune.tracking.tracker import Tracker
@@ -204,14 +205,14 @@ def test_a_run_is_marked_until_what_is_left_for_people_is_there(uri, tmp_path):
     """What has ended is looked at again only if it says that a report is missing."""
     session = Session(tmp_path, uri, "order").start()
     session.play([0.5, 0.4, 0.25])
-    store, calls = session.tracker._client, []
+    store, calls = session.tracker._runs.client, []
 
     class Noting:
         def __getattr__(self, name):
             calls.append(name)
             return getattr(store, name)
 
-    session.tracker._client = Noting()
+    session.tracker._runs.client = Noting()
     (tmp_path / "note.txt").write_text("kept")
     session.finish(artifacts=[tmp_path / "note.txt"])
     assert calls[-4:] == ["log_batch", "set_terminated", "log_artifact", "delete_tag"]
@@ -328,14 +329,14 @@ def test_a_study_that_is_connected_first_makes_one_parent(uri, tmp_path):
 def test_observers_do_not_wait_for_the_store(uri, tmp_path):
     session = Session(tmp_path, uri, "slow")
     gate = threading.Event()
-    real = session.tracker._client
+    real = session.tracker._runs.client
 
     class Slow:
         def __getattr__(self, name):
             assert gate.wait(30)
             return getattr(real, name)
 
-    session.tracker._client = Slow()
+    session.tracker._runs.client = Slow()
     session.start()
     session.play([0.5, 0.4, 0.3])  # returns though nothing can be written
     gate.set()
@@ -381,7 +382,7 @@ class Store:
     """A client of the store in which every call can be made to fail."""
 
     def __init__(self, tracker):
-        self.real, tracker._client = tracker._client, self
+        self.real, tracker._runs.client = tracker._runs.client, self
         self.names = []
         self.down = False
 
@@ -686,7 +687,7 @@ def test_files_that_cannot_be_kept_leave_no_run_open(
 def test_files_that_are_refused_once_are_kept_in_the_same_session(uri, tmp_path, note):
     session = Session(tmp_path, uri, "once").start()
     session.play([0.5, 0.4, 0.25])
-    store, refused = session.tracker._client, []
+    store, refused = session.tracker._runs.client, []
 
     class Refusing:
         def __getattr__(self, name):
@@ -695,7 +696,7 @@ def test_files_that_are_refused_once_are_kept_in_the_same_session(uri, tmp_path,
                 raise PermissionError("not now")
             return getattr(store, name)
 
-    session.tracker._client = Refusing()
+    session.tracker._runs.client = Refusing()
     session.finish(artifacts=[note])
     assert refused
     assert session.tracker.complete
@@ -708,7 +709,11 @@ def test_a_session_that_ends_while_files_are_kept_leaves_no_run_open(
 ):
     session = Session(tmp_path, uri, "dies").start()
     session.play([0.5, 0.4, 0.25])
-    store, asked, over = session.tracker._client, threading.Event(), threading.Event()
+    store, asked, over = (
+        session.tracker._runs.client,
+        threading.Event(),
+        threading.Event(),
+    )
 
     class Hanging:
         def __getattr__(self, name):
@@ -718,7 +723,7 @@ def test_a_session_that_ends_while_files_are_kept_leaves_no_run_open(
                 raise OSError("nobody hears it")
             return getattr(store, name)
 
-    session.tracker._client = Hanging()
+    session.tracker._runs.client = Hanging()
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "CLOSING_WAIT_S", 0.5)
         session.finish(artifacts=[note])
@@ -735,7 +740,7 @@ def test_a_session_that_ends_while_files_are_kept_leaves_no_run_open(
 def test_a_run_that_somebody_deletes_is_made_again_and_holds_up_no_other(uri, tmp_path):
     session = Session(tmp_path, uri, "deleted").start(in_step=True)
     number = session.play([0.5], Status.RUNNING)
-    session.tracker._client.delete_run(session.tracker._runs[number].run_id)
+    session.tracker._runs.client.delete_run(session.tracker._runs.trials[number].run_id)
     session.journal.observers = [session.tracker]
     session.report(number, 0.4)
     session.play([0.5, 0.4, 0.25])
@@ -749,14 +754,14 @@ def test_a_run_that_somebody_deletes_is_made_again_and_holds_up_no_other(uri, tm
 def test_a_trial_that_the_store_refuses_holds_up_no_other(uri, tmp_path, monkeypatch):
     session = Session(tmp_path, uri, "refused")
     store = Store(session.tracker)
-    real = Tracker._create
+    real = StudyRuns._create
 
     def create(self, record, *more):
         if record.number == 0:
             raise OSError("never this one")
         return real(self, record, *more)
 
-    monkeypatch.setattr(Tracker, "_create", create)
+    monkeypatch.setattr(StudyRuns, "_create", create)
     monkeypatch.setattr(tracking, "FAILING_WAIT_S", 2.0)
     session.start()
     for _ in range(4):
@@ -784,13 +789,13 @@ def test_what_comes_after_the_copy_of_the_record_is_not_written_yet(uri, tmp_pat
         next(news, lambda: None)()  # while the storage is written to
 
     session.tracker._settle = settle
-    real = session.tracker._log
+    real = session.tracker._runs._log
 
     def log(run, record, until, tags):
         seen.append(until)
         real(run, record, until, tags)
 
-    session.tracker._log = log
+    session.tracker._runs._log = log
     session.start(in_step=True)
     session.journal.observers = [session.tracker]
     session.journal.end(number, Status.FINISHED)
@@ -851,8 +856,8 @@ def test_the_epochs_of_ended_trials_take_no_memory(uri, tmp_path):
     session = Session(tmp_path, uri, "ended").start(in_step=True)
     session.play([0.5, 0.4, 0.3])
     number = session.play([0.5], Status.RUNNING)
-    assert session.tracker._runs[0].epochs is None
-    assert session.tracker._runs[number].epochs == {1}
+    assert session.tracker._runs.trials[0].epochs is None
+    assert session.tracker._runs.trials[number].epochs == {1}
     session.finish()
 
 
@@ -1018,7 +1023,7 @@ def test_a_server_killed_in_the_middle_misses_nothing(server, tmp_path, capfd):
     note.write_text("kept")
     session.finish(artifacts=[note])
     assert session.tracker.complete
-    (artifact,) = session.tracker._client.list_artifacts(
+    (artifact,) = session.tracker._runs.client.list_artifacts(
         runs(server.uri, "server")["server"].info.run_id
     )
     assert artifact.path == "note.txt"
@@ -1056,7 +1061,7 @@ def test_the_view_is_in_the_store(uri, tmp_path):
     session = Session(tmp_path, uri, "viewed")
     session.start()
     session.finish()
-    client = session.tracker._client
+    client = session.tracker._runs.client
     experiment = client.get_experiment(session.tracker.experiment_id)
     assert "mlflow.sharedViewState.orthotune-first" in experiment.tags
 
@@ -1066,11 +1071,11 @@ def test_a_password_is_not_printed(tmp_path, capfd):
         raise OSError("https://me:secret@host says no\nand more")
 
     tracker = Session(tmp_path, "https://me:secret@host", "secret").tracker
-    tracker.experiment_id, tracker._parent_id = "1", "run"
+    tracker._runs.experiment_id, tracker._runs.parent_id = "1", "run"
     command, there = tracker.ui()
     assert command is None
     assert there.report.startswith("https://me:HIDDEN@host/#/experiments/1/")
-    tracker._client = SimpleNamespace(get_experiment_by_name=fail)
+    tracker._runs.client = SimpleNamespace(get_experiment_by_name=fail)
     with pytest.raises(StudyError, match=r"host says: https://me:HIDDEN@host says no."):
         tracker.connect()
     tracker._warn(OSError("https://me:secret@host"))

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from orthotune.config.trial import CHANGEABLE, TrialConfig
+from orthotune.config.changes import CHANGEABLE
+from orthotune.config.trial import TrialConfig
 from orthotune.nn.networks import PlainCNN
 from orthotune.training.curves import curves
 from orthotune.training.update import Update
 
 PLAIN = {"model.depth": 8, "training.num_epochs": 6, "data.batch_size": 32}
-LIVED = {
+CHANGED_FIELDS = {
     "optimizer.schedule.kind": "multistep",
     "regularizer.schedule.kind": "linear",
     "modulation.schedule.kind": "window",
@@ -21,7 +22,7 @@ LIVED = {
 }
 
 
-@pytest.mark.parametrize("more", [{}, LIVED])
+@pytest.mark.parametrize("more", [{}, CHANGED_FIELDS])
 def test_the_curves_are_what_the_updates_are_given(more):
     config = TrialConfig.from_dict({**PLAIN, **more})
     model = PlainCNN(depth=8, in_channels=1)

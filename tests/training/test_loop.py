@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Dataset, load_dataset
+from orthotune.data.dataset import Dataset
+from orthotune.data.datasets import load_dataset
 from orthotune.errors import CheckpointError, DataError
 from orthotune.nn.networks import PlainCNN
 from orthotune.training import loop

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import Split
+from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.networks import FAMILIES
 from orthotune.training.loop import Trial

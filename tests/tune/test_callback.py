@@ -4,9 +4,9 @@ import pytest
 
 from orthotune.errors import StudyStoppedError
 from orthotune.record.trial_record import Status
+from orthotune.tune.assignment import UNSAVED
 from orthotune.tune.callback import WORKER_DEATHS, JournalCallback
 from orthotune.tune.stopper import SAME_ERRORS, all_failed_alike
-from orthotune.tune.worker import UNSAVED
 from tests.full_disk import full_disk
 from tests.made_records import metrics
 from tests.ray_part import RayTrial, Session

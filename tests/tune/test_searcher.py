@@ -12,9 +12,9 @@ from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.study.study_file import read_study
+from orthotune.tune.assignment import STUDY
 from orthotune.tune.record_searcher import RecordSearcher
 from orthotune.tune.stopper import StudyStopper
-from orthotune.tune.worker import STUDY
 from tests.full_disk import full_disk
 from tests.made_records import metrics
 from tests.ray_part import FINGERPRINTS, Session

@@ -8,7 +8,7 @@ from orthotune.tune import trial_runner as fitting
 from orthotune.tune.stopper import StudyStopper
 
 
-class Dying(fitting.Fitter):
+class Dying(fitting.TrialRunner):
     """One whose workers die in every fit, after so many epochs."""
 
     def __init__(self, folder, epochs):
@@ -25,17 +25,17 @@ class Dying(fitting.Fitter):
 
 
 def test_nodes_may_be_taken_away_as_often_as_epochs_come_between(tmp_path):
-    fitter = Dying(tmp_path, [1, *[0] * (fitting.MAX_IN_VAIN - 1)] * 3)
-    fitter.search()
-    assert fitter.fits == 3 * fitting.MAX_IN_VAIN
-    assert fitter.stopper.error is None
+    runner = Dying(tmp_path, [1, *[0] * (fitting.MAX_IN_VAIN - 1)] * 3)
+    runner.search()
+    assert runner.fits == 3 * fitting.MAX_IN_VAIN
+    assert runner.stopper.error is None
 
 
 @pytest.mark.parametrize("lived", [0, 30])
 def test_workers_that_die_within_moments_again_and_again_stop_the_study(
-    tmp_path, lived
+    tmp_path, changed_fields
 ):
-    fitter = Dying(tmp_path, [1] * lived + [0] * 100)
-    fitter.search()
-    assert fitter.fits == lived + fitting.MAX_IN_VAIN
-    assert "but they die again and again" in str(fitter.stopper.error)
+    runner = Dying(tmp_path, [1] * changed_fields + [0] * 100)
+    runner.search()
+    assert runner.fits == changed_fields + fitting.MAX_IN_VAIN
+    assert "but they die again and again" in str(runner.stopper.error)

@@ -25,8 +25,9 @@ from orthotune.storage.folder import StorageFolder
 from orthotune.storage.lease import Lease
 from orthotune.training.loop import Trial
 from orthotune.tune import trainable, worker
+from orthotune.tune.assignment import STUDY, UNFIT, UNSAVED, assignment
 from orthotune.tune.trainable import OrthoTrainable
-from orthotune.tune.worker import STUDY, UNFIT, UNSAVED, StudyTrainable, assignment
+from orthotune.tune.worker import StudyTrainable
 from tests import small
 from tests.ray_part import trial_info
 
@@ -318,7 +319,7 @@ def test_smaller_parts_are_told_and_kept_by_the_next_worker(folder, always, memo
 
 
 def test_a_node_that_is_not_fit_ends_no_trial(folder, monkeypatch):
-    monkeypatch.setattr(worker, "misfit", lambda _looked: "It must have torch 2.")
+    monkeypatch.setattr(worker, "node_problem", lambda _looked: "It must have torch 2.")
     result = start(folder).train()
     assert result["node_error"] == "It must have torch 2."
     assert not result["done"]

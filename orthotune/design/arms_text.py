@@ -1,6 +1,6 @@
 """The arms of an ablation in words: the reference, and how the others differ."""
 
-from orthotune.ablation.design import Ablation
+from orthotune.design.ablation import Ablation
 
 
 def arm_lines(ablation: Ablation) -> list[str]:

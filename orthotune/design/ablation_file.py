@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orthotune.ablation.design import (
-    DATA_PLACES,
-    Ablation,
-    Arm,
-    Claim,
-    Levels,
-    crossed,
-    one_at_a_time,
-)
-from orthotune.ablation.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.config.hints import nearest
 from orthotune.config.rules import Rule, build, rules, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
+from orthotune.design.ablation import (
+    DATA_PLACES,
+    Ablation,
+    Arm,
+    Levels,
+    crossed,
+    one_at_a_time,
+)
+from orthotune.design.claims_file import EFFECT, ClaimsReader
+from orthotune.design.retune_file import RETUNE_RULES, RetuneReader
+from orthotune.design.seeds_file import SeedsReader
 from orthotune.errors import AblationError, ConfigError, cut
 from orthotune.space.file_reader import FileReader
 from orthotune.space.settings import Resources, StudySettings
-from orthotune.statistics.interim_looks import looks
 
 REFERENCES = ("full", "baseline")
 TOP_LEVEL = (
@@ -43,10 +43,7 @@ TOP_LEVEL = (
 )
 NOT_SET = (*REFERENCES, "factors", "arms", "retune", "resources")
 """Sections that `--set` cannot replace as a whole."""
-CLAIM_KEYS = ("better", "than", "by")
 MAX_ARMS = 1024
-MAX_CELLS = 100_000
-MAX_CLAIMS = 1000
 MAX_QUESTION = 500
 
 _SETTINGS: dict[str, Rule] = dict(rules(StudySettings))
@@ -56,8 +53,6 @@ _MODEL = Rule(kind=str, optional=True)
 _DESIGN = Rule(
     kind=str, choices=("leave_one_out", "add_one_in", "factorial", "explicit")
 )
-_EFFECT = Rule(kind=float, low=0, high=1e6)
-_SEED = FIELD_RULES["seed"]
 
 
 def read_ablation(
@@ -90,20 +85,22 @@ class _Reader(FileReader):
         base = self._base(design)
         factors = self._factors(design)
         arms = self._arms(design, base, factors)
-        seeds, whens = self._seeds(len(arms))
+        seeds, whens = SeedsReader(self._file, self._overrides).read(len(arms))
         num_epochs = self._check_cells(arms)
         return Ablation(
             path=self._file.path,
             name=self._name(),
             question=self._question(),
             metric=self._ruled("metric", "val_error"),
-            smallest_effect=self._value("smallest_effect", _EFFECT, 0.0),
+            smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
             design=design,
             factors=factors,
             arms=tuple(arms),
             seeds=seeds,
             looks=whens,
-            claims=self._claims(arms),
+            claims=ClaimsReader(self._file, self._overrides).read(
+                self._reference(), arms
+            ),
             num_epochs=num_epochs,
             resources=self._resources(),
             register=self._register(),
@@ -122,14 +119,6 @@ class _Reader(FileReader):
                 raise AblationError(
                     f"--set: `{name}` is not a key. {nearest(name, known)}"
                 )
-
-    def _given(self, key: str, default: object) -> Any:  # noqa: ANN401 - as the file has it
-        return self._overrides.get(key, self._file.data.get(key, default))
-
-    def _value(self, key: str, rule: Rule, default: object) -> Any:  # noqa: ANN401
-        value = self._given(key, default)
-        self._check_rule(rule, key, (key,), value)
-        return rule.normalize(value)
 
     def _ruled(self, key: str, default: str) -> str:
         return self._value(key, _SETTINGS[key], default)
@@ -318,99 +307,6 @@ class _Reader(FileReader):
             arms.append(Arm(name=name, fields={**base.fields, **fields}))
         return arms
 
-    def _seeds(self, num_arms: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The seeds, and the numbers of them after which claims are judged."""
-        seeds = self._given("seeds", None)
-        if isinstance(seeds, dict):
-            seeds, whens = self._adaptive(seeds)
-        elif isinstance(seeds, list) and seeds:
-            whens = (len(seeds),)
-        else:
-            raise self._error(
-                ("seeds",),
-                "must be a list such as [1, 2, 3, 4, 5], or {initial: 5, max: 30}, but "
-                f"got {show(seeds)}. More than one is needed for an interval, at least "
-                "five for most questions.",
-            )
-        for seed in seeds:
-            self._check_rule(_SEED, "seeds", ("seeds",), seed)
-        if len(set(seeds)) < len(seeds):
-            raise self._error(
-                ("seeds",),
-                f"must not repeat a seed, but got {show(seeds)}: the same run twice is "
-                "one run.",
-            )
-        if num_arms * len(seeds) > MAX_CELLS:
-            raise self._error(
-                ("seeds",),
-                f"must give at most {MAX_CELLS} cells with {num_arms} arms, but give "
-                f"{num_arms * len(seeds)}.",
-            )
-        return tuple(seeds), whens
-
-    def _adaptive(self, given: dict[str, Any]) -> tuple[list[int], tuple[int, ...]]:
-        """Seeds that are added where they are needed."""
-        keys = ("seeds",)
-        self._check_keys(keys, given, ("initial", "max", "first"))
-        first = given.get("first", 1)
-        self._check_rule(_SEED, "first", (*keys, "first"), first)
-        initial: Any = given.get("initial")
-        most: Any = given.get("max")
-        number = Rule(kind=int, low=2, high=MAX_CELLS)
-        self._check_rule(number, "initial", (*keys, "initial"), initial)
-        self._check_rule(number, "max", (*keys, "max"), most)
-        if most <= initial:
-            raise self._error(
-                (*keys, "max"),
-                f"must be above `initial` = {initial}, but got {most}. For a fixed "
-                "number of seeds give a list.",
-            )
-        return [*range(first, first + most)], looks(initial, most)
-
-    def _claims(self, arms: list[Arm]) -> tuple[Claim, ...]:
-        entries = self._given("claims", None)
-        if entries is None:
-            return tuple(_default_claims(self._reference(), arms))
-        if not isinstance(entries, list) or not entries:
-            raise self._error(
-                ("claims",),
-                "must be a list such as [{better: full, than: modulation=off}], but "
-                f"got {show(entries)}.",
-            )
-        if len(entries) > MAX_CLAIMS:
-            raise self._error(
-                ("claims",),
-                f"must be at most {MAX_CLAIMS}, but are {len(entries)}: p-values are "
-                "corrected for their number.",
-            )
-        names = [arm.name for arm in arms]
-        claims = [self._claim(entry, names) for entry in entries]
-        if len(set(claims)) < len(claims):
-            raise self._error(("claims",), "must not repeat a claim. Delete one.")
-        return tuple(claims)
-
-    def _claim(self, entry: object, names: list[str]) -> Claim:
-        keys = ("claims",)
-        claim = self._mapping(keys, entry)
-        self._check_keys(keys, claim, CLAIM_KEYS)
-        for key in ("better", "than"):
-            if claim.get(key) not in names:
-                hint = nearest(str(claim.get(key)), names)
-                raise self._error(
-                    keys,
-                    f"must name an arm as `{key}`, but got {show(claim.get(key))}. "
-                    f"{hint}",
-                )
-        if claim["better"] == claim["than"]:
-            raise self._error(
-                keys,
-                f"must compare two arms, but got {show(claim['better'])} twice.",
-            )
-        self._check_rule(_EFFECT, "by", keys, claim.get("by", 0.0))
-        return Claim(
-            better=claim["better"], than=claim["than"], by=float(claim.get("by", 0.0))
-        )
-
     def _check_cells(self, arms: list[Arm]) -> int:
         """Refuse arms whose values do not go together; the epochs of all."""
         config = TrialConfig()
@@ -436,12 +332,3 @@ class _Reader(FileReader):
             return build(Resources, section)
         except ConfigError as err:
             raise self._error(("resources", err.field), err.problem) from err
-
-
-def _default_claims(reference: str, arms: list[Arm]) -> list[Claim]:
-    """That `full` is better than the arms without, or `baseline` worse than others."""
-    first = arms[0].name
-    others = [arm.name for arm in arms[1:]]
-    if reference == "baseline":
-        return [Claim(better=name, than=first) for name in others]
-    return [Claim(better=first, than=name) for name in others]

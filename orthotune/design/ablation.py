@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orthotune.ablation.retune import Retune
-from orthotune.config.trial import DataConfig, TrialConfig
+from orthotune.config.sections import DataConfig
+from orthotune.config.trial import TrialConfig
+from orthotune.design.retune import Retune
 from orthotune.record.study_definition import TUNING, Listed, More, Study
 from orthotune.space.parameters import SearchSpace, definition_of
 from orthotune.space.settings import Resources, SearchSettings, StudySettings
@@ -39,7 +40,7 @@ class Arm:
 
     @property
     def group(self) -> str:
-        """What its cells are replicates of."""
+        """The name of the group that its cells belong to."""
         return f"{self.name}, re-tuned" if self.retuned else self.name
 
 
@@ -106,7 +107,7 @@ class Ablation:
 
     @property
     def reference(self) -> Arm:
-        """What every other arm differs from."""
+        """The arm that all others are compared with."""
         return self.arms[0]
 
     def is_void(self, claim: Claim) -> bool:
@@ -224,7 +225,7 @@ class Ablation:
 
 
 def tuning_group(arm: Arm) -> str:
-    """What the trials that tune an arm are called together."""
+    """The name of the group of trials that tune an arm."""
     return f"{TUNING}{arm.name}"
 
 

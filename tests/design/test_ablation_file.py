@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.ablation import ablation_file
-from orthotune.ablation.ablation_file import read_ablation
-from orthotune.ablation.design import Claim
+from orthotune.design import ablation_file
+from orthotune.design.ablation import Claim
+from orthotune.design.ablation_file import read_ablation
 from orthotune.errors import AblationError
 from tests.ablation.small import RETUNE, TINY
 

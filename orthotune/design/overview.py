@@ -1,6 +1,6 @@
 """What an ablation will do, in a few words; nothing heavy is loaded for it."""
 
-from orthotune.ablation.design import Ablation
+from orthotune.design.ablation import Ablation
 
 
 def overview(ablation: Ablation) -> list[str]:

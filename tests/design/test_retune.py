@@ -4,11 +4,11 @@ import csv
 
 import pytest
 
-from orthotune.ablation.ablation_file import read_ablation
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.findings import find, further_trials
 from orthotune.ablation.report import report_writer
-from orthotune.ablation.retuning_results import tuned
+from orthotune.ablation.retuning_results import retuning
+from orthotune.design.ablation_file import read_ablation
 from orthotune.errors import AblationError, DataError
 from orthotune.record.identity import definition
 from orthotune.record.trial_record import Status
@@ -37,7 +37,7 @@ def ended(ablation, tuning=TUNING, again=None):
     records = trained(ablation, SHARED, tuning)
     if again is None:
         return records
-    retuned = tuned(ablation, records, DATA).ablation
+    retuned = retuning(ablation, records, DATA).ablation
     known = {record.key for record in records}
     for record in trained(retuned, again):
         if record.key not in known:
@@ -68,7 +68,7 @@ def test_the_best_draw_is_told_by_what_the_arm_reads(tmp_path):
     free = FIVE.replace(", when: {modulation.enabled: true}", "")
     assert free != FIVE
     ablation = asked(tmp_path, free)
-    found = tuned(ablation, ended(ablation), DATA)
+    found = retuning(ablation, ended(ablation), DATA)
     assert "modulation.threshold" in found.best(OFF).values
     assert found.best(OFF).words.startswith("optimizer.lr = ")
     assert "modulation.threshold" not in found.best(OFF).words
@@ -92,7 +92,7 @@ def test_data_that_a_draw_asks_too_much_of_are_refused_before_the_start(tmp_path
 
 def test_the_best_draw_is_chosen_and_of_equals_the_shared_setting(tmp_path):
     ablation = asked(tmp_path)
-    found = tuned(ablation, ended(ablation), DATA)
+    found = retuning(ablation, ended(ablation), DATA)
     draws = ablation.retune.draws()
     assert [found.best(name).draw for name in (FULL, L2, OFF)] == [1, 0, 1]
     fields = {arm.name: arm.fields for arm in found.ablation.arms}
@@ -108,10 +108,10 @@ def test_the_best_draw_is_chosen_and_of_equals_the_shared_setting(tmp_path):
 def test_what_diverged_or_did_not_fit_is_never_chosen(tmp_path):
     ablation = asked(tmp_path)
     tuning = TUNING | {OFF: [Status.OOM, Status.DIVERGED, 0.9]}
-    found = tuned(ablation, ended(ablation, tuning), DATA)
+    found = retuning(ablation, ended(ablation, tuning), DATA)
     assert found.best(OFF).draw == 2
     nothing = TUNING | {OFF: [Status.OOM] * 3}
-    found = tuned(ablation, ended(ablation, nothing), DATA)
+    found = retuning(ablation, ended(ablation, nothing), DATA)
     assert found.best(OFF).draw == 0
 
 
@@ -133,7 +133,7 @@ def test_nothing_is_asked_again_before_all_tuning_has_ended(tmp_path):
         tuning = TUNING | {OFF: [0.5, 0.4, open_or_failed]}
         records = ended(ablation, tuning)
         findings = find(ablation, records, DATA)
-        assert (findings.tuned.num_open, findings.again) == (1, None)
+        assert (findings.retuning.num_open, findings.again) == (1, None)
         assert further_trials(ablation, DATA)(records) == []
 
 
@@ -158,7 +158,7 @@ def test_further_seeds_go_to_what_is_undecided_after_tuning_alone(tmp_path):
     shared = {name: [*own, None, None, None] for name, own in SHARED.items()}
     shared[L2] = [0.5, 0.55, 0.47, 0.52, 0.54, None, None, None]
     records = trained(ablation, shared, TUNING)
-    retuned = tuned(ablation, records, DATA).ablation
+    retuned = retuning(ablation, records, DATA).ablation
     again = {
         FULL: [0.10, 0.12, 0.11, 0.13, 0.12, None, None, None],
         L2: shared[L2],
