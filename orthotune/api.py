@@ -285,7 +285,8 @@ def _call(function: str, file: File, overrides: Mapping[str, Any]) -> str:
         return f"orthotune.{function}({dict(file)!r}{more})"
     words = ["python", "-m", f"orthotune.{function}", os.fspath(file)]
     for key, value in overrides.items():
-        words += ["--set", f"{key}={json.dumps(value, default=str)}"]
+        setting = ["--set", f"{key}={json.dumps(value, default=str)}"]
+        words += ["--name", str(value)] if key == "name" else setting
     return shlex.join(words)
 
 

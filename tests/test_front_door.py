@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import orthotune
+from orthotune.api import _call
 from tests.small import FIELDS, TIMINGS
 from tests.studies import TINY
 
@@ -135,6 +136,7 @@ def test_function_and_command_give_the_same(tmp_path):
         "    name = {'search.max_concurrent': 1, 'name': 'function'}\n"
         "    study = orthotune.search(content, **name)\n"
         "    assert study.outcome.finished and study.outcome.worked\n"
+        "    assert study.outcome.tracking_error is None\n"
         "    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)\n"
         "    print(study.best_trial, tuple(study.network()(images).shape))\n"
         "thread = threading.Thread(target=run); thread.start(); thread.join()\n"
@@ -157,3 +159,25 @@ def test_function_and_command_give_the_same(tmp_path):
     assert ours.best == theirs.best
     assert said == f"{ours.best_trial} (2, 10)"
     assert "orthotune.search({'name': 'tiny'" in ours.report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "overrides", "said"),
+    [
+        ("tiny.yaml", {}, "python -m orthotune.search tiny.yaml"),
+        (
+            Path("my space.yaml"),
+            {"name": "b", "model.widths": [4, 8, 8]},
+            "python -m orthotune.search 'my space.yaml' --name b "
+            "--set 'model.widths=[4, 8, 8]'",
+        ),
+        ({"a": 1}, {"seed": 2}, "orthotune.search({'a': 1}, **{'seed': 2})"),
+    ],
+)
+def test_a_report_says_what_runs_it_again(file, overrides, said):
+    assert _call("search", file, overrides) == said
+
+
+def test_what_was_read_cannot_be_overridden(tiny_study):
+    with pytest.raises(TypeError, match=r"must not be overridden, .*'longer'"):
+        orthotune.search(tiny_study, name="longer")

@@ -17,6 +17,7 @@ from orthotune.record.journal import Journal
 from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
+from orthotune.storage.redaction import without_secrets
 from orthotune.study.best import Best, find_best
 from orthotune.study.record_opening import (
     LOCK,
@@ -81,7 +82,7 @@ class LoadedStudy:
         self.outcome = outcome
 
     def __repr__(self) -> str:
-        return f"<LoadedStudy {self.name!r} in {self.storage!r}>"
+        return f"<LoadedStudy {self.name!r} in {without_secrets(self.storage)!r}>"
 
     @property
     def folder(self) -> Path:
@@ -325,10 +326,10 @@ def study_names(storage: str) -> list[str]:
 
 
 def _missing(name: str, storage: str) -> StudyError:
-    names = study_names(storage)
+    names, place = study_names(storage), without_secrets(storage)
     shown = ", ".join(names[:8]) + (" ..." if names[8:] else "")
-    known = f"There are: {shown}." if names else f"There is no study in {storage}."
+    known = f"There are: {shown}." if names else f"There is no study in {place}."
     return StudyError(
-        f"{joined(storage, name)} must be the folder of a study, but there is no "
+        f"{joined(place, name)} must be the folder of a study, but there is no "
         f"{RECORD} in it. {known}"
     )
