@@ -9,7 +9,7 @@ KILLS  ?= 60
 PORT   ?= 5000
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench soak cluster-test ui readme clean
+.PHONY: search test lint bench soak cluster-test ui docs results graph clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
@@ -39,8 +39,15 @@ cluster-test: $(READY)  ## nodes of real processes that die and join; as root on
 ui: $(READY)  ## MLflow on 127.0.0.1, on the studies of this folder; PORT=5001 for another
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
 
-readme: $(READY)  ## the README's table of claims, from the ledgers
-	$(BIN)/python ablations/readme_table.py
+docs: $(READY)  ## the manual as a site, in docs/_build; warnings are errors
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+
+results: $(READY)  ## the README's figure and the table of claims, from the ledgers
+	$(BIN)/python ablations/claims_table.py
+	$(BIN)/python ablations/main_figure.py
+
+graph: $(READY)  ## who imports whom, for docs/architecture.md; needs Graphviz's dot
+	$(BIN)/python docs/import_graph.py
 
 clean:  ## remove the environment; studies and mlflow.db stay
 	rm -rf $(VENV)

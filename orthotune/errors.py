@@ -88,6 +88,10 @@ class StudyStoppedError(StudyError):
     """A study that ran cannot go on now; the same command continues it later."""
 
 
+class InterruptedStartError(KeyboardInterrupt):
+    """A signal has ended a session before its first trial; people were told."""
+
+
 class RayLostError(StudyStoppedError):
     """Ray has died under a running study; its process must not ask Ray for more."""
 

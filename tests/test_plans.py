@@ -3,65 +3,13 @@
 import os
 import shutil
 import struct
-import subprocess
-import sys
 
 import pytest
 
 from orthotune.cluster.footprint_cache import CACHE
 from orthotune.study import plan
 from orthotune.tracking.sqlite_uri import sqlite_uri
-from tests.ablation import small
-from tests.crashes import HANGING_S
-from tests.files import everything
-from tests.studies import TINY as SEARCH
-
-FILES = {"search": SEARCH, "ablate": small.TINY}
-COMMANDS = list(FILES)
-
-
-class Home:
-    """A user's folders: that of a command, of data, of studies, and the home itself."""
-
-    def __init__(self, folder):
-        self.folder, self.work = folder, folder / "work"
-        for name in ("work", "data", "storage", "home", "compiled"):
-            (folder / name).mkdir()
-        for name, text in FILES.items():
-            (self.work / f"{name}.yaml").write_text(text)
-
-    def plan(self, command, *more):
-        """What a plan prints, and its exit code; nothing must have changed then."""
-        before = everything(self.folder)
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", f"orthotune.{command}", f"{command}.yaml"),
-                *("--plan", "--storage", str(self.folder / "storage"), *more),
-            ],
-            cwd=self.work,
-            env={
-                **os.environ,
-                "HOME": str(self.folder / "home"),
-                "XDG_CACHE_HOME": str(self.folder / "home" / ".cache"),
-                "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "compiled"),
-                "MLFLOW_TRACKING_URI": "",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            capture_output=True,
-            text=True,
-            timeout=HANGING_S,
-            check=False,
-        )
-        assert everything(self.folder) == before
-        return done.returncode, done.stdout, done.stderr
-
-    def data(self, name, download):
-        return [
-            "--set=data.num_train=null",
-            f"--set=data.name={name}",
-            f"--set=data.root={self.folder / 'data'}",
-            f"--set=data.download={str(download).lower()}",
-        ]
+from tests.home import COMMANDS, Home
 
 
 @pytest.fixture

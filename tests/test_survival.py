@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -163,6 +165,53 @@ def test_a_polite_kill_of_every_process_ends_in_order(tmp_path):
     assert "Continue it" in out
     assert "died" not in err
     assert statuses(work) <= {"KILLED", "FINISHED", "FAILED"}
+
+
+def said_on(process, text):
+    """Wait for a line on standard error; that and what came before."""
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(seen)
+
+
+@pytest.mark.parametrize(
+    ("number", "late_s"),
+    [
+        (signal.SIGTERM, 0.2),
+        *(
+            pytest.param(number, late_s, marks=pytest.mark.soak)
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+            for late_s in (0.0, 1.0, 2.5, 5.0)
+        ),
+    ],
+)
+def test_a_signal_while_ray_starts_ends_it_with_a_sentence_and_leaves_nothing(
+    number, late_s, tmp_path, monkeypatch
+):
+    scratch = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))  # sockets: short
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    work = Workplace(tmp_path)
+    process = work.start()
+    said_on(process, "starting Ray ...")
+    time.sleep(late_s)  # on a slow machine Ray is less far then
+    os.killpg(process.pid, number)
+    out, err = ended(process)
+    assert process.returncode == 130, err
+    stopped = "orthotune: stopped; the study has not begun, and the same command begi"
+    # Ray's part in C++ may tell of the signal, too, if it has come up so far.
+    assert err.splitlines()[-1] == f"{stopped}ns it."
+    assert "Traceback" not in err
+    assert out == ""
+    assert os.listdir(work.folder) == ["killed.yaml"]
+    assert os.listdir(scratch) == []
+    scratch.rmdir()
+    end_s = time.monotonic() + HANGING_S
+    while processes(process.pid, "ray"):  # what is killed is gone soon
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
 
 
 @pytest.mark.soak

@@ -73,7 +73,7 @@ def _told(name: str, findings: Findings) -> dict[str, str]:
 
 def report_writer(
     ablation: Ablation, fingerprints: Fingerprints, command: str
-) -> Callable[[Study, Path, Sequence[TrialRecord], str | None], AblationReport]:
+) -> Callable[[Study, Path, Sequence[TrialRecord], Sequence[str]], AblationReport]:
     """A function that writes the files of an ablation at the end of every session.
 
     Args:
@@ -86,11 +86,11 @@ def report_writer(
         _study: Study,
         folder: Path,
         records: Sequence[TrialRecord],
-        commit: str | None,
+        commits: Sequence[str],
     ) -> AblationReport:
         findings = find(ablation, records, fingerprints)
         figures = draw_all(folder, findings)
-        whole = markdown(findings, commit, figures, command)
+        whole = markdown(findings, commits, figures, command)
         texts = {"report.md": whole, **tables(findings)}
         for name, content in texts.items():
             with atomic_write(folder / name) as file:

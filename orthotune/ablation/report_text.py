@@ -11,7 +11,7 @@ from orthotune.ablation.interim_analysis import ALPHA, is_small
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.design.ablation import Ablation
 from orthotune.design.arms_text import arm_lines
-from orthotune.record.provenance import versions
+from orthotune.record.provenance import commits_text, versions
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.status_counts import parted_text
 from orthotune.statistics.formatting import interval_text, p_text, signed
@@ -37,7 +37,7 @@ METHOD = (
 
 def markdown(
     findings: Findings,
-    commit: str | None,
+    commits: Sequence[str],
     figures: Mapping[Path, str],
     command: str,
 ) -> str:
@@ -45,7 +45,7 @@ def markdown(
 
     Args:
         findings: What it says.
-        commit: Commit of the code, if known.
+        commits: Of the code of all sessions.
         figures: What each figure beside it shows.
         command: What runs the ablation.
     """
@@ -71,8 +71,8 @@ def markdown(
         f"Design {ablation.design}, {len(ablation.arms)} arms, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
         f"{_trained(findings)} of training{_computed_by(findings)}{_reused(findings)}; "
-        f"{versions('orthotune', 'torch', 'ray')}, code at commit "
-        f"{commit or 'unknown'}. Every cell is in `cells.csv`, every epoch in "
+        f"{versions('orthotune', 'torch', 'ray')}, code at "
+        f"{commits_text(commits)}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
         f"`{command}`",
         "The reference's fields, and what differs in the other arms (every other field "

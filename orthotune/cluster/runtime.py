@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+from ray._private import utils as ray_utils
 
 from orthotune.cluster.gpu_sharing import slots_of
 from orthotune.cluster.nodes import alive_nodes
@@ -63,6 +64,10 @@ def ray_runtime(study: Study, address: str | None) -> Iterator[Runtime]:
     before = _children()
     try:
         _init(address)
+    except KeyboardInterrupt:
+        # Ray cannot be asked to end before it has come up: it may wait for ever.
+        _kill_families(_children() - before)
+        raise
     except Exception as err:  # Ray raises that itself, beside OSErrors and others
         if OTHER_VERSION in str(err):
             pairs = re.findall(r"(Ray|Python): (\S+)", str(err))
@@ -104,23 +109,54 @@ def _init(address: str | None, attempts: int = 2) -> None:
     note(
         "starting Ray ..." if address is None else f"connecting to Ray ({address}) ..."
     )
-    # Processes inherit what is blocked here. What comes meanwhile is handled after.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            _temp_dir=None if address else str(scratch_folder() / "ray"),
-        )
+        with _deaf_children(), _handlers_kept():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _temp_dir=None if address else str(scratch_folder() / "ray"),
+            )
     except Exception as err:
         if address or attempts == 1 or TOO_SLOW not in str(err):
             raise
         _kill(_children() - before)
         _init(address, attempts - 1)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Block `FOR_THE_DRIVER` in processes that this thread starts, not in this one.
+
+    They inherit what the thread blocks. Another thread takes the signals meanwhile:
+    Python handles them in the main thread all the same.
+    """
+    over = threading.Event()
+    threading.Thread(target=over.wait, daemon=True).start()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DRIVER)
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        over.set()
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Keep Ray from handling SIGTERM: its way is `sys.exit`, wherever we are.
+
+    Its part in C++ has another handler, put in below Python's, which aborts the process
+    some seconds later: ours is put back once it is in.
+    """
+    whole = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _handler: None
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = whole
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _shut_down(servers: Collection[int]) -> None:
@@ -152,16 +188,31 @@ def _is_told(pid: int) -> bool:
     return False
 
 
+def _kill_families(pids: Collection[int]) -> None:
+    """Kill processes with all that they have started, before they can start more."""
+    every: set[int] = set()
+    found = set(pids)
+    while found:
+        _send(signal.SIGSTOP, found)
+        every |= found
+        found = set().union(*map(_children, found)) - every
+    _kill(every)
+
+
 def _kill(pids: Collection[int]) -> None:
+    _send(signal.SIGKILL, pids)
+
+
+def _send(number: signal.Signals, pids: Collection[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
-def _children() -> set[int]:
-    """The processes that this one has started; none where the system does not say."""
+def _children(pid: int | str = "self") -> set[int]:
+    """The processes that one has started; none where the system does not say."""
     found: set[int] = set()
-    for children in Path("/proc/self/task").glob("*/children"):
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):  # of a thread that has ended meanwhile
             found |= set(map(int, children.read_text().split()))
     return found

@@ -7,6 +7,7 @@ on; 2 for bad input; 130 on Ctrl-C.
 """
 
 import argparse
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from orthotune.console import say
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.shipped import found_file
-from orthotune.study.data import read_data
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
@@ -90,14 +90,12 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
 
 
 def _report(ablation: Ablation, options: argparse.Namespace) -> int:
-    fingerprints = read_data(ablation.data())
     from orthotune.ablation.report import report_writer
     from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.ablate", options)
-    write = report_writer(ablation, fingerprints, command)
-    study = ablation.study()
-    report = report_so_far(study, options.storage, fingerprints, write)
+    writer = functools.partial(report_writer, ablation, command=command)
+    report = report_so_far(ablation.study(), options.storage, writer)
     _print_findings(report)
     return EXIT_OK
 

@@ -14,12 +14,14 @@ from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
     FileError,
+    InterruptedStartError,
     OrthotuneError,
     RayLostError,
     StudyStoppedError,
 )
 from orthotune.shipped import shipped_names
 from orthotune.storage.redaction import without_secrets
+from orthotune.storage.scratch import remove_scratch_folder
 
 if TYPE_CHECKING:
     from orthotune.study.result import StudyResult
@@ -64,6 +66,10 @@ def run(command: Callable[[], int]) -> int:
         note(without_secrets(str(err)))
         stopped = isinstance(err, StudyStoppedError)
         return EXIT_FAILED if stopped else EXIT_BAD_INPUT
+    except InterruptedStartError:
+        remove_scratch_folder()
+        # As above: a Ray that is half there keeps Python from ending.
+        os._exit(EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         note("interrupted.")
         return EXIT_INTERRUPTED

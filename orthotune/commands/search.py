@@ -27,7 +27,7 @@ from orthotune.commands.parsing import Command
 from orthotune.console import say
 from orthotune.record.study_definition import Study
 from orthotune.shipped import found_file
-from orthotune.study.data import data_of, read_data
+from orthotune.study.data import data_of
 from orthotune.study.study_file import read_study
 
 if TYPE_CHECKING:
@@ -70,13 +70,12 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _report(study: Study, options: argparse.Namespace) -> int:
-    fingerprints = read_data(data_of(study))
     from orthotune.report.search_report import write_report
     from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
-    report = report_so_far(study, options.storage, fingerprints, write)
+    report = report_so_far(study, options.storage, lambda _: write)
     _print_best(report)
     say(f"Report              {report.page}")
     return EXIT_OK

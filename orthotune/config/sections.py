@@ -94,7 +94,7 @@ class ModulationConfig:
     """Whether gradients are modulated. Default true."""
 
     threshold: float = setting(0.1, THRESHOLD)
-    """Consecutive moments mismatch when |log(q_above / q_below)| exceeds this. In
+    """Consecutive moments mismatch when `|log(q_above / q_below)|` exceeds this. In
     [0, 1000], natural logarithm; default 0.1, measured on digits (the paper says only
     that matching layers are left alone)."""
 

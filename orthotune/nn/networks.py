@@ -193,7 +193,10 @@ def _stage_shapes(depth: int, widths: Sequence[int]) -> list[tuple[int, int, int
     return shapes
 
 
-FAMILIES: dict[str, type[PlainCNN] | type[ResidualCNN]] = {
+Network = PlainCNN | ResidualCNN
+"""A network that a trial can train: it has `layers`, and a parametric classifier."""
+
+FAMILIES: dict[str, type[Network]] = {
     "plain": PlainCNN,
     "residual": ResidualCNN,
 }

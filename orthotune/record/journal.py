@@ -23,6 +23,7 @@ from orthotune.record.history import (
     Profiles,
     Times,
 )
+from orthotune.record.provenance import UNKNOWN
 from orthotune.record.standings import Standings
 from orthotune.record.trial_record import SETTING, Status, TrialRecord
 
@@ -55,6 +56,7 @@ class Journal:
         num_reports: Epochs that were reported.
         exhausted: Whether the searcher has nothing new to suggest.
         codes: The code of every session; None for one that nobody knows.
+        commits: The commits of the code of all sessions, each once.
 
     Raises:
         StudyError: From every method that adds an event, if the log cannot be written.
@@ -68,6 +70,7 @@ class Journal:
         self._session_ms: int | None = None
         self.exhausted = False
         self.codes: set[str | None] = set()
+        self.commits: list[str] = []
         self.status_counts: Counter[Status] = Counter()
         self.observers: Sequence[Observer] = ()
         self.num_reports = 0
@@ -252,6 +255,9 @@ class Journal:
             case {"event": "session"}:
                 self._session_ms = at
                 self.codes.add(event.get("code"))
+                commit = event.get("commit", UNKNOWN)
+                if commit not in self.commits:
+                    self.commits.append(commit)
             case {"event": "paused"}:
                 self._session_ms = None
             case {"event": "exhausted"}:

@@ -6,6 +6,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ PACKED = "provenance.json"
 
 ORIGIN_FILES = ("packages.txt", "packages-packed.txt", "uncommitted.diff")
 """What `origin_texts` may give."""
+
+COMMIT = "mlflow.source.git.commit"
+"""The tag that says which commit the code is of."""
+
+UNKNOWN = "unknown"
+"""In place of a commit that nobody knows."""
 
 DIRTY = "mlflow.source.git.dirty"
 """The tag that says whether the code has changes that no commit has."""
@@ -114,6 +121,22 @@ def versions(*packages: str) -> str:
     return ", ".join([f"Python {platform.python_version()}", *found])
 
 
+def commits_text(commits: Sequence[str]) -> str:
+    """The commits of the code that has run something, in words.
+
+    Args:
+        commits: Of its sessions, each once; none where nobody knows.
+
+    Example:
+        >>> commits_text([]), commits_text(["ab1"])
+        ('commit unknown', 'commit ab1')
+        >>> commits_text(["ab1", "cd2", UNKNOWN])
+        'commits ab1, cd2 and unknown'
+    """
+    *others, last = commits or [UNKNOWN]
+    return f"commits {', '.join(others)} and {last}" if others else f"commit {last}"
+
+
 def _command() -> str:
     """What was typed, or the script or notebook that called us."""
     program = Path(sys.argv[0])
@@ -139,7 +162,7 @@ def _git() -> dict[str, str]:
     status = _git_output("status", "--porcelain", "--", ".")
     dirty = "unknown" if status is None else str(bool(status)).lower()
     return {
-        "mlflow.source.git.commit": commit,
+        COMMIT: commit,
         "mlflow.source.git.branch": _git_output("rev-parse", "--abbrev-ref", "HEAD")
         or "unknown",
         DIRTY: dirty,

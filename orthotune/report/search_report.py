@@ -9,6 +9,7 @@ from pathlib import Path
 from orthotune.config.trial import TrialConfig
 from orthotune.files import atomic_write
 from orthotune.record.population import population
+from orthotune.record.provenance import commits_text
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
@@ -103,7 +104,7 @@ def write_report(
     study: Study,
     folder: Path,
     records: Sequence[TrialRecord],
-    commit: str | None,
+    commits: Sequence[str],
     command: str = "",
 ) -> Report:
     """Write the files of a study.
@@ -112,20 +113,20 @@ def write_report(
         study: The study.
         folder: Where they go; it must exist.
         records: Its trials.
-        commit: Commit of the code, if known.
+        commits: Of the code of all sessions.
         command: What runs it; the study's file alone where none is given.
     """
     findings = find(study, records)
     ranking = findings.ranking
     trials, text = folder / "trials.jsonl", folder / "report.md"
     write_trials(trials, records)
-    schedules = _write_schedules(study, folder / "schedules", records, commit)
+    schedules = _write_schedules(study, folder / "schedules", records, commits)
     best_file = folder / "best.yaml" if ranking.best else None
     if best_file is not None:
         why = f"The best of study {study.settings.name}: {ranking.why}"
-        write_config(best_file, ranking.best[0], why=why, commit=commit)
+        write_config(best_file, ranking.best[0], why=why, commits=commits)
     figures = _draw(folder, findings)
-    whole = markdown(findings, figures, commit, command)
+    whole = markdown(findings, figures, commits, command)
     with atomic_write(text) as file:
         file.write(whole.encode())
     page = folder / "report.html"
@@ -171,7 +172,7 @@ def _line(study: Study, record: TrialRecord) -> Line:
 
 
 def _write_schedules(
-    study: Study, folder: Path, records: Sequence[TrialRecord], commit: str | None
+    study: Study, folder: Path, records: Sequence[TrialRecord], commits: Sequence[str]
 ) -> list[Path]:
     """One file for the hyperparameter history of each surviving member."""
     if not study.settings.search.is_population:
@@ -186,13 +187,13 @@ def _write_schedules(
             f"{metric} {record.last(metric):.4f} after {record.epoch} epochs."
         )
         path = folder / f"trial-{record.number:04d}.yaml"
-        write_config(path, record, why=why, commit=commit)
+        write_config(path, record, why=why, commits=commits)
         paths.append(path)
     return paths
 
 
 def write_config(
-    path: Path, record: TrialRecord, *, why: str, commit: str | None
+    path: Path, record: TrialRecord, *, why: str, commits: Sequence[str]
 ) -> None:
     """Write a trial's whole configuration as a file `orthotune.train` takes.
 
@@ -200,11 +201,11 @@ def write_config(
         path: The file.
         record: The trial.
         why: What it is, a sentence.
-        commit: Commit of the code that ran it, if known.
+        commits: Of the code that ran the study, in which it is.
     """
     lines = [
         f"# {why}",
-        f"# Code: commit {commit}." if commit else "# Code: commit unknown.",
+        f"# Code: {commits_text(commits)}.",
         f"# Again: python -m orthotune.train {shlex.quote(str(path))}",
     ]
     config = TrialConfig.from_dict(record.trained).to_dict()

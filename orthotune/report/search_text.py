@@ -1,10 +1,10 @@
 """The report of a search in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orthotune.config.rules import leaves
-from orthotune.record.provenance import versions
+from orthotune.record.provenance import commits_text, versions
 from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
@@ -97,7 +97,7 @@ VALIDATED = (
 def markdown(
     findings: SearchFindings,
     figures: Mapping[str, Path],
-    commit: str | None,
+    commits: Sequence[str],
     command: str,
 ) -> str:
     """The report.
@@ -105,7 +105,7 @@ def markdown(
     Args:
         findings: What it says.
         figures: Those that were drawn, by their names in `figures`.
-        commit: Commit of the code, if known.
+        commits: Of the code of all sessions.
         command: What the user typed.
     """
     parts = [
@@ -126,7 +126,7 @@ def markdown(
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
         *_schedule_part(figures.get("schedules")),
-        *_run_part(findings, commit, command),
+        *_run_part(findings, commits, command),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -256,7 +256,9 @@ def _schedule_part(figure: Path | None) -> list[str]:
     return ["## Schedules of the best", *shown, SCHEDULES] if shown else []
 
 
-def _run_part(findings: SearchFindings, commit: str | None, command: str) -> list[str]:
+def _run_part(
+    findings: SearchFindings, commits: Sequence[str], command: str
+) -> list[str]:
     study = findings.study
     space = [
         [p.name, p.describe(), " and ".join(f"{k} = {v}" for k, v in p.when.items())]
@@ -275,7 +277,7 @@ def _run_part(findings: SearchFindings, commit: str | None, command: str) -> lis
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
-        f"{versions(*packages)}, code at commit {commit or 'unknown'}. Every epoch of "
+        f"{versions(*packages)}, code at {commits_text(commits)}. Every epoch of "
         "every trial is in `trials.jsonl` beside this file. The same command continues "
         "the study or shows it, with another `--name` it runs anew: "
         f"`{command or f'python -m orthotune.search {study.path}'}`",

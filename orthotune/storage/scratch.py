@@ -49,6 +49,12 @@ def _made(pid: int) -> Path:
     return folder
 
 
+def remove_scratch_folder() -> None:
+    """Remove the folder now, where Python will not come to its own end."""
+    atexit.unregister(_remove)
+    shutil.rmtree(scratch_folder(), ignore_errors=True)
+
+
 def _root() -> Path:
     """The temporary directory, or /tmp where that has too long a path for sockets."""
     named, short = Path(tempfile.gettempdir()), Path("/tmp")

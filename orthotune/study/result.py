@@ -79,8 +79,8 @@ class StudyReport(Protocol):
 
 R = TypeVar("R", bound=StudyReport)
 
-ReportWriter = Callable[[Study, Path, Sequence[TrialRecord], str | None], R]
-"""Writes the files of a study: its folder, its trials, the commit of the code."""
+ReportWriter = Callable[[Study, Path, Sequence[TrialRecord], Sequence[str]], R]
+"""Writes the files of a study: its folder, its trials, the commits of the code."""
 
 
 @dataclass(frozen=True, kw_only=True)

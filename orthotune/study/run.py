@@ -67,6 +67,7 @@ def run_study(
         StudyError: If the storage, MLflow or the Ray cluster cannot be used, if the
             study of this name asks another question, or runs already; nothing is
             changed then.
+        InterruptedStartError: If a signal comes before it has begun, or goes on.
         StudyStoppedError: If it cannot go on, as on a full disk; what is done is kept.
     """
     stopper = StudyStopper()
@@ -91,6 +92,7 @@ def run_study(
         study_id = header["id"] if header is not None else uuid.uuid4().hex[:12]
         # A new store is made while Ray starts.
         draft = store_draft(locations.tracking_uri, wanted=log is None)
+        stack.enter_context(stopper.installed())
         use_draft = stack.enter_context(draft)
         storage, allocation, call = (
             absolute(locations.storage),
@@ -98,18 +100,18 @@ def run_study(
             _without_ray,
         )
         if not finished:
-            runtime = stack.enter_context(ray_runtime(study, locations.address))
-            check_shared(locations.tracking_uri)
-            hide_keys()
-            call, may_grow = runtime.health.call, runtime.may_grow
-            allocation = allocate_resources(
-                study, storage, fingerprints, may_grow=may_grow
-            )
+            with stopper.starting(begun=log is not None):
+                runtime = stack.enter_context(ray_runtime(study, locations.address))
+                check_shared(locations.tracking_uri)
+                hide_keys()
+                call, may_grow = runtime.health.call, runtime.may_grow
+                allocation = allocate_resources(
+                    study, storage, fingerprints, may_grow=may_grow
+                )
             tags |= allocation.tags()
             if journal is not None and not journal.codes <= {code_text(tags)} - {None}:
                 tags[MIXED_CODE] = "true"
         tracker = _tracker(study, locations, study_id, tags, opening.mirror)
-        stack.enter_context(stopper.installed())  # Ray has put its own handlers there
         if log is None:
             log = opening.begun(study_id)
             use_draft()

@@ -23,7 +23,7 @@ from orthotune.record.population import (
     open_members,
     population,
 )
-from orthotune.record.provenance import ORIGIN_FILES, origin_texts
+from orthotune.record.provenance import COMMIT, ORIGIN_FILES, UNKNOWN, origin_texts
 from orthotune.record.study_definition import Listed, Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.status_counts import counts, divergence_rate
@@ -97,7 +97,7 @@ class Session(Generic[R]):
         try:
             if not finished:
                 self._note_origin()
-                notes = {"commit": tags.get("mlflow.source.git.commit", "unknown")}
+                notes = {"commit": tags.get(COMMIT, UNKNOWN)}
                 notes |= {"code": code_text(tags), "host": tags["host"]}
                 self.journal.begin_session(**notes)
                 progress.start()
@@ -111,7 +111,7 @@ class Session(Generic[R]):
                 self.runner.shared.clear()
             self._sweep(keeper)
             finished = is_finished(self.study, self.journal)
-            report = self._conclude(tags, finished)
+            report = self._conclude(finished)
         if self.stopper.error is not None:
             raise self.stopper.error
         ui_command, ui = self.tracker.ui()
@@ -287,7 +287,7 @@ class Session(Generic[R]):
         if self.journal.open:
             self.runner.run_listed()
 
-    def _conclude(self, tags: dict[str, str], finished: bool) -> R:
+    def _conclude(self, finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""
         report = None
         note("writing the report ...")
@@ -297,7 +297,7 @@ class Session(Generic[R]):
                 self.study,
                 self.folder,
                 self.journal.records,
-                tags.get("mlflow.source.git.commit"),
+                self.journal.commits,
             )
             self._copy_files(report)
             return report

@@ -1,12 +1,11 @@
 """A report of a study so far, also while another process runs it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orthotune.errors import StudyError
-from orthotune.record.identity import Definition, Fingerprints, definition
+from orthotune.record.identity import Fingerprints, definition, fingerprints_in
 from orthotune.record.journal import Journal
-from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
 from orthotune.storage.lock import is_locked
 from orthotune.study.record_opening import (
@@ -19,25 +18,28 @@ from orthotune.study.result import R, ReportWriter
 
 
 def report_so_far(
-    study: Study, storage: str, fingerprints: Fingerprints, write: ReportWriter[R]
+    study: Study, storage: str, writer: Callable[[Fingerprints], ReportWriter[R]]
 ) -> R:
     """Write what a study leaves for people, as far as it has come.
+
+    No data are read: they may be on the machines that train alone.
 
     Args:
         study: The study.
         storage: Where it keeps its files.
-        fingerprints: Of every data set it names.
-        write: Writes it, into the study's folder on this machine.
+        writer: Gives, by the fingerprints of the data that the study began with, what
+            writes it into the study's folder on this machine.
 
     Raises:
-        StudyError: As `journal_to_read`; if the folder cannot be written to.
+        StudyError: If it has not begun, asks another question, or cannot be read; if
+            the folder cannot be written to.
     """
     folder = study_folder(study.settings.name, storage)
-    commit = provenance().get("mlflow.source.git.commit")
-    with journal_to_read(study, storage, definition(study, fingerprints)) as journal:
+    with _so_far(study, storage) as (journal, fingerprints):
+        write = writer(fingerprints)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return write(study, folder, journal.records, commit)
+            return write(study, folder, journal.records, journal.commits)
         except OSError as err:
             raise StudyError(
                 f"{folder} must be writable for a report, but: {err.strerror}. Free "
@@ -46,17 +48,8 @@ def report_so_far(
 
 
 @contextmanager
-def journal_to_read(study: Study, storage: str, asked: Definition) -> Iterator[Journal]:
-    """The journal of a study as it is now; nothing of the study is changed.
-
-    Args:
-        study: The study.
-        storage: Where it keeps its files.
-        asked: What it asks.
-
-    Raises:
-        StudyError: If it has not begun, asks another question, or cannot be read.
-    """
+def _so_far(study: Study, storage: str) -> Iterator[tuple[Journal, Fingerprints]]:
+    """The journal of a study as it is now, and its data; nothing of it is changed."""
     name, epochs = study.settings.name, study.settings.search.max_epochs
     with record_to_read(name, storage) as record, copied_log(record) as log:
         if log.header is None:
@@ -65,5 +58,8 @@ def journal_to_read(study: Study, storage: str, asked: Definition) -> Iterator[J
                 f"but there is no record of it ({record}). Start it without "
                 "--report, or name its --storage."
             )
+        fingerprints = fingerprints_in(log.header.get("definition", {}))
+        asked = definition(study, fingerprints)
         check_continued(study, log.header, asked, record)
-        yield Journal(log, epochs, live=is_locked(record.with_name("lock")))
+        live = is_locked(record.with_name("lock"))
+        yield Journal(log, epochs, live=live), fingerprints

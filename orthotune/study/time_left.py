@@ -21,6 +21,9 @@ SPREAD = 0.6
 SURE = 0.15
 """The uncertainty, as a part of the time left, below which one number is enough."""
 
+WIDEST = 10.0
+"""How many times the least the most may be; else only the most says something."""
+
 
 @dataclass(frozen=True)
 class Left:
@@ -41,6 +44,8 @@ class Left:
         Example:
             >>> Left(100, 0.05).text, Left(100, 0.4).text, Left(4000, 0.5).text
             ('about 1 min 40 s left', '1 to 3 min left', '33 min to 1 h 40 min left')
+            >>> Left(100, 0.9).text
+            'up to 4 min left'
         """
         if self.uncertainty < SURE or self.seconds < 1:
             return f"about {duration(self.seconds)} left"
@@ -54,17 +59,25 @@ class Left:
 def _span(low: float, high: float) -> str:
     """From and to in one unit if there is one, and no finer than a guess is."""
     if high < 100:
-        return f"{round(low)} to {round(high)} s"
-    if high < 3600:
-        return f"{math.floor(low / 60)} to {math.ceil(high / 60)} min"
-    return f"{duration(60 * round(low / 60)).removesuffix(' 00 s')} to {duration(high)}"
+        least, most = round(low), f"{round(high)} s"
+        shown = str(least)
+    elif high < 3600:
+        least, most = math.floor(low / 60), f"{math.ceil(high / 60)} min"
+        shown = str(least)
+    else:
+        least, most = round(low / 60), duration(high)
+        shown = duration(60 * least).removesuffix(" 00 s")
+    if not least or high > WIDEST * low:
+        return f"up to {most}"
+    return f"{shown} to {most}"
 
 
 class TimeLeft:
     """Estimates the time left of one session; an observer of its journal.
 
     What counts are the epochs of the rungs that trials are still expected to reach, and
-    the pace since the session's first epoch: Ray's start is no part of it.
+    the pace since the session's first epoch: Ray's start is no part of it, and no
+    result that another study has.
 
     Args:
         study: The study.
@@ -100,12 +113,14 @@ class TimeLeft:
         """Nothing: it counts by its epochs."""
 
     def on_epoch(self, record: TrialRecord, epoch: int) -> None:
-        """Count an epoch."""
+        """Count an epoch; one of another study's took no time here."""
+        self._count_passed(epoch)
+        if record.reused is not None:
+            return
         self._last = self._clock()
         if self._first is None:
             self._first = self._last
         self._reports += 1
-        self._count_passed(epoch)
 
     def on_end(self, record: TrialRecord) -> None:
         """Count a trial that did not pass a rung."""
@@ -113,13 +128,15 @@ class TimeLeft:
             self._stopped[record.epoch] += 1
 
     def left(self) -> Left | None:
-        """The time left now; None before two epochs of this session."""
+        """The time left now; None before two epochs of this session, and at the end."""
         if self._first is None or self._reports < 2 or self._last == self._first:
             return None
         # The first one only starts the clock.
         each_s = (self._last - self._first) / (self._reports - 1)
         slots = max(1.0, min(self._slots(), self._num_open()))
         rest, longest = self._rest()
+        if not rest.mean:
+            return None
         # With several at once one epoch takes as many times longer. In the end slots
         # are idle: on average for half of a trial.
         last_s = longest * each_s * slots
@@ -129,7 +146,7 @@ class TimeLeft:
         budget_s = self._study.settings.search.time_budget_s
         if budget_s is not None:
             seconds = min(seconds, budget_s - self._journal.spent_s - since_s)
-        apart = math.sqrt(rest.variance) / rest.mean if rest.mean else 0.0
+        apart = math.sqrt(rest.variance) / rest.mean
         pace = SPREAD / math.sqrt(self._reports - 1)
         return Left(max(0.0, seconds), math.hypot(apart, pace))
 

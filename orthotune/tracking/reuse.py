@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.record.earlier import Earlier
-from orthotune.record.provenance import DIRTY
+from orthotune.record.provenance import COMMIT, DIRTY
 from orthotune.record.trial_record import SETTING, Status
 from orthotune.storage.redaction import last_line
 from orthotune.tracking.sqlite_uri import reading_uri, sqlite_file
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import Run
 
 COMPUTING = ("version.torch", "version.torchvision", "version.numpy")
-COMMIT = "mlflow.source.git.commit"
 PAGE = 1000
 
 Code = tuple[str, ...]

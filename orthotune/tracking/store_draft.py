@@ -6,12 +6,17 @@ ever.
 
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orthotune.errors import InterruptedStartError
 from orthotune.tracking.sqlite_uri import sqlite_file, sqlite_uri
+
+REMOVALS = 100
+"""Attempts at removing a folder in which somebody still makes files."""
 
 
 @contextmanager
@@ -30,8 +35,9 @@ def store_draft(uri: str, *, wanted: bool = True) -> Iterator[Callable[[], None]
     if not wanted or path is None or path.exists():
         yield lambda: None
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    whole = threading.Event()
+    # In a folder of its own: once that is gone, nothing can be made there.
+    folder = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft, whole, hurry = folder / path.name, threading.Event(), False
     thread = threading.Thread(target=_draw, args=(draft, whole), daemon=True)
 
     def use() -> None:
@@ -40,14 +46,20 @@ def store_draft(uri: str, *, wanted: bool = True) -> Iterator[Callable[[], None]
             # Another study may have made the store meanwhile: then that is the one.
             with contextlib.suppress(OSError):
                 os.link(draft, path)
-        _remove(draft)
+        _remove(folder)
 
+    with contextlib.suppress(OSError):  # then the draft fails
+        folder.mkdir(exist_ok=True)  # there is that of a dead process with our number
     thread.start()
     try:
         yield use
+    except InterruptedStartError:  # nobody waits seconds for what is thrown away
+        hurry = True
+        raise
     finally:
-        thread.join()
-        _remove(draft)
+        if not hurry:
+            thread.join()
+        _remove(folder)
 
 
 def _draw(draft: Path, whole: threading.Event) -> None:
@@ -66,11 +78,12 @@ def new_store(path: Path) -> None:
         SqlAlchemyStore,
     )
 
-    path.unlink(missing_ok=True)  # of a dead process with our number
+    path.unlink(missing_ok=True)
     SqlAlchemyStore(sqlite_uri(path), Path("mlruns").resolve().as_uri())
 
 
-def _remove(draft: Path) -> None:
-    for left in draft.parent.glob(f"{draft.name}*"):  # SQLite's own beside it, too
-        with contextlib.suppress(OSError):
-            left.unlink()
+def _remove(folder: Path) -> None:
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return

@@ -41,8 +41,8 @@ class View:
         study_id: Of the study that they belong to.
         metric: By which they are sorted, the smallest first; the first column.
         metrics: Further columns of metrics.
-        params: Columns of parameters.
         tags: Columns of tags.
+        params: Columns of parameters, as many as there is room for.
         charts: Further metrics that are drawn.
     """
 
@@ -50,8 +50,8 @@ class View:
     study_id: str
     metric: str
     metrics: Sequence[str] = ()
-    params: Sequence[str] = ()
     tags: Sequence[str] = ()
+    params: Sequence[str] = ()
     charts: Sequence[str] = ()
 
     @property
@@ -77,8 +77,9 @@ class View:
         columns = [
             "attributes.`Duration`",
             *(f"metrics.`{name}`" for name in [self.metric, *self.metrics]),
-            *(f"params.`{name}`" for name in self.params),
+            # The last are cut off: a space may be wider than a screen.
             *(f"tags.`{name}`" for name in self.tags),
+            *(f"params.`{name}`" for name in self.params),
         ]
         charts = dict.fromkeys([self.metric, *self.charts])
         section = str(uuid.uuid5(uuid.NAMESPACE_OID, SECTION))

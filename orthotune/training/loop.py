@@ -27,7 +27,7 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.nn.initialization import initialize
-from orthotune.nn.networks import FAMILIES, PlainCNN, ResidualCNN
+from orthotune.nn.networks import FAMILIES, Network
 from orthotune.training.allocator import keep_freed_memory
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
@@ -305,9 +305,7 @@ class Trial:
         return loss.item() / len(split), wrong.item() / len(split)
 
 
-def _build_model(
-    config: TrialConfig, dataset: Dataset, streams: Streams
-) -> PlainCNN | ResidualCNN:
+def _build_model(config: TrialConfig, dataset: Dataset, streams: Streams) -> Network:
     model = FAMILIES[config.model.family](
         depth=config.model.depth,
         widths=config.model.widths,

@@ -21,7 +21,7 @@ from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
-from orthotune.nn.networks import PlainCNN, ResidualCNN
+from orthotune.nn.networks import Network
 from orthotune.nn.orthonormality import (
     L2Regularizer,
     OrthonormalityRegularizer,
@@ -45,6 +45,7 @@ class Update:
         ConfigError: If it is to be compiled and there is no compiler.
 
     Example:
+        >>> from orthotune.nn.networks import PlainCNN
         >>> config = TrialConfig.from_dict({"model.depth": 8})
         >>> model = PlainCNN(depth=8, in_channels=1)
         >>> update = Update(config, model, torch.device("cpu"))
@@ -55,7 +56,7 @@ class Update:
     """
 
     def __init__(
-        self, config: TrialConfig, model: PlainCNN | ResidualCNN, device: torch.device
+        self, config: TrialConfig, model: Network, device: torch.device
     ) -> None:
         self._config = config
         self._device = device

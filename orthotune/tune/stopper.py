@@ -9,7 +9,7 @@ from types import FrameType
 from ray import tune
 
 from orthotune.console import note
-from orthotune.errors import StudyError
+from orthotune.errors import InterruptedStartError, StudyError
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status, TrialRecord
 
@@ -24,9 +24,9 @@ taken for an error of the code or of the study, not of a trial."""
 class StudyStopper(tune.Stopper):
     """Ends the study on Ctrl-C, on a failure of the record, and on broken code.
 
-    The first Ctrl-C ends it in order; the second raises KeyboardInterrupt. Signals that
-    are ignored when this is made (`nohup`, a shell's `&`) stay ignored, whatever Ray
-    does to them meanwhile.
+    The first Ctrl-C ends it in order; the second raises KeyboardInterrupt. While it
+    starts, the first ends it at once. Signals that are ignored when this is made
+    (`nohup`, a shell's `&`) stay ignored.
 
     Attributes:
         interrupted: Whether Ctrl-C has come.
@@ -40,6 +40,7 @@ class StudyStopper(tune.Stopper):
         self.error: StudyError | None = None
         self.trace: str | None = None
         self.again = False
+        self._starting: str | None = None
         self._ignored = [n for n in SIGNALS if signal.getsignal(n) == signal.SIG_IGN]
 
     def __getstate__(self) -> dict[str, object]:
@@ -89,7 +90,39 @@ class StudyStopper(tune.Stopper):
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def starting(self, *, begun: bool) -> Iterator[None]:
+        """While nothing of the session runs: a signal raises an error, once.
+
+        Args:
+            begun: Whether an earlier session has.
+
+        Raises:
+            InterruptedStartError: If a signal comes, or came before.
+        """
+        kept = "what is done is kept" if begun else "the study has not begun"
+        again = "continues" if begun else "begins"
+        self._starting = f"stopped; {kept}, and the same command {again} it."
+        try:
+            if self.interrupted:
+                self._end_start(self._starting)
+            yield
+            if self.interrupted:  # a callback of Ray's may have lost the error
+                raise InterruptedStartError
+        finally:
+            if not self.interrupted:  # no second signal disturbs what ends now
+                self._starting = None
+
+    def _end_start(self, said: str) -> None:
+        self.interrupted = True
+        note(said)
+        raise InterruptedStartError
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._starting is not None:
+            if not self.interrupted:
+                self._end_start(self._starting)
+            return
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True

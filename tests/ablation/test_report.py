@@ -28,7 +28,7 @@ def write(tmp_path, values, text=TINY):
     folder = tmp_path / "out"
     folder.mkdir(exist_ok=True)
     records = trained(ablation, values)
-    return report_writer(ablation, DATA, "again!")(None, folder, records, "abc123")
+    return report_writer(ablation, DATA, "again!")(None, folder, records, ["abc123"])
 
 
 def text_of(report):
@@ -159,7 +159,7 @@ def test_effects_are_part_of_a_factorial_alone(tmp_path):
     ]
     values = {name: [0.1, 0.2, 0.3 + 0.1 * k] for k, name in enumerate(names)}
     ablation = tiny(tmp_path, TINY + "design: factorial\n")
-    text = markdown(find(ablation, trained(ablation, values), DATA), None, {}, "again!")
+    text = markdown(find(ablation, trained(ablation, values), DATA), [], {}, "again!")
     assert "| penalty=l2 x modulation=off |" in text
     assert "## Effects" not in text_of(write(tmp_path, VALUES, FIVE))
 
@@ -179,7 +179,7 @@ def looked_at(records):
 def test_networks_are_shown_layer_by_layer_if_they_were_looked_at(tmp_path):
     ablation = tiny(tmp_path, FIVE)
     records = looked_at(trained(ablation, VALUES))
-    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, None)
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, [])
     names = [path.name for path in report.paths]
     assert {"signal.svg", "spectrum.svg"} <= set(names)
     signal = (tmp_path / "signal.svg").read_text()
@@ -193,19 +193,19 @@ def test_what_has_computed_the_cells_is_said_and_remarked_if_it_differs(tmp_path
     ablation = tiny(tmp_path, FIVE)
     records = trained(ablation, VALUES)
     write_report = report_writer(ablation, DATA, "again!")
-    assert "of training;" in text_of(write_report(None, tmp_path, records, None))
+    assert "of training;" in text_of(write_report(None, tmp_path, records, []))
     for one in records:
         one.computed_by = ("A100",)
-    text = text_of(write_report(None, tmp_path, records, None))
+    text = text_of(write_report(None, tmp_path, records, []))
     assert "of training by A100;" in text
     assert "several kinds" not in text
     records[2].computed_by = ()
     assert "of training by A100, not noted;" in text_of(
-        write_report(None, tmp_path, records, None)
+        write_report(None, tmp_path, records, [])
     )
     records[2].computed_by = ("A100",)
     records[3].computed_by = ("A100", "CPU AVX2")
-    text = text_of(write_report(None, tmp_path, records, None))
+    text = text_of(write_report(None, tmp_path, records, []))
     assert "of training by A100, CPU AVX2;" in text
     assert (
         f"kinds of processors: A100 ({len(records)}), CPU AVX2 (1). The pairs" in text
@@ -222,7 +222,7 @@ def test_figures_of_networks_say_which_have_none_as_they_diverged(tmp_path):
     }
     for said, values in expected.items():
         records = looked_at(trained(ablation, values))
-        text = text_of(write_report(None, tmp_path, records, None))
+        text = text_of(write_report(None, tmp_path, records, []))
         assert [one in text for one in expected] == [one == said for one in expected]
 
 

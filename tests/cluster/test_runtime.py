@@ -1,15 +1,20 @@
 """How many trials a machine holds, and what is no Ray: no runtime is started here."""
 
 import contextlib
+import ctypes
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import ray
+from ray._private import utils as ray_utils
 from ray._private.utils import check_version_info
 
 from orthotune.cluster import runtime
@@ -175,6 +180,110 @@ def test_a_ray_that_was_too_slow_to_start_is_started_once_more(
     for process in left[1:]:  # dies with the command
         process.kill()
         process.wait()
+
+
+MASK = "import sys; print(open('/proc/self/status').read())"
+
+
+@pytest.fixture
+def handled():
+    """The signals that this process was sent, each handled by itself."""
+    seen = []
+    before = {number: signal.getsignal(number) for number in runtime.FOR_THE_DRIVER}
+    for number in before:
+        signal.signal(number, lambda number, _frame: seen.append(number))
+    yield seen
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def blocked_by(status):
+    """The signals that a process blocks, by its `/proc/PID/status`."""
+    bits = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)
+    return {number for number in signal.valid_signals() if bits >> (number - 1) & 1}
+
+
+def test_signals_reach_a_driver_whose_ray_starts_and_not_that_ray(
+    silent, handled, monkeypatch
+):
+    told = []
+
+    def start(**_how):
+        # What Ray's own does first.
+        ray_utils.set_sigterm_handler(lambda *_: told.append("Ray's handler"))
+        for number in runtime.FOR_THE_DRIVER:
+            os.kill(os.getpid(), number)
+            while number not in handled and not told:
+                time.sleep(0.01)
+        server = [sys.executable, "-c", MASK]
+        told.append(subprocess.run(server, capture_output=True, text=True).stdout)
+
+    monkeypatch.setattr(runtime.ray, "init", start)
+    before = blocked_by(Path("/proc/self/status").read_text())
+    opened(None)
+    assert handled == list(runtime.FOR_THE_DRIVER)
+    (status,) = told
+    assert blocked_by(status) - before == set(runtime.FOR_THE_DRIVER)
+    assert blocked_by(Path("/proc/self/status").read_text()) == before
+    assert ray_utils.set_sigterm_handler.__module__ == ray_utils.__name__
+
+
+def test_a_handler_that_python_does_not_know_of_does_not_stay(
+    silent, handled, monkeypatch
+):
+    def start(**_how):
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        libc.signal(signal.SIGTERM, int(signal.SIG_IGN))
+
+    monkeypatch.setattr(runtime.ray, "init", start)
+    opened(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert handled == [signal.SIGTERM]
+
+
+def test_a_signal_that_is_ignored_stays_so_while_ray_starts(
+    silent, handled, monkeypatch
+):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def start(**_how):
+        ray_utils.set_sigterm_handler(lambda *_: sys.exit(15))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(runtime.ray, "init", start)
+    opened(None)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+
+
+GRANDCHILD = """
+import subprocess, sys
+process = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+def test_nothing_is_left_of_a_ray_whose_start_is_interrupted(silent, monkeypatch):
+    started = []
+
+    def start(**_how):
+        server = [sys.executable, "-c", GRANDCHILD]
+        process = subprocess.Popen(server, stdout=subprocess.PIPE, text=True)
+        started.extend([process, int(process.stdout.readline())])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime.ray, "init", start)
+    with pytest.raises(KeyboardInterrupt):
+        opened(None)
+    process, grandchild = started
+    assert process.wait(timeout=10) == -signal.SIGKILL
+    process.stdout.close()
+    with contextlib.suppress(FileNotFoundError):  # or nobody has waited for it yet
+        status = Path(f"/proc/{grandchild}/status").read_text()
+        while not re.search(r"State:\s*[ZX]", status):
+            time.sleep(0.01)
+            status = Path(f"/proc/{grandchild}/status").read_text()
 
 
 @pytest.mark.soak  # most of a minute

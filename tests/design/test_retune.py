@@ -177,7 +177,7 @@ def test_further_seeds_go_to_what_is_undecided_after_tuning_alone(tmp_path):
 def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
     ablation = asked(tmp_path)
     records = ended(ablation, again=AGAIN)
-    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, "abc123")
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, ["abc1"])
     text = (tmp_path / "report.md").read_text()
     top = "- **supported**: full is better than modulation=off; re-tuned: **undecided**"
     assert top in text
@@ -210,7 +210,7 @@ def test_the_report_has_both_columns_and_says_where_they_differ(tmp_path):
 def test_a_report_before_tuning_has_ended_says_so(tmp_path):
     ablation = asked(tmp_path)
     records = ended(ablation, TUNING | {OFF: [None] * 3})
-    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, "abc123")
+    report = report_writer(ablation, DATA, "again!")(None, tmp_path, records, ["abc1"])
     text = (tmp_path / "report.md").read_text()
     assert "Re-tuning has not ended: 3 trials to run or failed" in text
     assert "Not known yet" in text

@@ -559,3 +559,12 @@ def test_without_full_budgets_the_longest_runs_are_compared():
     ]
     assert [r.number for r in equal_budget(records, "val_error")] == [1]
     assert equal_budget([], "val_error") == []
+
+
+def test_the_commits_of_all_sessions_are_told_once_each(path):
+    journal = begun(path, trials=0)
+    for commit in ({"commit": "ab1"}, {"commit": "cd2"}, {"commit": "ab1"}, {}):
+        journal.begin_session(**commit)
+    assert opened(path).commits == journal.commits
+    assert [one for one in journal.commits if one != "unknown"] == ["ab1", "cd2"]
+    assert journal.commits.count("unknown") == 1

@@ -62,9 +62,9 @@ def test_a_population_and_what_its_members_lived_through(reported):
     rank, number, value, *_ = out.splitlines()[3].split()
     assert (rank, number, value) == ("1", "0", "1.3685")
     history = trials[3]["history"]
-    changed_fields = [history[str(epoch)]["hp/optimizer.lr"] for epoch in range(1, 7)]
+    learning_rates = [history[str(epoch)]["hp/optimizer.lr"] for epoch in range(1, 7)]
     first, copied = 0.007950587936564982, 0.2681967644147653
-    assert changed_fields == [first] * 2 + [copied] * 2 + [0.6761197088655031] * 2
+    assert learning_rates == [first] * 2 + [copied] * 2 + [0.6761197088655031] * 2
     # What it ended as is a copy that changed once.
     again = settings(study / "schedules" / "trial-0003.yaml")
     rates = [again.value("lr", epoch) for epoch in range(6)]

@@ -336,7 +336,7 @@ def test_the_best_is_the_one_whose_schedule_is_best_from_scratch(study, tmp_path
     items = validated(study, records)
     assert [item.record.number for item in items] == [2, 1, 0, 3]
     assert [item.complete for item in items] == [True, True, False, False]
-    report = write_report(study, tmp_path, records, "abc")
+    report = write_report(study, tmp_path, records, ["abc"])
     assert [record.number for record in report.best] == [2, 1]
     assert report.value == pytest.approx(0.2)
     lines = report.table.splitlines()
@@ -368,7 +368,7 @@ def test_a_schedule_that_diverges_from_scratch_counts_with_the_worst(study):
 
 
 def test_without_validation_nothing_is_called_best(study, tmp_path):
-    report = write_report(study, tmp_path, MEMBERS, None)
+    report = write_report(study, tmp_path, MEMBERS, [])
     assert report.best == []
     assert report.value is report.best_file is None
     assert not (tmp_path / "best.yaml").exists()

@@ -71,7 +71,7 @@ def test_best_yaml_is_the_whole_configuration_and_train_reads_it(tmp_path):
     path = tmp_path / "my studies é" / "best.yaml"
     path.parent.mkdir()
     best = record(0, [0.25], **fields)
-    write_config(path, best, why="The best of study s.", commit="abc")
+    write_config(path, best, why="The best of study s.", commits=["abc"])
     assert read_config(str(path), {}) == TrialConfig.from_dict(best.fields)
     head = path.read_text(encoding="utf-8").splitlines()[:3]
     assert head[:2] == ["# The best of study s.", "# Code: commit abc."]
@@ -110,7 +110,7 @@ def test_the_trials_file_holds_nothing_that_differs_when_a_study_is_run_again(tm
 
 def test_a_report_is_every_file_with_the_best_first(tiny_study, tmp_path):
     records = [*RECORDS, record(6, [0.9, 0.125], **RECORDS[0].fields)]
-    report = write_report(tiny_study, tmp_path, records, "abc")
+    report = write_report(tiny_study, tmp_path, records, ["abc"])
     assert [entry.number for entry in report.best] == [6, 0]
     assert report.table.splitlines()[1].split()[:3] == ["1", "6", "0.1250"]
     assert [path.relative_to(tmp_path).as_posix() for path in report.paths] == FILES
@@ -122,7 +122,7 @@ def test_a_report_is_every_file_with_the_best_first(tiny_study, tmp_path):
 
 
 def test_a_report_without_a_result_names_no_best(tiny_study, tmp_path):
-    report = write_report(tiny_study, tmp_path, RECORDS[3:4], None)
+    report = write_report(tiny_study, tmp_path, RECORDS[3:4], [])
     assert report.best == []
     assert report.best_file is None
     left = [n for n in FILES if n not in ("best.yaml", "schedules.svg")]
@@ -132,14 +132,14 @@ def test_a_report_without_a_result_names_no_best(tiny_study, tmp_path):
 
 def test_what_is_drawn_no_more_does_not_stay(tiny_study, tmp_path):
     (tmp_path / "importance.svg").write_text("of an earlier session")
-    write_report(tiny_study, tmp_path, RECORDS, None)
+    write_report(tiny_study, tmp_path, RECORDS, [])
     assert not (tmp_path / "importance.svg").exists()
 
 
 def test_the_page_holds_every_figure_and_repeats_itself(tiny_study, tmp_path):
-    report = write_report(tiny_study, tmp_path, RECORDS, "abc", "python -m x")
+    report = write_report(tiny_study, tmp_path, RECORDS, ["abc"], "python -m x")
     first = {path: path.read_bytes() for path in report.paths}
-    again = write_report(tiny_study, tmp_path, list(RECORDS), "abc", "python -m x")
+    again = write_report(tiny_study, tmp_path, list(RECORDS), ["abc"], "python -m x")
     assert {path: path.read_bytes() for path in again.paths} == first
     page = report.page.read_text()
     assert page.count("<svg role") == 4

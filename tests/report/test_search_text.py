@@ -63,7 +63,7 @@ def ended(number, status=Status.FINISHED, errors=(0.9, 0.5, 0.4), **fields):
 
 
 def text_of(study, records, figures=None):
-    return markdown(find(study, records), figures or {}, "abc1", "python -m x a.yaml")
+    return markdown(find(study, records), figures or {}, ["abc1"], "python -m x a.yaml")
 
 
 def rate_only(fields, rng):
@@ -77,7 +77,7 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
         ended(2, Status.STOPPED, [0.8]),
         ended(3, Status.DIVERGED, [0.8, 1.0]),
     ]
-    write_report(study, tmp_path, records, "abc1", "python -m x a.yaml")
+    write_report(study, tmp_path, records, ["abc1"], "python -m x a.yaml")
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert lines[0] == "# searched: the smallest val_error"
     assert lines[2] == "**The best**: trial 1, val_error 0.3000 after 3 epochs."
@@ -189,7 +189,7 @@ def test_of_a_population_no_importances_but_what_was_lived_through(tmp_path):
         )
         for number in range(4)
     ]
-    report = write_report(study, tmp_path, members, None)
+    report = write_report(study, tmp_path, members, [])
     text = (tmp_path / "report.md").read_text()
     assert "Importances are not given: in a population" in text
     assert "No schedule of the population has been validated" in text

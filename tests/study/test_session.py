@@ -56,3 +56,26 @@ def test_a_checkpoint_that_stays_keeps_its_trial_from_running_again(
     ):
         Beginning(tiny_study, failed.journal, folder)._settle()
     assert {r.status for r in failed.journal.records} == {Status.FAILED}
+
+
+def test_a_finished_study_is_shown_with_the_commits_that_ran_it(
+    session, tiny_study, tmp_path
+):
+    """Another commit may show it."""
+    session.journal.begin_session(commit="abc")
+    written = SimpleNamespace(
+        worked=True, metrics={}, tags={}, groups=(), note="", paths=[]
+    )
+    told = []
+
+    def write(_study, _folder, _records, commits):
+        told.extend(commits)
+        return written
+
+    one = Beginning(tiny_study, session.journal, None)
+    one.folder, one.stopper, one.write = tmp_path, session.stopper, write
+    one.allocation = SimpleNamespace(tags=dict)
+    one.locations = SimpleNamespace(storage=str(tmp_path))
+    one.tracker = SimpleNamespace(finish=lambda _summary: None)
+    assert one._conclude(finished=True) is written
+    assert told == ["unknown", "abc"]  # the first session has not said it

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
@@ -79,7 +80,7 @@ def test_guesses_hold_what_it_took(study, tmp_path, slots, passing):
     for seed in range(20):
         one = Simulated(asha, tmp_path, slots, seed, passing)
         end_s = one.run()
-        for now, guess in one.guesses[10:]:
+        for now, guess in one.guesses[10:-1]:
             true_s = end_s - now
             low, high = (
                 guess.seconds * (1 - 2 * guess.uncertainty),
@@ -108,7 +109,7 @@ def test_it_falls_while_nothing_ends(study, tmp_path):
     )
     one.rng.uniform = lambda _low, _high: 1.0
     one.run()
-    seconds = [guess.seconds for _, guess in one.guesses[1:]]
+    seconds = [guess.seconds for _, guess in one.guesses[1:-1]]
     assert seconds == sorted(seconds, reverse=True)
     assert seconds[0] == pytest.approx(58 * EPOCH_S)
 
@@ -164,6 +165,43 @@ def test_a_time_budget_limits_it(study, tmp_path):
         one.now += 10.0
         one.journal.report(0, epoch, metrics(0.5))
     assert one.left.left().seconds <= 50.0
+
+
+def test_results_of_other_studies_took_no_time(study, tmp_path):
+    plain = study(num_trials=3, max_epochs=40, scheduler="none")
+    one = Simulated(plain, tmp_path, 1, 0)
+    one.begin([])
+    for epoch in range(1, 41):
+        one.now += 5.0
+        one.journal.report(0, epoch, metrics(0.5))
+    one.journal.end(0, Status.FINISHED)
+    history = {epoch: metrics(0.5) for epoch in range(1, 41)}
+    earlier = Earlier(
+        study="other", run_id="ab", status=Status.FINISHED, history=history
+    )
+    number = one.journal.suggest("key1", {}).number
+    one.now += 2.0
+    one.journal.reuse(number, earlier)
+    assert one.left.left().seconds == pytest.approx(40 * 5.0 - 2.0)
+    begun = Simulated(plain, tmp_path, 1, 1)
+    begun.journal.reuse(begun.journal.suggest("key", {}).number, earlier)
+    assert begun.left.left() is None  # nothing here has a pace yet
+
+
+def test_once_nothing_is_left_no_time_is(study, tmp_path):
+    one = Simulated(study(num_trials=2, max_epochs=3, scheduler="none"), tmp_path, 1, 0)
+    one.run()
+    guesses = [guess for _, guess in one.guesses]
+    assert guesses[-1] is None
+    assert guesses[-2].seconds > 0.0
+
+
+def test_a_guess_that_says_little_says_the_most_it_takes():
+    assert Left(6300.0, 1.0).text == "up to 3 h 30 min left"
+    assert Left(20.0, 0.99).text == "up to 40 s left"
+    assert Left(100.0, 0.5).text == "up to 3 min left"  # 50 s are no minute
+    assert Left(6000.0, 0.9).text == "up to 3 h 10 min left"
+    assert Left(6000.0, 0.8).text == "20 min to 3 h 00 min left"
 
 
 def test_one_number_is_said_when_it_is_sure():

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.tracking import sqlalchemy_store
 
+from orthotune.errors import InterruptedStartError
 from orthotune.tracking.sqlite_uri import sqlite_file
 from orthotune.tracking.store_draft import store_draft
 
@@ -78,4 +79,31 @@ def test_a_draft_that_fails_is_no_store(tmp_path, monkeypatch):
     with store_draft(uri(tmp_path)) as use:
         use()
         assert not (tmp_path / "mlflow.db").exists()
+    assert os.listdir(tmp_path) == []
+
+
+def test_who_is_interrupted_does_not_wait_for_a_draft_nor_leave_one(
+    tmp_path, monkeypatch
+):
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(uri, _root):
+        try:
+            begun.set()
+            go_on.wait()
+            sqlite_file(uri).write_bytes(b"too late")
+        finally:
+            over.set()
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", slow)
+    with (
+        contextlib.suppress(InterruptedStartError),
+        store_draft(uri(tmp_path)),
+    ):
+        begun.wait()
+        raise InterruptedStartError
+    assert not over.is_set()
+    assert os.listdir(tmp_path) == []
+    go_on.set()
+    over.wait()
     assert os.listdir(tmp_path) == []

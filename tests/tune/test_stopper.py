@@ -1,10 +1,12 @@
 """Signals that end a study, and those that nobody wanted to."""
 
+import contextlib
 import os
 import signal
 
 import pytest
 
+from orthotune.errors import InterruptedStartError
 from orthotune.tune.stopper import SIGNALS, StudyStopper
 
 
@@ -48,3 +50,48 @@ def test_handlers_are_put_back():
     with StudyStopper().installed():
         assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (False, "the study has not begun, and the same command begins it."),
+        (True, "what is done is kept, and the same command continues it."),
+    ],
+)
+def test_a_signal_ends_a_start_at_once_and_a_second_does_not_disturb_that(
+    number, begun, said, capsys
+):
+    stopper = StudyStopper()
+    with stopper.installed():
+        with pytest.raises(InterruptedStartError), stopper.starting(begun=begun):
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # while the rest is closed
+    assert capsys.readouterr().err == f"orthotune: stopped; {said}\n"
+    assert stopper.interrupted
+
+
+def test_a_signal_that_came_before_the_start_or_was_lost_in_it_ends_it():
+    stopper = StudyStopper()
+    with stopper.installed():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(InterruptedStartError), stopper.starting(begun=False):
+            pytest.fail("nothing starts any more")
+    stopper = StudyStopper()
+    with (
+        stopper.installed(),
+        pytest.raises(InterruptedStartError),
+        stopper.starting(begun=False),
+        contextlib.suppress(InterruptedStartError),  # as a callback in C does
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_after_the_start_a_signal_ends_the_study_in_order():
+    stopper = StudyStopper()
+    with stopper.installed():
+        with stopper.starting(begun=False):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopper.stop_all()

@@ -31,11 +31,11 @@ def test_nodes_may_be_taken_away_as_often_as_epochs_come_between(tmp_path):
     assert runner.stopper.error is None
 
 
-@pytest.mark.parametrize("lived", [0, 30])
+@pytest.mark.parametrize("num_good", [0, 30])
 def test_workers_that_die_within_moments_again_and_again_stop_the_study(
-    tmp_path, changed_fields
+    tmp_path, num_good
 ):
-    runner = Dying(tmp_path, [1] * changed_fields + [0] * 100)
+    runner = Dying(tmp_path, [1] * num_good + [0] * 100)
     runner.search()
-    assert runner.fits == changed_fields + fitting.MAX_IN_VAIN
+    assert runner.fits == num_good + fitting.MAX_IN_VAIN
     assert "but they die again and again" in str(runner.stopper.error)

@@ -1,25 +1,27 @@
-"""The README's table of claims is what the ledgers say."""
+"""The table of claims is what the ledgers say."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
-from tests.test_readme import README, ROOT
+ROOT = Path(__file__).parents[1]
 
 spec = importlib.util.spec_from_file_location(
-    "readme_table", ROOT / "ablations" / "readme_table.py"
+    "claims_table", ROOT / "ablations" / "claims_table.py"
 )
-readme_table = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(readme_table)
+claims_table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(claims_table)
 RESULTS = ROOT / "ablations" / "results"
 
 
-def test_the_readme_is_up_to_date():
-    assert readme_table.updated(README, RESULTS) == README, "make readme"
+def test_the_page_is_up_to_date():
+    page = claims_table.PAGE.read_text()
+    assert claims_table.updated(page, RESULTS) == page, "make results"
 
 
 def test_every_claim_of_a_ledger_is_a_row():
-    rows = readme_table.table(RESULTS).splitlines()[2:]
+    rows = claims_table.table(RESULTS).splitlines()[2:]
     for folder in ("components", "depth", "schedule", "batch_norm"):
         report = (RESULTS / folder / "report.md").read_text()
         verdicts = report.partition("\n## ")[0].count("- **")
@@ -35,14 +37,14 @@ def test_a_report_is_read_by_the_names_of_its_columns():
         "| 5 | supported | a is better than b | +0.1 | [+0.05, +0.15] | t | 0.01 |\n"
         "\n## Arms\n\n| arm | mean |\n"
     )
-    assert readme_table.claims(report) == [
+    assert claims_table.claims(report) == [
         ["a is better than b", "supported", "+0.1", "[+0.05, +0.15]", "0.01", "5"]
     ]
 
 
 def test_claims_judged_again_after_re_tuning_follow():
     report = (RESULTS / "retuned" / "report.md").read_text()
-    rows = readme_table.claims(report)
+    rows = claims_table.claims(report)
     assert len(rows) == 6
     top = report.partition("\n## ")[0]
     for shared, again in zip(rows[:3], rows[3:], strict=True):
@@ -51,6 +53,6 @@ def test_claims_judged_again_after_re_tuning_follow():
         assert again[2] != shared[2]
 
 
-def test_a_readme_without_a_place_for_it_is_refused():
+def test_a_page_without_a_place_for_it_is_refused():
     with pytest.raises(ValueError, match="must hold the lines"):
-        readme_table.updated("# Nothing\n", RESULTS)
+        claims_table.updated("# Nothing\n", RESULTS)

@@ -1,13 +1,14 @@
-"""Writes the README's table of claims from the ledgers in `ablations/results`.
+"""Writes the table of claims in `docs/explanation/results.md` from the ledgers.
 
-Usage: `make readme`, or `python ablations/readme_table.py`.
+Usage: `make results`, or `python ablations/claims_table.py`.
 """
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-START, END = "<!-- claims: make readme -->\n", "<!-- end of claims -->\n"
+PAGE = ROOT / "docs" / "explanation" / "results.md"
+START, END = "<!-- claims: make results -->\n", "<!-- end of claims -->\n"
 COLUMNS = ("claim", "verdict", "effect", "interval", "corrected p", "n")
 
 
@@ -52,27 +53,26 @@ def table(results: Path) -> str:
     lines = [f"| ablation | {' | '.join(COLUMNS)} |", "|---" * 7 + "|"]
     for path in sorted(results.glob("*/report.md")):
         name = path.parent.name
-        link = f"[{name}](ablations/results/{name}/report.md)"
+        link = f"[{name}](../../ablations/results/{name}/report.md)"
         lines += [f"| {link} | {' | '.join(row)} |" for row in claims(path.read_text())]
     return "\n".join(lines) + "\n"
 
 
-def updated(readme: str, results: Path) -> str:
-    """A README with the table as the ledgers have it.
+def updated(page: str, results: Path) -> str:
+    """A page with the table as the ledgers have it.
 
     Raises:
-        ValueError: If the README has no place for it.
+        ValueError: If the page has no place for it.
     """
-    before, start, rest = readme.partition(START)
+    before, start, rest = page.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
         raise ValueError(
-            f"The README must hold the lines {START.strip()!r} and {END.strip()!r}, "
+            f"The page must hold the lines {START.strip()!r} and {END.strip()!r}, "
             "between which the table stands. Put them back."
         )
     return f"{before}{START}\n{table(results)}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(updated(readme.read_text(), ROOT / "ablations" / "results"))
+    PAGE.write_text(updated(PAGE.read_text(), ROOT / "ablations" / "results"))
