@@ -1,5 +1,6 @@
 """Cells of an ablation as a journal would hold them, with values given by hand."""
 
+from orthotune.ablation.findings import find
 from orthotune.design.ablation_file import read_ablation
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status
@@ -44,3 +45,9 @@ def trained(ablation, values, tuning=None):
         made.key = key
         records[key] = made
     return list(records.values())
+
+
+def found(tmp_path, values, text=TINY):
+    """What is found of a tiny ablation whose cells gave these values."""
+    ablation = tiny(tmp_path, text)
+    return find(ablation, trained(ablation, values), DATA)

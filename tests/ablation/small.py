@@ -27,3 +27,9 @@ retune:
     modulation.threshold:
       {type: float, low: 0.1, high: 0.5, when: {modulation.enabled: true}}
 """
+
+FULL, L2, OFF = "full", "penalty=l2", "modulation=off"
+"""Its arms."""
+
+FIVE = TINY.replace("[1, 2, 3]", "[1, 2, 3, 4, 5]")
+"""With more seeds."""

@@ -10,9 +10,7 @@ from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.trial_record import Status
 from orthotune.tracking.tracking_uri import resolve_tracking_uri
 from tests.ablation.cells import DATA, tiny, trained
-from tests.ablation.small import TINY
-
-FULL, L2, OFF = "full", "penalty=l2", "modulation=off"
+from tests.ablation.small import FULL, L2, OFF, TINY
 
 
 def found(tmp_path, values):

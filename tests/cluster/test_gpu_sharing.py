@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from orthotune.cluster import gpu_sharing as packing
 from orthotune.cluster.footprint_cache import CACHE, FootprintCache
@@ -20,20 +19,10 @@ from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuBusyError, StudyError
 from orthotune.study.plan import plan_text
 from orthotune.study.study_file import read_study
-from orthotune.training.footprint import Footprint, shape_of
-from orthotune.tune.assignment import STUDY
-from orthotune.tune.placement import placements
+from orthotune.training.footprint import shape_of
+from tests.cluster.footprints import footprint
 
 AUTO = {"resources.gpus": "auto"}
-
-
-def footprint(gigabytes=1.0, busy=0.25, total=80.0):
-    return Footprint(
-        tensor_bytes=int(gigabytes * 1e9),
-        context_bytes=500_000_000,
-        total_bytes=int(total * 1e9),
-        busy=busy,
-    )
 
 
 @pytest.mark.parametrize(
@@ -115,59 +104,6 @@ def test_a_share_holds_on_every_kind_of_gpu():
     assert shares.lines()[0] == (
         f"{shape} on H100: 0.25 GPU a trial (4.50 of 80.0 GB, 25% busy)"
     )
-
-
-def test_each_trial_is_placed_by_the_share_it_was_assigned():
-    shape = shape_of(TrialConfig())
-    shares = GpuShares(default=1.0, measured={"H100": {shape: footprint()}})
-    place = placements(2, shares)
-    for gpus in (0.25, 1.0):
-        found = place({STUDY: {"gpus": gpus}})
-        assert found.required_resources == {"CPU": 2, "GPU": gpus}
-    for default, wanted in ((0.5, {"CPU": 1, "GPU": 0.5}), (0.0, {"CPU": 1})):
-        said = placements(1, GpuShares(default=default))
-        assert said.required_resources == wanted
-
-
-# What is kept
-
-
-def test_what_was_measured_is_kept_beside_what_is_there(tmp_path, monkeypatch):
-    cache = FootprintCache(str(tmp_path))
-    assert cache.read() == {}
-    cache.add({"H100": {"a": footprint(1)}})
-    cache.add({"H100": {"b": footprint(2)}, "L4": {"a": footprint(3)}})
-    both = {
-        "H100": {"a": footprint(1), "b": footprint(2)},
-        "L4": {"a": footprint(3)},
-    }
-    assert cache.read() == both
-    ours = torch.__version__
-    monkeypatch.setattr(torch, "__version__", "9.9")
-    assert cache.read() == {}  # of another torch
-    cache.add({"L4": {"a": footprint(4)}})
-    monkeypatch.setattr(torch, "__version__", ours)
-    assert cache.read() == both
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", '{"VERSION": 3}', '{"VERSION": {"H100": {"a": {"busy": 1}}}}'],
-)
-def test_a_cache_that_cannot_be_read_is_as_good_as_none(tmp_path, content):
-    path = tmp_path / CACHE
-    path.write_text(content.replace("VERSION", torch.__version__))
-    cache = FootprintCache(str(tmp_path))
-    assert cache.read() == {}
-    cache.add({"H100": {"a": footprint()}})
-    assert cache.read() == {"H100": {"a": footprint()}}
-
-
-def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path):
-    (tmp_path / "file").write_text("")
-    cache = FootprintCache(str(tmp_path / "file"))
-    cache.add({"H100": {"a": footprint()}})
-    assert cache.read() == {}
 
 
 # Plans

@@ -18,7 +18,7 @@ from orthotune.config import changes, sections
 from orthotune.config import schedules as schedules_module
 from orthotune.config import trial as config_module
 from orthotune.config.schedules import Schedule
-from orthotune.config.sections import DataConfig, ModelConfig, OptimizerConfig
+from orthotune.config.sections import ModelConfig
 from orthotune.config.trial import FIELD_RULES, TrialConfig, check_field
 from orthotune.errors import ConfigError
 
@@ -237,11 +237,6 @@ def test_a_config_cannot_be_changed():
         config.model.depth = 8
 
 
-def test_sections_take_keywords_only():
-    with pytest.raises(TypeError, match="positional"):
-        ModelConfig("plain", 44)
-
-
 def documented_fields(*modules):
     """`{class: {field: (annotation, docstring)}}` of the sources, by their syntax."""
     classes = {}
@@ -403,13 +398,6 @@ def test_a_value_out_of_range_is_refused_by_its_dotted_name(name, value, sentenc
             refuse()
         assert str(caught.value).startswith(f"`{name}` {sentence}")
         assert caught.value.field == name
-
-
-def test_a_section_of_its_own_speaks_of_its_own_fields():
-    with pytest.raises(ConfigError, match=r"^`depth` must be 6n \+ 2 .* but got 45\."):
-        ModelConfig(depth=45)
-    with pytest.raises(ConfigError, match=r"^`lr` must be .* but got 0\."):
-        OptimizerConfig(lr=0)
 
 
 @pytest.mark.parametrize(
@@ -591,45 +579,3 @@ def test_checking_a_config_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
-
-
-def test_the_smallest_batch_has_two_images():
-    assert DataConfig(batch_size=2).batch_size == 2
-
-
-# Changes in training
-
-
-def test_a_change_is_in_force_from_its_epoch_on():
-    config = TrialConfig().changed(2, {"lr": 0.5}).changed(5, {"strength": 0.25})
-    assert config.changes.epochs == (2, 5)
-    assert config.changes.lr == (0.5, 0.5)
-    assert config.changes.strength == (1.0, 0.25)
-    assert config.changes.coeff == config.changes.threshold == ()
-    seen = [(config.value("lr", e), config.value("strength", e)) for e in range(7)]
-    assert seen == [(0.01, 1.0)] * 2 + [(0.5, 1.0)] * 3 + [(0.5, 0.25)] * 2
-    assert config.value("coeff", 6) == config.regularizer.coeff
-    assert TrialConfig.from_dict(config.to_dict()) == config
-
-
-def test_a_change_at_the_epoch_of_the_last_replaces_it():
-    config = TrialConfig().changed(2, {"lr": 0.5, "coeff": 1.0}).changed(2, {"lr": 0.1})
-    assert config.changes.epochs == (2,)
-    assert (config.value("lr", 2), config.value("coeff", 2)) == (0.1, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("values", "name"),
-    [
-        ({"changes.epochs": [2, 1]}, "changes.epochs"),
-        ({"changes.epochs": [2, 2]}, "changes.epochs"),
-        ({"changes.epochs": [0]}, "changes.epochs"),
-        ({"changes.lr": [0.1]}, "changes.lr"),
-        ({"changes.epochs": [1, 2], "changes.lr": [0.1]}, "changes.lr"),
-        ({"changes.epochs": [1], "changes.strength": [2.5]}, "changes.strength"),
-    ],
-)
-def test_changes_that_make_no_sense_are_refused_by_name(values, name):
-    with pytest.raises(ConfigError) as caught:
-        TrialConfig.from_dict(values)
-    assert caught.value.field == name

@@ -3,7 +3,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from orthotune.nn.depth import check_depth
 from orthotune.nn.networks import ConvBNReLU, PlainCNN, ResidualCNN
 from orthotune.nn.orthonormality import parametric_layers
 
@@ -14,15 +13,6 @@ def test_depth_counts_the_parametric_layers(depth, family):
     net = family(depth=depth)
     assert len(parametric_layers(net)) == depth
     assert len(net.layers) == depth - 1
-
-
-@pytest.mark.parametrize(
-    ("depth", "nearest"),
-    [(45, "44 or 50"), (43, "38 or 44"), (2, "8"), (-5, "8"), (9, "8 or 14")],
-)
-def test_another_depth_is_refused_with_the_nearest(depth, nearest):
-    with pytest.raises(ValueError, match=rf"got {depth}\. Nearest: {nearest}\."):
-        check_depth(depth)
 
 
 def test_stages_halve_the_resolution_and_change_the_width():

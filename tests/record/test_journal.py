@@ -10,10 +10,9 @@ from orthotune.errors import StudyStoppedError
 from orthotune.record.event_log import EventLog
 from orthotune.record.history import COMPUTED_BY, PROFILES
 from orthotune.record.journal import Journal
-from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status
 from tests.full_disk import full_disk
-from tests.made_records import DAY_MS, metrics, record
+from tests.made_records import DAY_MS, metrics
 
 
 class Listener:
@@ -530,35 +529,6 @@ def test_a_log_cut_anywhere_is_a_study_that_can_go_on(tmp_path, path):
         assert again.suggest("next", {}).number == number
         again._log.close()
         assert opened(part)[number].key == "next"
-
-
-@pytest.mark.parametrize("status", Status)
-def test_only_what_waits_or_runs_or_is_interrupted_has_not_ended(status):
-    not_ended = {"waiting", "running", "interrupted"}
-    assert status.ended == (str(status) not in not_ended)
-
-
-def test_equal_budget_leaves_out_the_stopped_the_diverged_and_the_failed():
-    records = [
-        record(0, [0.5, 0.4, 0.3]),
-        record(1, [0.01], Status.STOPPED),
-        record(2, [0.9, 0.8, 0.0], Status.DIVERGED),
-        record(3, [0.6, 0.5, 0.2]),
-        record(4, [], Status.FAILED),
-        record(5, [0.6, 0.5, 0.2]),
-        record(6, [0.6, 0.5, 0.0], Status.OOM),
-        record(7, [0.6, 0.5, 0.0], Status.FAILED),
-    ]
-    assert [r.number for r in equal_budget(records, "val_error")] == [3, 5, 0]
-
-
-def test_without_full_budgets_the_longest_runs_are_compared():
-    records = [
-        record(0, [0.5], Status.STOPPED),
-        record(1, [0.9, 0.8], Status.INTERRUPTED),
-    ]
-    assert [r.number for r in equal_budget(records, "val_error")] == [1]
-    assert equal_budget([], "val_error") == []
 
 
 def test_the_commits_of_all_sessions_are_told_once_each(path):

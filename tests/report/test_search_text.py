@@ -3,27 +3,13 @@
 import math
 import random
 
-import pytest
-
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.findings import find
-from orthotune.report.remarks import remarks
 from orthotune.report.search_report import write_report
 from orthotune.report.search_text import markdown, short_note
-from orthotune.study.study_file import read_study
 from tests.made_records import metrics, record
+from tests.report.searched import ended, study_of
 
-SPACE = """\
-name: searched
-search: {num_trials: 40, max_epochs: 3, seed: 5}
-fixed: {model.depth: 8}
-space:
-  optimizer.lr: {type: float, low: 1e-3, high: 1, log: true}
-  optimizer.momentum: {type: float, low: 0, high: 0.9}
-  regularizer.kind: {type: categorical, choices: [orthonormal, none]}
-  regularizer.coeff:
-    {type: float, low: 1e-4, high: 1, log: true, when: {regularizer.kind: orthonormal}}
-"""
 POPULATION = """\
 name: members
 search: {num_trials: 4, max_epochs: 6, scheduler: pbt, perturbation_epochs: 2}
@@ -32,17 +18,6 @@ space:
   optimizer.lr: {type: float, low: 1e-3, high: 3, log: true}
   modulation.strength: {type: float, low: 0.5, high: 1}
 """
-
-
-@pytest.fixture
-def study(tmp_path):
-    return study_of(tmp_path, SPACE)
-
-
-def study_of(tmp_path, text):
-    path = tmp_path / "searched.yaml"
-    path.write_text(text)
-    return read_study(str(path))
 
 
 def drawn(study, value_of, count):
@@ -55,11 +30,6 @@ def drawn(study, value_of, count):
         one.fields = fields
         records.append(one)
     return records
-
-
-def ended(number, status=Status.FINISHED, errors=(0.9, 0.5, 0.4), **fields):
-    middle = {"optimizer.lr": 0.03, "optimizer.momentum": 0.5}
-    return record(number, list(errors), status, **{**middle, **fields})
 
 
 def text_of(study, records, figures=None):
@@ -205,64 +175,3 @@ def test_mlflow_is_given_the_head_of_it(study):
     assert note.startswith("# searched: the smallest val_error")
     assert "| 1    | 0     | 0.4000    |" in note
     assert note.endswith("The whole report is the artifact `report.html`.")
-
-
-# Remarks
-
-
-def said(study, records):
-    return " ".join(remarks(find(study, records)))
-
-
-def test_nothing_remarkable_gives_no_remark(study):
-    assert remarks(find(study, [ended(n) for n in range(5)])) == []
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        (
-            {"optimizer.lr": 0.8},
-            "`optimizer.lr` of the best trial is 0.8, within 5% of the bound 1 of its "
-            "scale: better ones may lie beyond. Widen it.",
-        ),
-        ({"optimizer.lr": 0.0013}, "0.0013, within 5% of the bound 0.001"),
-        ({"optimizer.lr": 0.65}, ""),  # 93.8 % of the logarithmic scale
-        ({"optimizer.momentum": 0.87}, "within 5% of the bound 0.9"),
-        ({"optimizer.momentum": 0.0}, ""),  # nothing is below
-        ({"regularizer.coeff": 0.9}, "`regularizer.coeff` of the best trial is 0.9"),
-    ],
-)
-def test_a_best_at_the_edge_of_the_space_asks_for_a_wider_one(study, fields, words):
-    best = ended(0, errors=(0.5, 0.5, 0.1), **fields)
-    found = said(study, [best, *(ended(n) for n in range(1, 6))])
-    assert words in found
-    assert bool(words) == bool(found)
-
-
-def test_a_bound_of_what_the_best_does_not_read_is_not_widened(study):
-    idle = {"regularizer.kind": "none", "regularizer.coeff": 0.9}
-    best = ended(0, errors=(0.5, 0.5, 0.1), **idle)
-    assert said(study, [best, *(ended(n) for n in range(1, 6))]) == ""
-
-
-def test_few_comparable_trials_are_remarked(study):
-    assert "Only 1 trial ran an equal budget" in said(study, [ended(0)])
-    assert "Only 4 trials ran" in said(study, [ended(n) for n in range(4)])
-
-
-def test_divergence_is_remarked_where_it_is_much(study):
-    diverged = [ended(n, Status.DIVERGED, [1.0]) for n in range(5)]
-    assert "Every trial that has ended diverged" in said(study, diverged)
-    fine = [ended(n) for n in range(5, 10)]
-    assert "50% of the trials that have ended diverged" in said(study, diverged + fine)
-    assert "diverged" not in said(study, [*diverged[:4], *fine])
-
-
-def test_what_has_not_ended_or_failed_is_remarked(study):
-    broken = ended(0, Status.FAILED, [])
-    broken.error = "ValueError: `a`\n is wrong"
-    waiting = ended(1, Status.INTERRUPTED, [0.5])
-    found = said(study, [broken, waiting, *(ended(n) for n in range(2, 8))])
-    assert "Failed: 1 trial, number 0 with `ValueError: 'a' is wrong`." in found
-    assert "Not ended: 1 trial. All of this may change;" in found

@@ -4,219 +4,40 @@ What the store must hold is told by the study's journal, an event log on disk as
 real study; a later session reads it again.
 """
 
-import contextlib
-import dataclasses
 import itertools
 import shlex
-import sqlite3
 import threading
 import time
 import types
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 
-from orthotune.config.metrics import METRICS
-from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
-from orthotune.record.event_log import EventLog
-from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
 from orthotune.tracking import tracker as tracking
-from orthotune.tracking.study_runs import StudyRuns
-from orthotune.tracking.summary import Group, Summary
-from orthotune.tracking.tracked_run import INCOMPLETE, TrackedRun
-from orthotune.tracking.tracker import Tracker
-from orthotune.tracking.tracking_uri import resolve_tracking_uri
-from tests.crashes import HANGING_S, Server
+from orthotune.tracking.summary import Summary
+from orthotune.tracking.tracked_run import TrackedRun
+from tests.crashes import Server
+from tests.tracking.sessions import (
+    ENDS,
+    SOAK,
+    WHOLE_TRIAL,
+    Deaf,
+    Dying,
+    Refusing,
+    Session,
+    Store,
+    assert_mirrors,
+    runs,
+    wait_for,
+)
 
-NUM_EPOCHS = 3
-PARAMS = {"search.num_trials": 5, "space.optimizer.lr": "log 0.001 to 1"}
-TAGS = {"host": "here", "seed": "3", "mlflow.source.git.commit": "abc"}
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mlflow")
-    uri = resolve_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    MlflowClient(tracking_uri=uri).search_experiments()  # makes it, and says so
-    return uri
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(tracking, "GATHER_S", 0)
-    monkeypatch.setattr(tracking, "RETRY_WAITS_S", (0.01,))
-    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 60.0)  # busy machines are slow
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """For a store that never answers."""
-    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 0.3)
-
-
-SOAK = pytest.mark.soak
-
-
-class Session:
-    """One session of a study: its journal, as it was left, and a tracker of it."""
-
-    def __init__(self, folder, uri, name, study_id="first", params=PARAMS):
-        folder.mkdir(exist_ok=True)
-        self.journal = Journal(EventLog(folder / "record.jsonl"), NUM_EPOCHS)
-        self.tracker = Tracker(
-            uri=uri,
-            name=name,
-            study_id=study_id,
-            metric="val_error",
-            params=params,
-            tags=TAGS,
-        )
-
-    def start(self, *, in_step=False):
-        observer = InStep(self.tracker) if in_step else self.tracker
-        self.tracker.start(self.journal.records)
-        if in_step:
-            observer.settle()
-        self.journal.observers = [observer]
-        self.journal.begin_session()
-        return self
-
-    def finish(self, status="FINISHED", metrics=None, artifacts=(), groups=()):
-        self.journal.suspend()
-        self.journal._log.close()
-        summary = Summary(
-            status=status,
-            metrics={"val_error": 0.25} if metrics is None else metrics,
-            tags={"mlflow.note.content": "a table"},
-            artifacts=artifacts,
-            groups=groups,
-        )
-        self.tracker.finish(summary)
-
-    def die(self):
-        """As if killed: nothing more is written, to the log or to MLflow."""
-        self.journal._log.close()
-        wait_for(lambda: not self.tracker._thread.is_alive())
-
-    def suggest(self, group=None, **fields):
-        number = len(self.journal.records)
-        fields = {"optimizer.lr": 0.01 * (number + 1), **fields}
-        return self.journal.suggest(f"key{number}", fields, group=group).number
-
-    def report(self, number, error, diverged=0.0):
-        """The next epoch of a trial; every metric has a value of its own."""
-        epoch = self.journal[number].epoch + 1
-        metrics = {name: k + epoch / 16 for k, name in enumerate(METRICS)}
-        metrics |= {"val_error": error, "diverged": diverged}
-        self.journal.report(number, epoch, metrics)
-
-    def play(self, errors, status=Status.FINISHED, **fields):
-        """A whole trial, or what there is of one that is not over."""
-        number = self.suggest(**fields)
-        self.journal.start(number)
-        for epoch, error in enumerate(errors, 1):
-            last = epoch == len(errors)
-            self.report(number, error, float(last and status == Status.DIVERGED))
-        if status.ended:
-            error = "ValueError: broken" if status == Status.FAILED else None
-            self.journal.end(number, status, error)
-        return number
-
-
-def wait_for(condition, limit_s=120):
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.001)
-
-
-def runs(uri, name):
-    """Every run of an experiment, by its own name; no name twice."""
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(name)
-    found = client.search_runs([experiment.experiment_id]) if experiment else []
-    by_name = {run.info.run_name: run for run in found}
-    assert len(by_name) == len(found), sorted(run.info.run_name for run in found)
-    return by_name
-
-
-def history(uri, run):
-    """Every point of every metric, by the database: `{name: [(step, value)]}`."""
-    query = "select key, step, value from metrics where run_uuid = ? order by 1, 2"
-    with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as file:
-        rows = file.execute(query, [run.info.run_id]).fetchall()
-    return {
-        name: [row[1:] for row in points]
-        for name, points in itertools.groupby(rows, lambda row: row[0])
-    }
-
-
-ENDS = {
-    Status.FINISHED: "FINISHED",
-    Status.STOPPED: "FINISHED",
-    Status.DIVERGED: "FAILED",
-    Status.FAILED: "FAILED",
-    Status.OOM: "FAILED",
-    Status.INTERRUPTED: "KILLED",
-}
-
-
-def assert_mirrors(uri, name, journal, status="FINISHED", params=PARAMS):
-    """One parent, one run a trial, everything of each exactly once."""
-    found = runs(uri, name)
-    parent = found.pop(name)
-    assert parent.info.status == status
-    assert parent.data.params == {key: str(value) for key, value in params.items()}
-    assert parent.data.metrics["val_error"] == 0.25
-    assert TAGS.items() <= parent.data.tags.items()
-    points = history(uri, parent)
-    assert len(points["val_error"]) == 1
-    for record in journal.records:
-        run = found.pop(f"trial-{record.number:04d}")
-        assert run.info.status == ENDS[record.status], record
-        assert run.data.tags["orthotune.status"] == record.status
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        fields = TrialConfig.from_dict(record.fields).in_effect()
-        assert run.data.params == {key: str(value) for key, value in fields.items()}
-        assert history(uri, run) == {
-            name: [(n, record.history[n][name]) for n in sorted(record.history)]
-            for name in METRICS
-            if record.history
-        }
-        if record.status.ended:
-            assert run.info.end_time == record.ended_ms
-    assert not found
-    finished = [r for r in journal.records if r.status == Status.FINISHED]
-    best, expected = 1.0, []
-    for record in sorted(finished, key=lambda r: (r.ended_ms, r.number)):
-        best = min(best, record.history[NUM_EPOCHS]["val_error"])
-        expected.append((len(expected) + 1, best))
-    assert points.get("best_val_error", []) == expected
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 # A session that nothing happens to
-
-
-def test_a_run_is_marked_until_what_is_left_for_people_is_there(uri, tmp_path):
-    """What has ended is looked at again only if it says that a report is missing."""
-    session = Session(tmp_path, uri, "order").start()
-    session.play([0.5, 0.4, 0.25])
-    store, calls = session.tracker._runs.client, []
-
-    class Noting:
-        def __getattr__(self, name):
-            calls.append(name)
-            return getattr(store, name)
-
-    session.tracker._runs.client = Noting()
-    (tmp_path / "note.txt").write_text("kept")
-    session.finish(artifacts=[tmp_path / "note.txt"])
-    assert calls[-4:] == ["log_batch", "set_terminated", "log_artifact", "delete_tag"]
-    assert INCOMPLETE not in runs(uri, "order")["order"].data.tags
 
 
 def test_a_study_is_a_parent_run_with_a_child_per_trial(uri, tmp_path):
@@ -245,61 +66,6 @@ def test_a_study_is_a_parent_run_with_a_child_per_trial(uri, tmp_path):
         assert ("oom" in run.data.tags) == (status == Status.OOM)
         assert ("error" in run.data.tags) == (status == Status.FAILED)
         assert run.data.params["optimizer.lr"] == str(0.01 * (number + 1))
-
-
-def test_metrics_are_written_once_per_epoch_and_only_the_known_ones(uri, tmp_path):
-    session = Session(tmp_path, uri, "metrics").start()
-    session.play([0.5, 0.4, 0.3])
-    session.finish()
-    run = runs(uri, "metrics")["trial-0000"]
-    assert set(run.data.metrics) == set(METRICS)
-    assert history(uri, run)["val_error"] == [(1, 0.5), (2, 0.4), (3, 0.3)]
-    times = MlflowClient(tracking_uri=uri).get_metric_history(
-        run.info.run_id, "val_error"
-    )
-    reported = session.journal[0].reported_ms
-    assert {point.step: point.timestamp for point in times} == reported
-    assert run.info.start_time == session.journal[0].started_ms
-
-
-def test_a_value_that_a_trial_does_not_read_is_none_of_its_params(uri, tmp_path):
-    session = Session(tmp_path, uri, "idle").start()
-    for kind in ("l2", "none"):
-        fields = {"regularizer.kind": kind, "regularizer.coeff": 0.25}
-        session.play([0.5], **fields)
-    session.finish()
-    found = runs(uri, "idle")
-    with_penalty, without = (found[f"trial-000{n}"].data.params for n in range(2))
-    assert with_penalty["regularizer.coeff"] == "0.25"
-    assert with_penalty.keys() - without.keys() == {
-        "regularizer.coeff",
-        "regularizer.schedule.kind",
-        "regularizer.schedule.warmup",
-    }
-    assert without["regularizer.kind"] == "none"
-    assert without["data.root"] == "data"
-
-
-def test_more_metrics_and_params_than_a_call_takes_are_written_whole(uri, tmp_path):
-    params = {f"space.{k}": k for k in range(250)}
-    session = Session(tmp_path, uri, "many", params=params)
-    session.play([1 / k for k in range(1, 251)], Status.STOPPED)
-    session.start()  # all at once
-    session.finish()
-    assert_mirrors(uri, "many", session.journal, params=params)
-
-
-def test_a_second_study_of_the_name_joins_the_experiment(uri, tmp_path):
-    ids = []
-    for study_id in ("first", "second"):
-        session = Session(tmp_path / study_id, uri, "again", study_id).start()
-        session.play([0.5])
-        session.finish()
-        ids.append(session.tracker.experiment_id)
-    assert ids[0] == ids[1]
-    found = MlflowClient(tracking_uri=uri).search_runs([ids[0]])
-    assert sorted(run.info.status for run in found) == ["FINISHED"] * 4
-    assert {run.data.tags["orthotune.study_id"] for run in found} == {"first", "second"}
 
 
 def test_a_deleted_experiment_is_refused(uri, tmp_path):
@@ -344,25 +110,6 @@ def test_observers_do_not_wait_for_the_store(uri, tmp_path):
     assert_mirrors(uri, "slow", session.journal)
 
 
-WHOLE_TRIAL = ["create_run", "log_batch", "set_terminated"]
-
-
-def test_a_trial_that_is_over_is_written_in_three_calls(uri, tmp_path):
-    session = Session(tmp_path, uri, "calls")
-    session.tracker.connect()
-    store = Store(session.tracker)
-    session.play([0.5, 0.4, 0.3])
-    session.play([0.9], Status.STOPPED)
-    session.start()
-    session.finish(metrics={})
-    best, close = ["log_batch"], ["log_batch", "set_terminated"]
-    assert store.names == best + 2 * WHOLE_TRIAL + close
-    later = Session(tmp_path, uri, "calls")
-    again = Store(later.tracker)
-    later.start().finish(metrics={})  # finds all there, and writes nothing
-    assert {"create_run", "log_batch", "set_terminated"}.isdisjoint(again.names)
-
-
 def test_what_changes_within_a_moment_is_written_together(uri, tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "GATHER_S", 3600)  # but for the end of the session
     session = Session(tmp_path, uri, "moment")
@@ -376,94 +123,6 @@ def test_what_changes_within_a_moment_is_written_together(uri, tmp_path, monkeyp
 
 
 # A store that fails
-
-
-class Store:
-    """A client of the store in which every call can be made to fail."""
-
-    def __init__(self, tracker):
-        self.real, tracker._runs.client = tracker._runs.client, self
-        self.names = []
-        self.down = False
-
-    @property
-    def calls(self):
-        return len(self.names)
-
-    def __getattr__(self, name):
-        def call(*args, **kwargs):
-            self.names.append(name)
-            return self.call(lambda: getattr(self.real, name)(*args, **kwargs))
-
-        return call
-
-    def call(self, call):
-        if self.down:
-            raise OSError("the disk is gone")
-        return call()
-
-
-class Dying(Store):
-    """The process dies after so many calls: its writer ends without another one."""
-
-    def __init__(self, tracker, left):
-        super().__init__(tracker)
-        self.left = left
-        self.tracker = tracker
-
-    def call(self, call):
-        if self.calls > self.left:
-            self.tracker._given_up.set()
-            raise OSError("dead")
-        return call()
-
-
-class Refusing(Store):
-    """One call fails."""
-
-    def __init__(self, tracker, failing):
-        super().__init__(tracker)
-        self.failing = failing
-
-    def call(self, call):
-        if self.calls == self.failing:
-            raise OSError("busy")
-        return call()
-
-
-class Deaf(Refusing):
-    """One call is carried out, but its answer is lost."""
-
-    def call(self, call):
-        result = call()
-        return super().call(lambda: result)
-
-
-class InStep:
-    """Tells a tracker one thing at a time, and waits until it has done with it."""
-
-    class Watched(threading.Condition):
-        def wait(self, timeout=None):
-            if timeout is None:
-                self.idle.set()
-            return super().wait(timeout)
-
-    def __init__(self, tracker):
-        self.tracker = tracker
-        self.changed = tracker._changed = self.Watched()
-        self.changed.idle = threading.Event()
-
-    def __getattr__(self, name):
-        def tell(*args):
-            self.changed.idle.clear()
-            getattr(self.tracker, name)(*args)
-            self.settle()
-
-        return tell
-
-    def settle(self):
-        thread = self.tracker._thread
-        wait_for(lambda: self.changed.idle.is_set() or not thread.is_alive())
 
 
 def first_session(session, in_step):
@@ -601,18 +260,6 @@ def test_a_store_that_is_down_for_a_while_gets_everything(uri, tmp_path, capsys)
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_latest_best_is_the_best_whichever_trial_began_last(uri, tmp_path):
-    session = Session(tmp_path, uri, "overtaken").start()
-    first, second = (session.play([0.5, 0.5], Status.RUNNING) for _ in range(2))
-    session.report(second, 0.5)
-    session.journal.end(second, Status.FINISHED)
-    session.report(first, 0.25)
-    session.journal.end(first, Status.FINISHED)
-    session.finish()
-    assert runs(uri, "overtaken")["overtaken"].data.metrics["best_val_error"] == 0.25
-    assert_mirrors(uri, "overtaken", session.journal)
-
-
 def test_one_failure_late_in_what_is_left_is_tried_again(uri, tmp_path, monkeypatch):
     """However long the rest has taken until then."""
     now = [0.0]
@@ -637,146 +284,6 @@ def test_one_failure_late_in_what_is_left_is_tried_again(uri, tmp_path, monkeypa
     assert session.tracker.first_error == "busy"
     assert session.tracker.complete
     assert_mirrors(uri, "late", session.journal)
-
-
-@pytest.fixture
-def note(tmp_path):
-    path = tmp_path / "note.txt"
-    path.write_text("kept")
-    return path
-
-
-def kept(uri, name):
-    """The files of a study's run."""
-    run = runs(uri, name)[name]
-    client = MlflowClient(tracking_uri=uri)
-    return [file.path for file in client.list_artifacts(run.info.run_id)]
-
-
-@pytest.mark.parametrize("status", ["FINISHED", "KILLED", "FAILED"])
-def test_files_that_cannot_be_kept_leave_no_run_open(
-    status, uri, tmp_path, note, impatient, capsys
-):
-    name = f"files-{status}"
-    session = Session(tmp_path, uri, name).start()
-    session.play([0.5, 0.4, 0.25])
-    group = Group(name="arm", params={}, metrics={}, curve={}, tags={})
-    session.play([0.5, 0.4, 0.25], group="arm")
-    place = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
-    place.mkdir(exist_ok=True)
-    (place / name).touch()  # nobody can write below it
-    session.finish(status, artifacts=[note], groups=[group])
-    assert not session.tracker.complete
-    assert "Not a directory" in session.tracker.first_error
-    assert capsys.readouterr().err.count("\n") == 1
-    found = runs(uri, name)
-    ends = {one: run.info.status for one, run in found.items()}
-    trials = {"trial-0000": "FINISHED", "arm, seed 0": "FINISHED"}
-    assert ends == {name: status, "arm": status, **trials}
-    assert found[name].data.metrics["val_error"] == 0.25
-    assert INCOMPLETE in found[name].data.tags
-
-    (place / name).unlink()
-    later = Session(tmp_path, uri, name).start()
-    later.finish(status, artifacts=[note], groups=[group])
-    assert later.tracker.complete
-    assert kept(uri, name) == ["note.txt"]
-    assert INCOMPLETE not in runs(uri, name)[name].data.tags
-
-
-def test_files_that_are_refused_once_are_kept_in_the_same_session(uri, tmp_path, note):
-    session = Session(tmp_path, uri, "once").start()
-    session.play([0.5, 0.4, 0.25])
-    store, refused = session.tracker._runs.client, []
-
-    class Refusing:
-        def __getattr__(self, name):
-            if name == "log_artifact" and not refused:
-                refused.append(name)
-                raise PermissionError("not now")
-            return getattr(store, name)
-
-    session.tracker._runs.client = Refusing()
-    session.finish(artifacts=[note])
-    assert refused
-    assert session.tracker.complete
-    assert kept(uri, "once") == ["note.txt"]
-    assert_mirrors(uri, "once", session.journal)
-
-
-def test_a_session_that_ends_while_files_are_kept_leaves_no_run_open(
-    uri, tmp_path, note, monkeypatch
-):
-    session = Session(tmp_path, uri, "dies").start()
-    session.play([0.5, 0.4, 0.25])
-    store, asked, over = (
-        session.tracker._runs.client,
-        threading.Event(),
-        threading.Event(),
-    )
-
-    class Hanging:
-        def __getattr__(self, name):
-            if name == "log_artifact":
-                asked.set()
-                assert over.wait(HANGING_S)
-                raise OSError("nobody hears it")
-            return getattr(store, name)
-
-    session.tracker._runs.client = Hanging()
-    with monkeypatch.context() as patch:
-        patch.setattr(tracking, "CLOSING_WAIT_S", 0.5)
-        session.finish(artifacts=[note])
-    assert asked.wait(HANGING_S)
-    assert not session.tracker.complete
-    assert runs(uri, "dies")["dies"].info.status == "FINISHED"
-    over.set()
-    later = Session(tmp_path, uri, "dies").start()
-    later.finish(artifacts=[note])
-    assert later.tracker.complete
-    assert kept(uri, "dies") == ["note.txt"]
-
-
-def test_a_run_that_somebody_deletes_is_made_again_and_holds_up_no_other(uri, tmp_path):
-    session = Session(tmp_path, uri, "deleted").start(in_step=True)
-    number = session.play([0.5], Status.RUNNING)
-    session.tracker._runs.client.delete_run(session.tracker._runs.trials[number].run_id)
-    session.journal.observers = [session.tracker]
-    session.report(number, 0.4)
-    session.play([0.5, 0.4, 0.25])
-    session.report(number, 0.3)
-    session.journal.end(number, Status.FINISHED)
-    session.finish()
-    assert session.tracker.complete
-    assert_mirrors(uri, "deleted", session.journal)
-
-
-def test_a_trial_that_the_store_refuses_holds_up_no_other(uri, tmp_path, monkeypatch):
-    session = Session(tmp_path, uri, "refused")
-    store = Store(session.tracker)
-    real = StudyRuns._create
-
-    def create(self, record, *more):
-        if record.number == 0:
-            raise OSError("never this one")
-        return real(self, record, *more)
-
-    monkeypatch.setattr(StudyRuns, "_create", create)
-    monkeypatch.setattr(tracking, "FAILING_WAIT_S", 2.0)
-    session.start()
-    for _ in range(4):
-        session.play([0.5, 0.4, 0.25])
-
-    def ended():
-        found = runs(uri, "refused").items()
-        return {name: run.info.status for name, run in found if "-" in name}
-
-    wait_for(lambda: ended() == {f"trial-000{n}": "FINISHED" for n in (1, 2, 3)})
-    start = time.monotonic()
-    session.finish()
-    assert time.monotonic() - start < 60  # it is not waited for as if it were slow
-    assert store.calls
-    assert not session.tracker.complete
 
 
 def test_what_comes_after_the_copy_of_the_record_is_not_written_yet(uri, tmp_path):
@@ -852,96 +359,7 @@ def test_epochs_noted_while_the_store_is_down_take_no_memory(uri, tmp_path, impa
     session.finish()
 
 
-def test_the_epochs_of_ended_trials_take_no_memory(uri, tmp_path):
-    session = Session(tmp_path, uri, "ended").start(in_step=True)
-    session.play([0.5, 0.4, 0.3])
-    number = session.play([0.5], Status.RUNNING)
-    assert session.tracker._runs.trials[0].epochs is None
-    assert session.tracker._runs.trials[number].epochs == {1}
-    session.finish()
-
-
 # A later session
-
-
-def test_a_later_session_opens_an_interrupted_run_again(uri, tmp_path):
-    first = Session(tmp_path, uri, "reopened").start()
-    first.play([0.5], Status.RUNNING)
-    first.finish("KILLED", metrics={})
-    before = runs(uri, "reopened")
-    assert before["reopened"].info.status == "KILLED"
-    assert before["trial-0000"].info.status == "KILLED"
-    assert before["trial-0000"].data.tags["orthotune.status"] == "interrupted"
-
-    second = Session(tmp_path, uri, "reopened").start(in_step=True)
-    second.journal.start(0)
-    now = runs(uri, "reopened")
-    assert now["reopened"].info.status == "RUNNING"
-    assert now["trial-0000"].info.status == "RUNNING"
-    assert now["trial-0000"].data.tags["orthotune.status"] == "running"
-    second.report(0, 0.375)
-    second.report(0, 0.25)
-    second.journal.end(0, Status.FINISHED)
-    second.finish()
-    assert_mirrors(uri, "reopened", second.journal)
-    after = runs(uri, "reopened")
-    for name in before:
-        assert after[name].info.run_id == before[name].info.run_id
-        assert after[name].info.start_time == before[name].info.start_time
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (Status.RUNNING, Status.STOPPED),  # both were KILLED to MLflow
-        (Status.FAILED, Status.OOM),  # both FAILED
-        (Status.FAILED, Status.FAILED),  # and of another error
-        (Status.FAILED, Status.DIVERGED),
-    ],
-)
-def test_what_a_session_without_a_store_did_is_seen_by_the_next(
-    uri, tmp_path, before, after, impatient
-):
-    name = f"unseen-{before}-{after}"
-    first = Session(tmp_path, uri, name).start()
-    first.play([0.5], before)
-    first.finish("KILLED", metrics={})
-
-    second = Session(tmp_path, uri, name)
-    Store(second.tracker).down = True
-    second.start()
-    if before.ended:
-        second.journal.reopen(0)
-    second.journal.start(0)
-    second.report(0, 0.4, float(after == Status.DIVERGED))
-    time.sleep(0.002)  # the end of another millisecond
-    second.journal.end(0, after, "ValueError: other" if after == "failed" else None)
-    second.finish()
-    assert not second.tracker.complete
-
-    third = Session(tmp_path, uri, name).start()
-    third.finish()
-    assert third.tracker.complete
-    assert_mirrors(uri, name, third.journal)
-    if after == Status.FAILED:
-        run = runs(uri, name)["trial-0000"]
-        assert run.data.tags["error"] == "ValueError: other"
-
-
-def test_a_study_that_was_made_longer_without_a_store_is_closed_anew(
-    uri, tmp_path, impatient
-):
-    first = Session(tmp_path, uri, "longer").start()
-    first.play([0.5, 0.4, 0.375])
-    first.finish(metrics={"num_finished": 1.0})
-    second = Session(tmp_path, uri, "longer")
-    Store(second.tracker).down = True
-    second.start().play([0.5, 0.4, 0.25])
-    second.finish(metrics={"num_finished": 2.0})
-    third = Session(tmp_path, uri, "longer").start()
-    third.finish(metrics={"num_finished": 2.0, "val_error": 0.25})
-    assert_mirrors(uri, "longer", third.journal)
-    assert runs(uri, "longer")["longer"].data.metrics["num_finished"] == 2
 
 
 def test_a_session_that_finds_nothing_to_do_changes_nothing(uri, tmp_path):
@@ -957,40 +375,6 @@ def test_a_session_that_finds_nothing_to_do_changes_nothing(uri, tmp_path):
     after = {name: run.to_dictionary() for name, run in runs(uri, "same").items()}
     assert after == before
     assert_mirrors(uri, "same", second.journal)
-
-
-def test_a_run_of_no_trial_is_closed(uri, tmp_path):
-    first = Session(tmp_path, uri, "orphans").start(in_step=True)
-    first.play([0.5, 0.4, 0.3])
-    first.play([0.5], Status.RUNNING)
-    assert runs(uri, "orphans")["trial-0001"].info.status == "RUNNING"
-    # Another record, as after a power cut: it does not know of the second trial.
-    second = Session(tmp_path / "other", uri, "orphans").start()
-    second.play([0.5, 0.4, 0.3])
-    second.finish()
-    orphan = runs(uri, "orphans")["trial-0001"]
-    assert orphan.info.status == "KILLED"
-    assert orphan.data.tags["orthotune.status"] == "orphan"
-    assert runs(uri, "orphans")["trial-0000"].info.status == "FINISHED"
-    first.finish()
-
-
-def test_a_trial_whose_start_was_not_recorded_keeps_its_run(uri, tmp_path):
-    first = Session(tmp_path, uri, "unstarted").start(in_step=True)
-    first.play([0.5, 0.4, 0.375])
-    number = first.suggest()
-    lines = (tmp_path / "record.jsonl").read_bytes()
-    first.journal.start(number)
-    first.journal._log.close()
-    assert runs(uri, "unstarted")["trial-0001"].info.status == "RUNNING"
-    (tmp_path / "record.jsonl").write_bytes(lines)  # a power cut: the disk forgot
-    second = Session(tmp_path, uri, "unstarted").start(in_step=True)
-    second.journal.start(number)
-    for error in (0.5, 0.4, 0.3):
-        second.report(number, error)
-    second.journal.end(number, Status.FINISHED)
-    second.finish()
-    assert_mirrors(uri, "unstarted", second.journal)
 
 
 # A server
@@ -1080,105 +464,3 @@ def test_a_password_is_not_printed(tmp_path, capfd):
         tracker.connect()
     tracker._warn(OSError("https://me:secret@host"))
     assert "secret" not in tracker.first_error + capfd.readouterr().err
-
-
-# Groups: runs between the parent's and the trials'
-
-GROUPS = [
-    Group(
-        name=name,
-        params={"model.depth": 20},
-        metrics={"num_seeds": 2.0},
-        curve={1: 0.5, 2: mean},
-        tags={"orthotune.arm": name},
-    )
-    for name, mean in (("full", 0.25), ("modulation=off", 0.75))
-]
-
-
-def replicates(session):
-    """Two trials of each group."""
-    for seed in (1, 2):
-        for group in GROUPS:
-            session.play([0.5, group.curve[2]], group=group.name, seed=seed)
-
-
-def assert_grouped(uri, name):
-    """A run a group below the parent, with its trials below it, all ended."""
-    found = runs(uri, name)
-    assert set(found) == {name} | {
-        run
-        for group in GROUPS
-        for run in (group.name, f"{group.name}, seed 1", f"{group.name}, seed 2")
-    }
-    assert {run.info.status for run in found.values()} == {"FINISHED"}
-    for group in GROUPS:
-        run = found[group.name]
-        assert run.data.tags["mlflow.parentRunId"] == found[name].info.run_id
-        assert run.data.tags["orthotune.arm"] == group.name
-        assert run.data.params == {"model.depth": "20"}
-        assert history(uri, run) == {
-            "num_seeds": [(2, 2.0)],
-            "val_error": sorted(group.curve.items()),
-        }
-        for seed in (1, 2):
-            below = found[f"{group.name}, seed {seed}"].data.tags
-            assert below["mlflow.parentRunId"] == run.info.run_id
-            assert below["orthotune.group"] == group.name
-
-
-def test_a_group_is_a_run_between_the_study_and_its_trials(uri, tmp_path):
-    session = Session(tmp_path, uri, "grouped").start()
-    replicates(session)
-    session.finish(groups=GROUPS)
-    assert session.tracker.complete
-    assert_grouped(uri, "grouped")
-
-
-def test_a_curve_of_an_interrupted_session_does_not_stay_beside_the_last(uri, tmp_path):
-    first = Session(tmp_path, uri, "twice").start()
-    replicates(first)
-    curve = {epoch: value + 0.125 for epoch, value in GROUPS[0].curve.items()}
-    first.finish(
-        "KILLED", groups=[dataclasses.replace(GROUPS[0], curve=curve), GROUPS[1]]
-    )
-    assert set(history(uri, runs(uri, "twice")["full"])) == {"num_seeds"}
-    second = Session(tmp_path, uri, "twice").start()
-    second.finish(groups=GROUPS)
-    assert_grouped(uri, "twice")
-
-
-@pytest.mark.slow
-def test_groups_of_a_session_killed_at_any_call_are_made_good(uri, tmp_path):
-    for left in itertools.count():
-        name = f"grouped-{left}"
-        first = Session(tmp_path / name, uri, name)
-        store = Dying(first.tracker, left)
-        first.start()
-        replicates(first)
-        first.finish(groups=GROUPS)
-        first.die()
-        second = Session(tmp_path / name, uri, name).start()
-        second.finish(groups=GROUPS)
-        assert second.tracker.complete, second.tracker.first_error
-        assert_grouped(uri, name)
-        if store.calls <= left:
-            break
-    assert left > 10
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [pytest.param(Refusing, marks=SOAK), Deaf])
-def test_groups_survive_a_call_that_fails(uri, tmp_path, kind):
-    for failing in itertools.count(1):
-        name = f"grouped-{kind.__name__}-{failing}"
-        session = Session(tmp_path / name, uri, name)
-        store = kind(session.tracker, failing)
-        session.start()
-        replicates(session)
-        session.finish(groups=GROUPS)
-        assert session.tracker.complete
-        assert_grouped(uri, name)
-        if store.calls < failing:
-            break
-    assert failing > 10
