@@ -49,13 +49,17 @@ def _copy_ledger(folder: Path) -> None:
 
 
 def rooms() -> dict[str, list[str]]:
-    """The modules of every room, and of the roof, which is called `orthotune`."""
+    """The modules of every room, and of the roof, which is called `orthotune`.
+
+    Not those that `python -m` runs: they refuse to be imported.
+    """
     package = ROOT / "orthotune"
     found = {
         "orthotune": [
             f"orthotune.{path.stem}"
             for path in sorted(package.glob("*.py"))
             if not path.stem.startswith("__")
+            and not (package / "commands" / path.name).exists()
         ]
     }
     for room in sorted(package.iterdir()):

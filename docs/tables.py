@@ -5,18 +5,17 @@ key of `TABLES`.
 """
 
 import argparse
-import ast
 import dataclasses
 import functools
 import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from import_graph import ROOT, size_table
 from pages import room_docstrings
 
+from orthotune.config.reference import attribute_docstrings
 from orthotune.config.rules import RULE, Rule, leaves
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation, Claim
@@ -64,26 +63,13 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 def _described(section: type, prefix: str = "") -> Iterator[tuple[str, Rule, str]]:
     """Name, rule and meaning of every field, those of the sections in it too."""
-    meanings = _meanings(section)
+    meanings = attribute_docstrings(section)
     for item in dataclasses.fields(section):
         name = prefix + item.name
         if RULE in item.metadata:
             yield name, item.metadata[RULE], meanings[item.name]
         else:
             yield from _described(item.type, f"{name}.")  # pyright: ignore[reportArgumentType]
-
-
-@functools.cache
-def _meanings(section: type) -> dict[str, str]:
-    """The string under each field of a class."""
-    tree: Any = ast.parse(inspect.getsource(section)).body[0]
-    found = {}
-    for field, below in zip(tree.body, tree.body[1:], strict=False):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr)):
-            continue
-        target, text = ast.unparse(field.target), ast.literal_eval(below.value)
-        found[target] = " ".join(text.split())
-    return found
 
 
 def _allowed(rule: Rule) -> str:
@@ -123,7 +109,9 @@ def options(module: str) -> str:
     Args:
         module: Its module's name.
     """
-    parser = importlib.import_module(f"orthotune.{module}")._parser()
+    parser = importlib.import_module(f"orthotune.commands.{module}").COMMAND.parser(
+        module
+    )
     rows = [("option", "does")]
     for action in parser._actions:
         if action.help == argparse.SUPPRESS or action.dest == "help":
@@ -155,7 +143,7 @@ _NUMBER = ("low", "high", "log", "step", "when")
 
 
 def _seed() -> str:
-    meaning = _meanings(TrialConfig)["seed"]
+    meaning = attribute_docstrings(TrialConfig)["seed"]
     rule = next(i for i in dataclasses.fields(TrialConfig) if i.name == "seed")
     default = _default(TrialConfig().seed)
     row = ("`seed`", _allowed(rule.metadata[RULE]), default, meaning)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import yaml
 
+from orthotune.api import read_config
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import read_mapping
 from orthotune.design.ablation_file import read_ablation
@@ -31,7 +32,6 @@ from orthotune.design.overview import overview as overview_of_ablation
 from orthotune.errors import OrthotuneError
 from orthotune.study.overview import overview as overview_of_search
 from orthotune.study.study_file import read_study
-from orthotune.train import read_config
 
 HERE = Path(__file__).parent.parent
 MAX_SECONDS = 1.0

@@ -14,7 +14,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import cli, start
 from ray.scripts.symmetric_run import symmetric_run
 
-from orthotune.search import _parser
+from orthotune.commands.search import COMMAND
 from orthotune.storage.folder import is_remote
 
 FOLDER = Path(__file__).parents[1] / "cluster"
@@ -40,7 +40,7 @@ def searches(words):
     """The options of the search that a command line ends in."""
     module = words.index("orthotune.search")
     assert words[module - 2 : module] == ["python", "-m"]
-    return _parser().parse_args(words[module + 1 :])
+    return COMMAND.parser("search").parse_args(words[module + 1 :])
 
 
 def test_the_launcher_accepts_its_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from orthotune.pack import main
+from orthotune.commands.pack import main
 from orthotune.record.provenance import provenance
 from tests.crashes import HANGING_S, STUDY, Cluster, Server
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from orthotune import ablate, pack, search, train
-from orthotune.command import overrides_of, parse_settings
+from orthotune.commands import ablate, pack, search, train
+from orthotune.commands.common import overrides_of, parse_settings
 from orthotune.config.trial import check_field
 from orthotune.design.ablation_file import read_ablation
 from orthotune.study.study_file import read_study
@@ -18,7 +18,7 @@ from tests.manual import PAGES, ROOT, blocks, commands
 
 README = ROOT / "README.md"
 PARSERS = {
-    f"orthotune.{module.__name__.rpartition('.')[2]}": module._parser
+    f"orthotune.{module.__name__.rpartition('.')[2]}": module.COMMAND.parser
     for module in (search, ablate, train, pack)
 }
 COMMANDS = commands()
@@ -30,7 +30,7 @@ SNIPPETS = blocks("python")
 
 def parsed(words):
     """What a command's own parser makes of it, without `python -m`."""
-    return PARSERS[words[0]]().parse_args(words[1:])
+    return PARSERS[words[0]](words[0]).parse_args(words[1:])
 
 
 def test_every_command_is_of_a_kind_tested_here():

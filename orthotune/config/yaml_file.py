@@ -6,19 +6,21 @@ are refused where a boolean is wanted. Duplicate keys, anchors and aliases are e
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from orthotune.config.rules import show
+from orthotune.config.rules import plain, show
 from orthotune.errors import FileError, cut, quoted
 
 MAX_BYTES = 100_000
 """Read in a second at most, whatever it holds; ours have 1,000 to 4,000."""
 MAX_NESTING = 20
+IN_MEMORY = "<dict>"
+"""What a mapping is called that was never in a file."""
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -39,7 +41,8 @@ class YamlFile:
     Args:
         path: The file as the user named it.
         data: The mapping; empty for a file without one.
-        lines: Line (from 1) of the value at each path of keys.
+        lines: Line (from 1) of the value at each path of keys; empty for what was
+            never in a file.
     """
 
     path: str
@@ -47,11 +50,55 @@ class YamlFile:
     lines: dict[tuple[str, ...], int]
 
     def where(self, *keys: str) -> str:
-        """`file:line` of a key, or of the nearest mapping that should hold it."""
+        """`file:line` of a key, or of the nearest mapping that should hold it.
+
+        Only the file's name where there are no lines.
+        """
+        if not self.lines:
+            return self.path
         path = keys
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.path}:{self.lines.get(path, 1)}"
+
+
+def mapping_file(source: str | Mapping[str, Any]) -> YamlFile:
+    """A file, or what one would hold; an error then calls it `<dict>`.
+
+    Args:
+        source: The path of a file, or its content. Tuples and what numpy has count as
+            lists and numbers.
+
+    Raises:
+        FileError: As `read_mapping`, or if a key is no string.
+
+    Example:
+        >>> mapping_file({"search": {"max_epochs": 3}}).where("search", "max_epochs")
+        '<dict>'
+    """
+    if isinstance(source, str):
+        return read_mapping(source)
+    data = _plain(source)
+    if not data:
+        raise FileError(f"{IN_MEMORY}: must hold a mapping of keys, but is empty.")
+    return YamlFile(path=IN_MEMORY, data=data, lines={})
+
+
+def _plain(value: Any, level: int = 1) -> Any:  # noqa: ANN401 - whatever somebody gives
+    """A value as if it had been read; what no file can hold is refused later."""
+    if level > MAX_NESTING:
+        raise FileError(f"{IN_MEMORY}: must nest at most {MAX_NESTING} levels deep.")
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise FileError(
+                    f"{IN_MEMORY}: must have words as keys, but got {show(key)}."
+                )
+        return {key: _plain(item, level + 1) for key, item in value.items()}
+    value = plain(value)
+    if isinstance(value, list):
+        return [_plain(item, level + 1) for item in value]
+    return value
 
 
 def read_mapping(path: str) -> YamlFile:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orthotune.config.sections import DataConfig
 from orthotune.config.trial import TrialConfig
 from orthotune.design.retune import Retune
-from orthotune.record.study_definition import Listed, More, Study
+from orthotune.record.study_definition import TUNING, Listed, More, Study
 from orthotune.space.parameters import SearchSpace, definition_of
 from orthotune.space.settings import Resources, SearchSettings, StudySettings
 
@@ -135,6 +136,12 @@ class Ablation:
                 own = self.retune.applied(draw, arm.fields)
                 yield arm, number, {**arm.fields, **own, "seed": self.retune.seed}
 
+    def data(self) -> list[DataConfig]:
+        """Every data set a trial names."""
+        fields = [arm.fields for arm in self.arms]
+        fields += [tuning for _, _, tuning in self.tuning()]
+        return list(dict.fromkeys(TrialConfig.from_dict(one).data for one in fields))
+
     def retuned(self, found: Mapping[str, Mapping[str, Any]]) -> "Ablation":
         """The same questions of the same arms, with what was found for each.
 
@@ -219,7 +226,7 @@ class Ablation:
 
 def tuning_group(arm: Arm) -> str:
     """The name of the group of trials that tune an arm."""
-    return f"tuning: {arm.name}"
+    return f"{TUNING}{arm.name}"
 
 
 def listed_cell(arm: Arm, seed: int) -> Listed:

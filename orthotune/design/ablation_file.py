@@ -9,7 +9,7 @@ from typing import Any
 from orthotune.config.hints import nearest
 from orthotune.config.rules import Rule, build, rules, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import read_mapping
+from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.design.ablation import (
     DATA_PLACES,
     Ablation,
@@ -55,11 +55,13 @@ _DESIGN = Rule(
 )
 
 
-def read_ablation(path: str, overrides: Mapping[str, Any] | None = None) -> Ablation:
+def read_ablation(
+    source: str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> Ablation:
     """Read and check an ablation file.
 
     Args:
-        path: The YAML file.
+        source: The YAML file, or what it holds (`mapping_file`).
         overrides: Values by top-level key (`seeds`, `name`), by resource, or by trial
             field; a field is set in every arm that does not set it itself.
 
@@ -67,7 +69,7 @@ def read_ablation(path: str, overrides: Mapping[str, Any] | None = None) -> Abla
         FileError: If the file is not YAML, or not a mapping.
         AblationError: If anything in it, or in `overrides`, is not allowed.
     """
-    return _Reader(read_mapping(path), dict(overrides or {})).read()
+    return _Reader(mapping_file(source), dict(overrides or {})).read()
 
 
 class _Reader(FileReader):
@@ -87,7 +89,7 @@ class _Reader(FileReader):
         num_epochs = self._check_cells(arms)
         return Ablation(
             path=self._file.path,
-            name=self._ruled("name", Path(self._file.path).stem),
+            name=self._name(),
             question=self._question(),
             metric=self._ruled("metric", "val_error"),
             smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
@@ -120,6 +122,12 @@ class _Reader(FileReader):
 
     def _ruled(self, key: str, default: str) -> str:
         return self._value(key, _SETTINGS[key], default)
+
+    def _name(self) -> str:
+        path = self._file.path
+        if path == IN_MEMORY and self._given("name", None) is None:
+            raise self._error(("name",), "must be given where there is no file.")
+        return self._ruled("name", Path(path).stem)
 
     def _question(self) -> str:
         text = self._value("question", _TEXT, "")

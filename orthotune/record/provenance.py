@@ -142,6 +142,8 @@ def _command() -> str:
     program = Path(sys.argv[0])
     ours = program.parent == _folder()
     name = f"python -m orthotune.{program.stem}" if ours else sys.argv[0]
+    if program.name == "orthotune" or (ours and program.stem == "__main__"):
+        name = "orthotune"
     return without_secrets(" ".join([name, *sys.argv[1:]]))
 
 

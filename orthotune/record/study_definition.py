@@ -8,6 +8,9 @@ from orthotune.record.trial_record import TrialRecord
 from orthotune.space.parameters import SearchSpace
 from orthotune.space.settings import StudySettings
 
+TUNING = "tuning: "
+"""How the groups begin whose trials are no replicates, but tune an arm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,29 @@ def record_to_read(name: str, storage: str) -> Iterator[Path]:
         yield copy if copy.stat().st_size else here
 
 
+@contextmanager
+def copied_log(record: Path) -> Iterator[EventLog]:
+    """A copy of a record, open; events can be read from it when it is closed, too.
+
+    A journal cuts off a line that its writer has not finished: so it gets a copy.
+
+    Args:
+        record: The record; one that does not exist has no header.
+
+    Raises:
+        StudyError: If it cannot be read, or is damaged.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+        copy = Path(folder, RECORD)
+        if record.exists():
+            shutil.copyfile(record, copy)
+        log = EventLog(copy)
+        try:
+            yield log
+        finally:
+            log.close()
+
+
 def check_storage(folder: Path, storage: str) -> None:
     """Refuse a storage that cannot be written to before anything is started.
 
@@ -130,6 +154,23 @@ def _check_uri(storage: str) -> None:
         ) from err
 
 
+def check_format(header: Event, path: Path) -> None:
+    """Refuse a record that this version cannot read.
+
+    Args:
+        header: The first event of the record.
+        path: The record.
+
+    Raises:
+        StudyError: If it is of another format.
+    """
+    if header.get("format") != FORMAT:
+        raise StudyError(
+            f"{path} must be a record of format {FORMAT}, but is not: another version "
+            "of orthotune wrote it. Start a new study with --name."
+        )
+
+
 def check_continued(study: Study, header: Event, asked: Definition, path: Path) -> None:
     """Refuse the record of another study than the one that is asked for.
 
@@ -142,11 +183,7 @@ def check_continued(study: Study, header: Event, asked: Definition, path: Path) 
     Raises:
         StudyError: If it is of another format, or of another question.
     """
-    if header.get("format") != FORMAT:
-        raise StudyError(
-            f"{path} must be a record of format {FORMAT}, but is not: another version "
-            "of orthotune wrote it. Start a new study with --name."
-        )
+    check_format(header, path)
     changed = differences(asked, header["definition"])
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""

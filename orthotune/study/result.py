@@ -99,6 +99,8 @@ class StudyResult(Generic[R]):
         tracking_error: Why MLflow misses something, if it does.
         study_id: Tells this study from an earlier one of the same name.
         checkpoints: Those that were kept.
+        registered: What was registered in MLflow, in words; empty if that failed, None
+            if nothing was to be.
     """
 
     records: list[TrialRecord]
@@ -112,3 +114,9 @@ class StudyResult(Generic[R]):
     tracking_error: str | None
     study_id: str
     checkpoints: CheckpointFolder
+    registered: str | None = None
+
+    @property
+    def worked(self) -> bool:
+        """Whether the session ended by itself, with a result."""
+        return not self.interrupted and self.report.worked and self.trace is None

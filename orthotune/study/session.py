@@ -9,6 +9,7 @@ from typing import Generic
 from orthotune.cluster.node_watch import watched_nodes
 from orthotune.cluster.preflight import preflight
 from orthotune.cluster.resources import ResourceAllocation
+from orthotune.config.yaml_file import IN_MEMORY
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.files import remove_partials
@@ -337,7 +338,7 @@ class Session(Generic[R]):
             metrics=metrics,
             tags={**self.allocation.tags(), **_described(report)},
             artifacts=[
-                Path(self.study.path),
+                *(() if self.study.path == IN_MEMORY else [Path(self.study.path)]),
                 *(report.paths if report else []),
                 *self._origin(),
             ],

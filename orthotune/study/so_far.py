@@ -1,21 +1,16 @@
 """A report of a study so far, also while another process runs it."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orthotune.errors import StudyError
-from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition, fingerprints_in
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
 from orthotune.storage.lock import is_locked
-from orthotune.storage.scratch import scratch_folder
 from orthotune.study.record_opening import (
-    RECORD,
     check_continued,
+    copied_log,
     record_to_read,
     study_folder,
 )
@@ -56,26 +51,15 @@ def report_so_far(
 def _so_far(study: Study, storage: str) -> Iterator[tuple[Journal, Fingerprints]]:
     """The journal of a study as it is now, and its data; nothing of it is changed."""
     name, epochs = study.settings.name, study.settings.search.max_epochs
-    with (
-        record_to_read(name, storage) as record,
-        tempfile.TemporaryDirectory(dir=scratch_folder()) as folder,
-    ):
-        # A copy: a journal cuts off a line that its writer has not finished.
-        copy = Path(folder, RECORD)
-        if record.exists():
-            shutil.copyfile(record, copy)
-        log = EventLog(copy)
-        try:
-            if log.header is None:
-                raise StudyError(
-                    f"{study.path}: the study {name} must have begun to be reported, "
-                    f"but there is no record of it ({record}). Start it without "
-                    "--report, or name its --storage."
-                )
-            fingerprints = fingerprints_in(log.header.get("definition", {}))
-            asked = definition(study, fingerprints)
-            check_continued(study, log.header, asked, record)
-            live = is_locked(record.with_name("lock"))
-            yield Journal(log, epochs, live=live), fingerprints
-        finally:
-            log.close()
+    with record_to_read(name, storage) as record, copied_log(record) as log:
+        if log.header is None:
+            raise StudyError(
+                f"{study.path}: the study {name} must have begun to be reported, "
+                f"but there is no record of it ({record}). Start it without "
+                "--report, or name its --storage."
+            )
+        fingerprints = fingerprints_in(log.header.get("definition", {}))
+        asked = definition(study, fingerprints)
+        check_continued(study, log.header, asked, record)
+        live = is_locked(record.with_name("lock"))
+        yield Journal(log, epochs, live=live), fingerprints

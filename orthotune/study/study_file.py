@@ -19,7 +19,7 @@ from orthotune.config.rules import (
     show,
 )
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import read_mapping
+from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.errors import ConfigError, SearchSpaceError
 from orthotune.record.study_definition import Study
 from orthotune.space.parameters import IntParameter, Parameter, SearchSpace
@@ -33,11 +33,13 @@ SECTIONS = ("search", "resources")
 TOP_LEVEL = ("name", "metric", "mode", *SECTIONS, "fixed", "space")
 
 
-def read_study(path: str, overrides: Mapping[str, Any] | None = None) -> Study:
+def read_study(
+    source: str | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> Study:
     """Read and check a study file.
 
     Args:
-        path: The YAML file.
+        source: The YAML file, or what it holds (`mapping_file`).
         overrides: Values by key of the file (`search.num_trials`, `name`) or by trial
             field; a field is fixed and leaves the space.
 
@@ -45,7 +47,7 @@ def read_study(path: str, overrides: Mapping[str, Any] | None = None) -> Study:
         FileError: If the file is not YAML, or not a mapping.
         SearchSpaceError: If anything in it, or in `overrides`, is not allowed.
     """
-    return _Reader(read_mapping(path), dict(overrides or {})).read()
+    return _Reader(mapping_file(source), dict(overrides or {})).read()
 
 
 class _Reader(SpaceReader):
@@ -94,8 +96,11 @@ class _Reader(SpaceReader):
                 values |= {f"{key}.{leaf}": value for leaf, value in section.items()}
             elif key in SETTING_RULES and key in self._file.data:
                 values[key] = self._file.data[key]
-        values.setdefault("name", Path(self._file.path).stem)
+        if self._file.path != IN_MEMORY:
+            values.setdefault("name", Path(self._file.path).stem)
         values |= {k: v for k, v in self._overrides.items() if k in SETTING_RULES}
+        if "name" not in values:
+            raise self._error(("name",), "must be given where there is no file.")
         try:
             return build(StudySettings, values)
         except ConfigError as err:

@@ -53,6 +53,7 @@ class Trial:
         model: The network, in channels-last memory.
         epoch: Epochs finished.
         diverged: Whether loss or weights have ceased to be finite.
+        metrics: Those of the last epoch that was run here; empty before the first.
 
     Raises:
         DataError: If the data set cannot be loaded.
@@ -72,6 +73,7 @@ class Trial:
         self.device = torch.device(device)
         self.epoch = 0
         self.diverged = False
+        self.metrics: dict[str, float] = {}
         if self.device.type == "cpu":
             keep_freed_memory()
         with _deterministic(self.device):
@@ -132,11 +134,12 @@ class Trial:
                 metrics["test_error"] = self._evaluate(self._dataset.test)[1]
         metrics["diverged"] = float(self.diverged)
         metrics["epoch_time_s"] = time.perf_counter() - start
-        return {
+        self.metrics = {
             name: reportable(name, metrics[name], self.diverged)
             for name in (*METRICS, "test_error")
             if name in metrics
         }
+        return dict(self.metrics)
 
     def profile(self) -> dict[str, list[float]]:
         """The network layer by layer, as it is now; training is not touched.

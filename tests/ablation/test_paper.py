@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orthotune.ablate import main
+from orthotune.commands.ablate import main
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Claim
 from orthotune.design.ablation_file import read_ablation

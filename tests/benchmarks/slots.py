@@ -37,7 +37,7 @@ space:
 
 def drive():
     """The search command, whose workers sleep; its exit code is the process's."""
-    from orthotune.search import main
+    from orthotune.commands.search import main
     from orthotune.tune import trial_runner as fitting
     from tests.benchmarks.sleeper import Sleeper
 

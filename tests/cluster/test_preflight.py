@@ -315,7 +315,7 @@ FAILURES = [  # what is played, the storage, what is said of the node, and the r
 
 COMMANDS = """\
 import json, os, sys
-from orthotune.search import main
+from orthotune.commands.search import main
 for line in sys.stdin:
     file, *words = json.loads(line)
     os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), 2)

@@ -289,7 +289,7 @@ def test_nothing_is_left_of_a_ray_whose_start_is_interrupted(silent, monkeypatch
 @pytest.mark.soak  # most of a minute
 def test_what_listens_and_is_no_ray_is_refused_within_a_minute(tmp_path):
     code = "from orthotune.cluster.environment import prepare; prepare()\n"
-    code += "from orthotune.command import run\n"
+    code += "from orthotune.commands.common import run\n"
     code += "from orthotune.cluster.runtime import ray_runtime\nimport sys\n"
     code += "sys.exit(run(lambda: ray_runtime(None, sys.argv[1]).__enter__()))"
     with socket.create_server(("127.0.0.1", 0)) as server:

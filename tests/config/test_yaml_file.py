@@ -1,11 +1,17 @@
 import math
 import time
 
+import numpy as np
 import pytest
 import yaml
 
 from orthotune.config import yaml_file
-from orthotune.config.yaml_file import MAX_BYTES, parse_value, read_mapping
+from orthotune.config.yaml_file import (
+    MAX_BYTES,
+    mapping_file,
+    parse_value,
+    read_mapping,
+)
 from orthotune.errors import FileError
 
 
@@ -449,3 +455,31 @@ def test_a_setting_in_another_encoding_than_the_locales_is_refused_as_such():
         "--set: must be text in the encoding of the locale, but got "
         r"'d\udcc3\udca4t\udcc3\udca4'. Set LC_ALL to C.UTF-8, or PYTHONUTF8 to 1."
     )
+
+
+def test_a_mapping_is_read_as_a_file_that_holds_it():
+    found = mapping_file({"a": (1, np.float64(0.5)), "b": {"c": np.arange(2)}})
+    assert found.data == {"a": [1, 0.5], "b": {"c": [0, 1]}}
+    assert found.where("b", "c") == found.where("nowhere") == "<dict>"
+
+
+def test_what_is_read_is_a_copy():
+    inner = {"b": [1]}
+    found = mapping_file({"a": inner})
+    inner["b"].append(2)
+    assert found.data == {"a": {"b": [1]}}
+
+
+def test_a_mapping_in_itself_is_refused():
+    endless: dict = {}
+    endless["a"] = endless
+    with pytest.raises(FileError, match=r"^<dict>: must nest at most 20 levels"):
+        mapping_file(endless)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"), [({}, "is empty"), ({"a": {2: 1}}, "words as keys, but got 2")]
+)
+def test_a_mapping_that_no_file_can_hold_is_refused(mapping, said):
+    with pytest.raises(FileError, match=rf"^<dict>: must .*{said}"):
+        mapping_file(mapping)

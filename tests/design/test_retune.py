@@ -2,10 +2,9 @@
 
 import pytest
 
-from orthotune.ablate import _data
-from orthotune.command import read_data
 from orthotune.errors import DataError
 from orthotune.record.identity import definition
+from orthotune.study.data import read_data
 from tests.ablation.cells import DATA, tiny
 from tests.ablation.retuned import RETUNED, asked
 from tests.ablation.small import FULL, L2, OFF, RETUNE, TINY
@@ -41,7 +40,7 @@ def test_data_that_a_draw_asks_too_much_of_are_refused_before_the_start(tmp_path
     text = RETUNE.replace("    optimizer.lr:", f"    {space}\n    optimizer.lr:")
     without_limit = TINY.replace("  data.num_train: 64\n", "")
     with pytest.raises(DataError, match=r"batch_size"):
-        read_data(_data(tiny(tmp_path, without_limit + text)))
+        read_data(tiny(tmp_path, without_limit + text).data())
 
 
 def test_how_arms_are_tuned_cannot_change_under_an_answer(tmp_path):

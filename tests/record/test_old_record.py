@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from orthotune import ablate, search
+from orthotune.commands import ablate, search
 from orthotune.config.trial import TrialConfig
 from orthotune.config.yaml_file import read_mapping
 

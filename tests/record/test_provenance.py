@@ -48,6 +48,8 @@ def test_changes_that_no_commit_has_are_seen(checkout):
     [
         (("orthotune/ablate.py", "x.yaml"), "python -m orthotune.ablate x.yaml"),
         (("orthotune/search.py", "x.yaml"), "python -m orthotune.search x.yaml"),
+        (("orthotune/__main__.py", "search", "x"), "orthotune search x"),
+        (("/usr/bin/orthotune", "search", "x"), "orthotune search x"),
         (("mine.py", "--lr=1"), "mine.py --lr=1"),
     ],
 )

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+from orthotune.api import read_config
 from orthotune.config.trial import TrialConfig
 from orthotune.record.trial_record import Status
 from orthotune.report.search_report import (
@@ -10,7 +11,6 @@ from orthotune.report.search_report import (
     write_report,
     write_trials,
 )
-from orthotune.train import read_config
 from tests.made_records import record
 
 RECORDS = [

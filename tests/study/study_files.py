@@ -3,7 +3,7 @@
 import os
 import re
 
-from orthotune.search import main
+from orthotune.commands.search import main
 
 VALID = """\
 name: example

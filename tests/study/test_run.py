@@ -11,11 +11,11 @@ from functools import partial
 import pytest
 import torch
 
+from orthotune.api import read_config
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import Status
 from orthotune.study.study_file import read_study
 from orthotune.tracking.tracking_uri import resolve_tracking_uri
-from orthotune.train import read_config
 from orthotune.training.loop import Trial
 from tests.crashes import TOO_SLOW, answering, command, ended, runs_of
 from tests.said import refusal
@@ -65,12 +65,11 @@ def locations(folder):
 
 def run_here(study, target):
     """Run a study in this process."""
-    from orthotune.command import read_data
     from orthotune.report.search_report import write_report
-    from orthotune.search import _data
+    from orthotune.study.data import data_of, read_data
     from orthotune.study.run import run_study
 
-    return run_study(study, target, read_data(_data(study)), write_report)
+    return run_study(study, target, read_data(data_of(study)), write_report)
 
 
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(

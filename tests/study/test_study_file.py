@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from orthotune.commands.search import main
 from orthotune.errors import FileError, SearchSpaceError
-from orthotune.search import main
 from orthotune.space.parameters import CategoricalParameter, FloatParameter
 from orthotune.study.study_file import read_study
 from tests.study.study_files import VALID, check_malformed, space, write
@@ -100,7 +100,8 @@ def test_a_malformed_file_exits_2_with_one_sentence_and_creates_nothing(
 def test_a_bad_file_is_refused_before_anything_heavy_is_imported(tmp_path):
     path = write(tmp_path, space("{type: float, low: 1, high: 0.1}"))
     script = (
-        "import sys; from orthotune.search import main; code = main(sys.argv[1:]); "
+        "import sys; from orthotune.commands.search import main; "
+        "code = main(sys.argv[1:]); "
         "heavy = {'torch', 'ray', 'mlflow', 'optuna'} & set(sys.modules); "
         "print(code, sorted(heavy))"
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from orthotune.command import parse_settings, run
+from orthotune.commands.common import parse_settings, run
 from orthotune.errors import (
     CheckpointError,
     ConfigError,

@@ -11,7 +11,7 @@ from tests.bad_input import BAD, GOOD
 HEAVY = {"torch", "numpy", "ray", "mlflow", "optuna", "pyarrow", "sklearn"}
 SCRIPT = f"""
 import sys
-from orthotune.search import main
+from orthotune.commands.search import main
 code = main(sys.argv[1:])
 print(code, sorted({HEAVY} & set(sys.modules)))
 """

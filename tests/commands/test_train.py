@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from orthotune import train
+from orthotune.api import read_config
+from orthotune.commands.train import main
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, FileError
-from orthotune.train import main, read_config
 from orthotune.training.loop import Trial
 
 SMALL = {
@@ -283,7 +283,7 @@ def test_settings_are_checked_together_with_the_file(config):
 
 def test_the_module_runs_and_prints_one_line_of_json():
     done = subprocess.run(
-        [sys.executable, "-m", train.__name__, "--json", *settings(SMALL)],
+        [sys.executable, "-m", "orthotune.train", "--json", *settings(SMALL)],
         capture_output=True,
         text=True,
         check=True,
@@ -300,7 +300,7 @@ def test_a_bad_file_is_refused_before_torch_is_loaded(config):
     path = config("seed: 1\nmodel.depth: 45\n")
     code = (
         "import sys\n"
-        "from orthotune.train import main\n"
+        "from orthotune.commands.train import main\n"
         f"code = main([{path!r}])\n"
         "heavy = {'torch', 'numpy', 'sklearn', 'ray', 'mlflow', 'optuna'}\n"
         "print(code, sorted(heavy & set(sys.modules)))"

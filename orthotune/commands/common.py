@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orthotune.api import STORAGE, default_tracking_uri
+from orthotune.commands.completion import completed
+from orthotune.config.trial import FIELD_RULES
 from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
@@ -16,11 +19,11 @@ from orthotune.errors import (
     RayLostError,
     StudyStoppedError,
 )
+from orthotune.shipped import shipped_names
 from orthotune.storage.redaction import without_secrets
 from orthotune.storage.scratch import remove_scratch_folder
 
 if TYPE_CHECKING:
-    from orthotune.config.sections import DataConfig
     from orthotune.study.result import StudyResult
 
 EXIT_OK = 0
@@ -72,32 +75,33 @@ def run(command: Callable[[], int]) -> int:
         return EXIT_INTERRUPTED
 
 
-def study_parser(
-    prog: str, description: str, *, set_help: str
-) -> argparse.ArgumentParser:
+def add_study_options(
+    parser: argparse.ArgumentParser, *, folder: str, set_help: str
+) -> None:
     """The options of a command that runs what a file describes.
 
     Args:
-        prog: The command.
-        description: What it does.
+        parser: Gets them.
+        folder: Where the files are that come with orthotune, and can be named.
         set_help: What `--set` can change.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("file", metavar="FILE", help="what to run (YAML)")
-    parser.add_argument(
+    file = parser.add_argument("file", metavar="FILE", help="what to run (YAML)")
+    completed(file, lambda: shipped_names(folder))
+    change = parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help=set_help
     )
+    completed(change, lambda: [f"{name}=" for name in FIELD_RULES])
     parser.add_argument("--name", help="name of the study; default: the file's")
     parser.add_argument(
         "--storage",
-        default="studies",
+        default=STORAGE,
         type=os.path.expanduser,  # a shell does not, after an equals sign
         metavar="DIR_OR_URI",
         help="where the study's files go (default: studies)",
     )
     parser.add_argument(
         "--tracking-uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db",
+        default=default_tracking_uri(),
         metavar="URI",
         help="MLflow store or server (default: $MLFLOW_TRACKING_URI, or ./mlflow.db)",
     )
@@ -118,7 +122,6 @@ def study_parser(
         help="write the report of what there is so far, also while the study runs; "
         "start nothing",
     )
-    return parser
 
 
 def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def same_study(module: str, options: argparse.Namespace) -> str:
 
     Args:
         module: The command's.
-        options: Of `study_parser`.
+        options: Of `add_study_options`.
     """
     words = ["python", "-m", module, options.file]
     for setting in options.set:
@@ -142,43 +145,30 @@ def same_study(module: str, options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def announce(lines: Sequence[str]) -> None:
-    """Say what a command will do, before anything that takes time."""
-    note("\n".join(["this will run", *lines]))
-
-
-def read_data(configs: "Sequence[DataConfig]") -> dict[str, str]:
-    """The fingerprint of every data set, by name; what is missing is said by reading.
-
-    Raises:
-        DataError: If one cannot be read.
-    """
-    names = dict.fromkeys(config.name for config in configs)
-    note(f"reading data ({', '.join(names)}) ...")
-    from orthotune.data.datasets import data_fingerprints  # torch, in seconds
-
-    return data_fingerprints(configs)
-
-
 def exit_code(outcome: "StudyResult[Any]") -> int:
     """The exit code of a study that has ended or was interrupted."""
     if outcome.interrupted:
         return EXIT_INTERRUPTED
-    worked = outcome.report.worked and outcome.trace is None
+    worked = outcome.worked and outcome.registered != ""
     return EXIT_OK if worked else EXIT_FAILED
 
 
-def print_troubles(outcome: "StudyResult[Any]", nouns: str) -> None:
-    """What went wrong with a study; `nouns` is what its trials are called."""
-    if outcome.trace is not None:
-        alike = f"stopped, because the first {nouns} all failed in the same way."
-        note(f"{alike}\n\n{outcome.trace}")
+def print_troubles(outcome: "StudyResult[Any]") -> None:
+    """What is not whole of a study."""
     if outcome.tracking_error is not None:
         say(f"MLflow is incomplete: {outcome.tracking_error}")
 
 
-def print_next(outcome: "StudyResult[Any]", module: str) -> None:
-    """How to open MLflow, where the study is there, and how it goes on if it does."""
+def print_next(
+    outcome: "StudyResult[Any]", module: str, options: argparse.Namespace
+) -> None:
+    """How to open MLflow, where the study is there, and how it goes on if it does.
+
+    Args:
+        outcome: What the study has come to.
+        module: The command's.
+        options: What was typed after it.
+    """
     if outcome.ui_command is not None:
         say(f"Start MLflow        {outcome.ui_command}")
     if outcome.ui is not None:
@@ -186,14 +176,14 @@ def print_next(outcome: "StudyResult[Any]", module: str) -> None:
         say(f"Curves of the best  {outcome.ui.curves}")
         say(f"Report there        {outcome.ui.report}")
     if not outcome.finished:
-        _print_again("Continue it", module)
+        _print_again("Continue it", module, options)
     elif outcome.tracking_error is not None:
-        _print_again("Complete MLflow", module)
+        _print_again("Complete MLflow", module, options)
 
 
-def _print_again(what: str, module: str) -> None:
+def _print_again(what: str, module: str, options: argparse.Namespace) -> None:
     """The same command, wherever somebody may still read it."""
-    words = [sys.executable, "-m", module, *sys.argv[1:]]
+    words = [sys.executable, "-m", module, *options.words]
     again = without_secrets(shlex.join(words))
     say(f"{what:<20}{again}")
     if not is_heard():

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import orthotune
-from orthotune.ablate import main
+from orthotune.api import read_config
+from orthotune.commands.ablate import main
 from orthotune.config.trial import TrialConfig
-from orthotune.train import read_config
 from orthotune.training.loop import Trial
 from tests import crashes
 from tests.ablation.small import RETUNE, TINY
@@ -381,7 +381,7 @@ def test_a_bad_file_exits_2_with_one_sentence_and_changes_nothing(folder, capsys
 def test_a_bad_file_is_refused_before_anything_heavy_is_imported(folder):
     (folder / "tiny.yaml").write_text(TINY.replace("seeds:", "seed:"))
     code = (
-        "import sys, orthotune.ablate as a\n"
+        "import sys, orthotune.commands.ablate as a\n"
         "assert a.main(['tiny.yaml']) == 2\n"
         "heavy = {'torch', 'numpy', 'ray', 'mlflow', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -1,0 +1,46 @@
+"""A trial's configuration as a file of dotted names has it, such as a `best.yaml`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orthotune.config.trial import TrialConfig, check_field
+from orthotune.config.yaml_file import mapping_file
+from orthotune.errors import ConfigError, FileError
+
+
+def configured(
+    config: str | Mapping[str, Any] | TrialConfig | None, settings: Mapping[str, Any]
+) -> TrialConfig:
+    """A configuration with single fields set over it.
+
+    Args:
+        config: A file, what it holds, or the configuration; None for the defaults.
+        settings: The fields.
+
+    Raises:
+        FileError: If the file cannot be read, or holds what no field may; with its
+            line.
+        ConfigError: If a setting is not allowed.
+
+    Example:
+        >>> configured({"model.depth": 20}, {"seed": 3}).model.depth
+        20
+    """
+    for name, value in settings.items():
+        check_field(name, value)
+    if config is None:
+        return TrialConfig.from_dict(settings)
+    if isinstance(config, TrialConfig):
+        return TrialConfig.from_dict({**config.to_dict(), **settings})
+    file = mapping_file(config)
+    for name, value in file.data.items():
+        try:
+            check_field(name, value)
+        except ConfigError as err:
+            raise FileError(f"{file.where(name)}: {err}") from err
+    try:
+        return TrialConfig.from_dict({**file.data, **settings})
+    except ConfigError as err:
+        if err.field in file.data and err.field not in settings:
+            raise FileError(f"{file.where(err.field)}: {err}") from err
+        raise

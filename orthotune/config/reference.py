@@ -1,0 +1,88 @@
+"""Every field of a trial's configuration in words: meaning, what is allowed, default.
+
+The words are those that stand under the fields of the dataclasses, so there is one text
+for who reads the code and who types `orthotune fields`.
+"""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from orthotune.config.rules import RULE, Rule, leaves
+from orthotune.config.trial import TrialConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldReference:
+    """What there is to say of one field.
+
+    Args:
+        name: Its dotted name.
+        meaning: What it is, with unit and where its default comes from.
+        allowed: What it may hold, in words.
+        default: What it holds where nothing is said, as YAML has it.
+    """
+
+    name: str
+    meaning: str
+    allowed: str
+    default: str
+
+
+def field_reference() -> list[FieldReference]:
+    """All fields of a `TrialConfig`, in its order.
+
+    Example:
+        >>> found = {field.name: field for field in field_reference()}
+        >>> found["optimizer.momentum"].allowed, found["optimizer.momentum"].default
+        ('a number in [0, 1)', '0.9')
+        >>> found["model.depth"].meaning.split(",")[0]
+        'Number of parametric layers'
+    """
+    defaults = dict(leaves(TrialConfig()))
+    return [
+        FieldReference(
+            name=name,
+            meaning=meaning,
+            allowed=rule.describe(),
+            default=json.dumps(defaults[name]),
+        )
+        for name, meaning, rule in _fields(TrialConfig)
+    ]
+
+
+def _fields(section: type, prefix: str = "") -> Iterator[tuple[str, str, Rule]]:
+    """Name, meaning and rule of every field of a dataclass of dataclasses."""
+    meanings = attribute_docstrings(section)
+    for item in dataclasses.fields(section):
+        name: str = prefix + item.name
+        if RULE in item.metadata:
+            yield name, meanings[item.name], item.metadata[RULE]
+        else:
+            kind: Any = item.type
+            yield from _fields(kind, f"{name}.")
+
+
+def attribute_docstrings(section: type) -> dict[str, str]:
+    """The string under each field of a class, as one line.
+
+    Example:
+        >>> attribute_docstrings(FieldReference)
+        {}
+    """
+    (body,) = ast.parse(inspect.getsource(section)).body
+    found = {}
+    statements = body.body if isinstance(body, ast.ClassDef) else []
+    for above, below in itertools.pairwise(statements):
+        match above, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found

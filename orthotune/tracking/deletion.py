@@ -1,0 +1,79 @@
+"""A study's runs in MLflow: how many there are, and their end."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orthotune.errors import StudyError
+from orthotune.storage.redaction import without_secrets
+from orthotune.tracking.sqlite_uri import sqlite_file
+from orthotune.tracking.tracking_uri import check_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class StudyRuns:
+    """The runs of a study in a store: its own, and those of its trials and arms.
+
+    Args:
+        uri: The store, as `resolve_tracking_uri` gives it. A file that is not there
+            holds no runs, and is not made.
+        name: Of the study.
+        study_id: Tells it from others of that name.
+
+    Raises:
+        StudyError: If the store cannot be used.
+    """
+
+    def __init__(self, uri: str, name: str, study_id: str) -> None:
+        self._uri, self._name, self._study_id = uri, name, study_id
+        file = sqlite_file(uri)
+        self._client: MlflowClient | None = None
+        self.ids: list[str] = []
+        if file is not None and not file.exists():
+            return
+        check_store(uri)
+        import mlflow  # it takes a second
+
+        try:
+            self._client = mlflow.MlflowClient(tracking_uri=uri)
+            self.ids = list(self._find(self._client))
+        except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
+            raise self._unusable(err) from err
+
+    def delete(self) -> None:
+        """Delete them, as MLflow does: `mlflow gc` takes them and their files for good.
+
+        The experiment stays: MLflow would refuse another study of its name.
+
+        Raises:
+            StudyError: If the store does not take it; what is left is found again.
+        """
+        if self._client is None:
+            return
+        try:
+            for run_id in self.ids:
+                self._client.delete_run(run_id)
+        except Exception as err:  # as above
+            raise self._unusable(err) from err
+
+    def _find(self, client: "MlflowClient") -> Iterator[str]:
+        experiment = client.get_experiment_by_name(self._name)
+        token = None
+        while experiment is not None:
+            page = client.search_runs(
+                [experiment.experiment_id],
+                f"tags.`orthotune.study_id` = '{self._study_id}'",
+                page_token=token,
+            )
+            yield from (run.info.run_id for run in page)
+            token = page.token
+            if not token:
+                return
+
+    def _unusable(self, err: Exception) -> StudyError:
+        why = (str(err).splitlines() or [repr(err)])[0].rstrip(".")
+        return StudyError(
+            "--tracking-uri must be a store that can be read and written to, but "
+            f"{without_secrets(self._uri)} says: {without_secrets(why)}."
+        )
