@@ -26,7 +26,7 @@ def call_in_parallel(
 
     Example:
         >>> squares = {}
-        >>> side_by_side(lambda n: squares.update({n: n * n}), range(4), 2)
+        >>> call_in_parallel(lambda n: squares.update({n: n * n}), range(4), 2)
         >>> sorted(squares.items())
         [(0, 0), (1, 1), (2, 4), (3, 9)]
     """
