@@ -139,7 +139,7 @@ def _delete(options: argparse.Namespace) -> int:
     from orthotune.study.deletion import delete_study
     from orthotune.study.loaded import load_study
     from orthotune.text import counted
-    from orthotune.tracking.deletion import StudyRuns
+    from orthotune.tracking.deletion import DeletableRuns
     from orthotune.tracking.tracking_uri import resolve_tracking_uri
 
     study = load_study(options.name, options.storage)
@@ -149,7 +149,7 @@ def _delete(options: argparse.Namespace) -> int:
             "Stop it first, with Ctrl-C."
         )
     uri = resolve_tracking_uri(options.tracking_uri)
-    runs = StudyRuns(uri, study.name, study.id)
+    runs = DeletableRuns(uri, study.name, study.id)
     place = without_secrets(joined(study.storage, study.name))
     question = (
         f"Delete {study.name} ({counted(len(study.records), 'trial')} in "

@@ -10,10 +10,10 @@ from orthotune.storage.lock import study_lock
 from orthotune.storage.redaction import without_secrets
 from orthotune.study.loaded import LoadedStudy
 from orthotune.study.record_opening import LOCK, RECORD
-from orthotune.tracking.deletion import StudyRuns
+from orthotune.tracking.deletion import DeletableRuns
 
 
-def delete_study(study: LoadedStudy, runs: StudyRuns) -> None:
+def delete_study(study: LoadedStudy, runs: DeletableRuns) -> None:
     """Delete a study's runs in MLflow and then its files, here and in its storage.
 
     Args:

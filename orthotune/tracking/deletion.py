@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-class StudyRuns:
+class DeletableRuns:
     """The runs of a study in a store: its own, and those of its trials and arms.
 
     Args:
