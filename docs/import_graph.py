@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[1]
 BEFORE = "5e5a0b7"
 """The last commit in which `tuning` was one room."""
 PAGE = ROOT / "docs" / "architecture.md"
-ROOF = "the commands"
+ROOF = "python -m"
+FUNCTIONS = "api"
+"""The functions of `import orthotune`: under the commands, which call them."""
 FLOOR = "bottom files"
 GROUND = ("console", "errors", "files", "text")
 """Modules under every room."""
@@ -43,7 +45,7 @@ def room_of(module: str, rooms: Iterable[str]) -> str:
         rooms: The names of the packages.
     """
     name = module.split(".")[1] if "." in module else "__init__"
-    if name in rooms:
+    if name in rooms or name == FUNCTIONS:
         return name
     return FLOOR if name in GROUND else ROOF
 

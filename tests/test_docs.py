@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,12 @@ def test_the_drawing_shows_who_imports_whom(scripts):
     arrows = graph.reduced(graph.graph(ROOT))
     found = {(room, other) for room, others in arrows.items() for other in others}
     assert {tuple(map(html.unescape, title)) for title in titles} == found, "make graph"
+
+
+def test_no_rooms_import_each_other(scripts):
+    graph = scripts("import_graph")
+    arrows = graph.graph(ROOT)
+    assert list(TopologicalSorter(arrows).static_order())  # which refuses a circle
 
 
 def test_arrows_that_others_imply_are_left_out(scripts):
