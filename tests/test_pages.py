@@ -1,18 +1,25 @@
 """The commands, files and snippets of the README and of `docs` are what they seem."""
 
+import ast
 import os
 import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import orthotune
+from orthotune.__main__ import _parser as orthotune_parser
 from orthotune.commands import ablate, pack, search, train
 from orthotune.commands.common import overrides_of, parse_settings
-from orthotune.config.trial import check_field
+from orthotune.config.trial import TrialConfig, check_field
 from orthotune.design.ablation_file import read_ablation
+from orthotune.shipped import found_file
+from orthotune.study.loaded import LoadedStudy
 from orthotune.study.study_file import read_study
+from orthotune.training.loop import Trial
 from tests.crashes import HANGING_S, TOO_SLOW
 from tests.manual import PAGES, ROOT, blocks, commands
 
@@ -24,8 +31,11 @@ PARSERS = {
 COMMANDS = commands()
 MAKES = [command for command in COMMANDS if command.startswith("make ")]
 OURS = [command for command in COMMANDS if command.startswith("python -m orthotune.")]
+TYPED = [command for command in COMMANDS if command.startswith("orthotune ")]
+COMPLETION = ['eval "$(register-python-argcomplete orthotune)"']
 TRAININGS = [one for one in commands(README) if "orthotune.train" in one]
-SNIPPETS = blocks("python")
+SNIPPETS = [block for block in blocks("python") if "import orthotune\n" not in block]
+OF_THE_FRONT_DOOR = [block for block in blocks("python") if block not in SNIPPETS]
 
 
 def parsed(words):
@@ -34,7 +44,7 @@ def parsed(words):
 
 
 def test_every_command_is_of_a_kind_tested_here():
-    assert sorted(MAKES + OURS) == sorted(COMMANDS)
+    assert sorted(MAKES + OURS + TYPED + COMPLETION) == sorted(COMMANDS)
     assert len(OURS) >= 15
 
 
@@ -83,6 +93,14 @@ def test_commands_name_options_files_and_keys_that_there_are(command):
         assert options.config is None or made_by_a_search or (ROOT / options.config)
 
 
+@pytest.mark.parametrize("command", TYPED)
+def test_what_is_typed_as_orthotune_is_understood(command):
+    options = orthotune_parser().parse_args(shlex.split(command)[1:])
+    if command.startswith(("orthotune search", "orthotune ablate")):
+        folder = "search_spaces" if "search" in command else "ablations"
+        assert Path(found_file(options.file, folder)).is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", TRAININGS)
 def test_training_commands_of_the_readme_run(command, capsys, monkeypatch):
@@ -126,6 +144,17 @@ def test_python_snippets_run(snippet, tmp_path):
         if TOO_SLOW not in done.stderr:
             break
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("snippet", OF_THE_FRONT_DOOR)
+def test_snippets_use_names_that_there_are(snippet):
+    """What they do is tested with smaller studies, in test_front_door.py."""
+    trial = Trial(TrialConfig.from_dict({"model.depth": 8}))
+    owner = {"orthotune": orthotune, "study": LoadedStudy, "trial": trial}
+    for node in ast.walk(ast.parse(snippet)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in owner:
+                assert hasattr(owner[node.value.id], node.attr), node.attr
 
 
 CLUSTER = (ROOT / "cluster" / "README.md").read_text()
