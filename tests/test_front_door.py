@@ -125,6 +125,7 @@ def test_a_shipped_configuration_is_found_by_its_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_function_and_command_give_the_same(tmp_path):
     """The function in a thread, as some notebooks have it; the command by its file."""
     (tmp_path / "tiny.yaml").write_text(TINY)

@@ -17,6 +17,7 @@ def home(tmp_path):
     return Home(tmp_path)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_plan_where_nothing_is_yet(command, home):
     code, out, err = home.plan(command)
@@ -38,9 +39,15 @@ def test_a_plan_where_a_study_has_been(command, home, reference):
     assert f"done       {done}" in out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("name", "download"), [("cifar10", False), ("fashion_mnist", True)]
+    "command", ["ablate", pytest.param("search", marks=pytest.mark.soak)]
+)
+@pytest.mark.parametrize(
+    ("name", "download"),
+    [
+        ("fashion_mnist", True),
+        pytest.param("cifar10", False, marks=pytest.mark.soak),
+    ],
 )
 def test_a_plan_without_the_data_says_what_is_not_known(command, name, download, home):
     code, out, err = home.plan(command, *home.data(name, download))
@@ -65,6 +72,7 @@ def test_a_plan_with_broken_data_says_which(home):
     assert f"{raw}/train-images-idx3-ubyte is a web page. Set `data.download`" in out
 
 
+@pytest.mark.soak
 def test_a_plan_reads_data_that_are_there(home):
     raw = home.folder / "data" / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
@@ -79,6 +87,7 @@ def test_a_plan_reads_data_that_are_there(home):
     assert "time       about " in out
 
 
+@pytest.mark.soak
 def test_more_images_than_there_are_are_refused_by_a_plan_too(home):
     code, out, err = home.plan("ablate", "--set=data.num_train=5000")
     assert (code, out) == (2, "")

@@ -17,6 +17,9 @@ from tests.said import refusal
 NAME = "fashion_mnist"
 DATA = {NAME: "of a machine with data"}
 
+ONE = ["ablate", pytest.param("search", marks=pytest.mark.soak)]
+"""Both commands go the same way; each takes seconds."""
+
 
 @pytest.fixture
 def home(tmp_path):
@@ -53,7 +56,7 @@ def begin(home, command, commits=("abc1",)):
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ONE)
 def test_of_a_study_that_has_not_begun_there_is_no_report_and_nothing_is_made(
     command, home
 ):
@@ -62,7 +65,7 @@ def test_of_a_study_that_has_not_begun_there_is_no_report_and_nothing_is_made(
     assert "must have begun to be reported, but there is no record" in refusal(err)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ONE)
 def test_a_report_needs_no_data(command, home):
     """The data are where it trains; who looks may be on another machine."""
     study = begin(home, command)
@@ -78,7 +81,7 @@ def test_a_report_needs_no_data(command, home):
     assert values[command] in (study / "report.md").read_text()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ONE)
 def test_a_report_says_the_commits_that_ran_the_study_not_the_readers(command, home):
     study = begin(home, command, commits=("abc1", "def2", "abc1"))
     assert home.run(command, "--report", *home.data(NAME, True))[0] == 0
@@ -87,6 +90,7 @@ def test_a_report_says_the_commits_that_ran_the_study_not_the_readers(command, h
         assert "# Code: commits abc1 and def2.\n" in (study / "best.yaml").read_text()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_report_of_another_question_is_refused(command, home):
     begin(home, command)

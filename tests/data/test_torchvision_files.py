@@ -196,7 +196,13 @@ def train_as_another(folder, *settings):
     return as_user(OTHER, folder, *train, cwd=folder)
 
 
-@pytest.mark.parametrize("closed", ["FashionMNIST", RAW / "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        RAW / "train-labels-idx1-ubyte",
+        pytest.param("FashionMNIST", marks=pytest.mark.soak),
+    ],
+)
 def test_files_that_may_not_be_read_are_named(closed, fashion, open_folder):
     fashion(open_folder)
     (open_folder / closed).chmod(0)
@@ -228,7 +234,14 @@ def test_following_the_advice_brings_the_files(what, fashion, server, tmp_path):
     assert asked == []
 
 
-@pytest.mark.parametrize("closed", ["", "FashionMNIST", "file"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "FashionMNIST",
+        pytest.param("", marks=pytest.mark.soak),
+        pytest.param("file", marks=pytest.mark.soak),
+    ],
+)
 def test_nothing_is_fetched_into_what_another_owns(closed, fashion, open_folder):
     """What would be left there half-done would be in its owner's way."""
     fashion(open_folder)

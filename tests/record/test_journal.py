@@ -318,7 +318,7 @@ def held_by(make):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("epochs", [20, 100])
+@pytest.mark.parametrize("epochs", [20, pytest.param(100, marks=pytest.mark.soak)])
 def test_a_trial_that_has_ended_takes_little_memory_however_it_is_known(path, epochs):
     def played():
         path.unlink(missing_ok=True)

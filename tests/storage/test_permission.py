@@ -64,7 +64,9 @@ def test_the_store_of_another_is_not_opened(store):
     assert owner_writes(store) == (True, "")
 
 
-@pytest.mark.parametrize("own", ["mlflow.db-wal", "mlflow.db-shm"])
+@pytest.mark.parametrize(
+    "own", ["mlflow.db-wal", pytest.param("mlflow.db-shm", marks=pytest.mark.soak)]
+)
 def test_a_store_that_its_owner_has_open_is_not_opened(own, store):
     store.chmod(0o666)  # but what SQLite keeps beside it was made when it was not
     (store.parent / own).touch()
@@ -77,7 +79,13 @@ def test_a_store_that_its_owner_has_open_is_not_opened(own, store):
 
 
 @pytest.mark.parametrize(
-    "closed", ["tiny", "tiny/record.jsonl", "tiny/lock", "tiny/checkpoints/abc"]
+    "closed",
+    [
+        "tiny/record.jsonl",
+        pytest.param("tiny", marks=pytest.mark.soak),
+        pytest.param("tiny/lock", marks=pytest.mark.soak),
+        pytest.param("tiny/checkpoints/abc", marks=pytest.mark.soak),
+    ],
 )
 def test_the_study_of_another_is_not_opened(closed, open_folder):
     (open_folder / "tiny.yaml").write_text(TINY)

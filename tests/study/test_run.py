@@ -160,6 +160,7 @@ def test_ctrl_c_closes_everything_and_exits_130(tiny_file, tmp_path):
     assert {r.data.tags["orthotune.status"] for r in runs} == {"interrupted"}
 
 
+@pytest.mark.soak
 def test_diverged_trials_are_results_and_the_best_is_finite(
     runtime, tiny_file, tmp_path
 ):
@@ -350,6 +351,7 @@ def test_a_storage_that_is_a_file_is_refused(tiny_study, tmp_path):
     assert os.listdir(tmp_path) == ["tiny.yaml"]
 
 
+@pytest.mark.soak
 def test_plan_starts_nothing(tiny_file, tmp_path):
     process = command(tmp_path, "tiny.yaml", "--plan")
     out, err = ended(process)
