@@ -13,7 +13,7 @@ from orthotune.ablation.interim_analysis import Values, difference, level_of
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation
-from orthotune.design.arms_text import arm_lines
+from orthotune.design.arm_differences import arm_lines
 from orthotune.design.overview import overview
 from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import read_events

@@ -10,7 +10,7 @@ from orthotune.ablation.findings import Effect, Findings, Judged
 from orthotune.ablation.interim_analysis import ALPHA, is_small
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.design.ablation import Ablation
-from orthotune.design.arms_text import arm_lines
+from orthotune.design.arm_differences import arm_lines
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.status_counts import parted_text

@@ -13,6 +13,7 @@ from orthotune.config.yaml_file import IN_MEMORY
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.files import remove_partials
+from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.journal import Journal
@@ -31,7 +32,6 @@ from orthotune.space.settings import SMALLEST_POPULATION
 from orthotune.storage.folder import StorageFolder, absolute, is_remote
 from orthotune.storage.redaction import last_line
 from orthotune.study.completion import is_finished, to_repeat
-from orthotune.study.progress_display import ProgressDisplay
 from orthotune.study.result import Locations, R, ReportWriter, StudyReport, StudyResult
 from orthotune.tracking.reuse import EarlierTrials, code_text
 from orthotune.tracking.summary import Summary

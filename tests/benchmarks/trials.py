@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointFolder, CheckpointKeeper
-from orthotune.study.progress_display import ProgressDisplay
 from orthotune.study.study_file import read_study
 from orthotune.tracking import tracker as tracking
 from orthotune.tracking.tracking_uri import resolve_tracking_uri

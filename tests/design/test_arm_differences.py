@@ -1,4 +1,4 @@
-from orthotune.design.arms_text import arm_lines
+from orthotune.design.arm_differences import arm_lines
 from tests.ablation.small import TINY
 from tests.design.tiny_file import changed, read
 

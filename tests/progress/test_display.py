@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from orthotune.progress import display as progress_display
+from orthotune.progress.display import ProgressDisplay
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Listed
 from orthotune.record.trial_record import Status
-from orthotune.study import progress_display
-from orthotune.study.progress_display import ProgressDisplay
 from orthotune.study.study_file import read_study
 from tests.made_records import metrics
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orthotune.console import note
+from orthotune.progress.line import ProgressText
+from orthotune.progress.time_left import TimeLeft
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.in_effect import in_effect_at_end
-from orthotune.study.progress_text import ProgressText
-from orthotune.study.time_left import TimeLeft
 from orthotune.text import cell
 
 if TYPE_CHECKING:  # only who watches a terminal waits for it

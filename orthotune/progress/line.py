@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from orthotune.progress.time_left import TimeLeft
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.study.time_left import TimeLeft
 from orthotune.text import counted
 
 ENDS = {

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from orthotune.progress.line import ProgressText
+from orthotune.progress.time_left import TimeLeft
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Listed
 from orthotune.record.trial_record import Status
-from orthotune.study.progress_text import ProgressText
 from orthotune.study.study_file import read_study
-from orthotune.study.time_left import TimeLeft
 from tests.made_records import metrics
 
 POPULATION = """\

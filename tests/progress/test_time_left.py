@@ -5,13 +5,13 @@ import random
 
 import pytest
 
+from orthotune.progress.time_left import Left, TimeLeft
 from orthotune.record.earlier import Earlier
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status
 from orthotune.space.rungs import rungs
 from orthotune.study.study_file import read_study
-from orthotune.study.time_left import Left, TimeLeft
 from tests.made_records import metrics
 
 START_S = 30.0  # of Ray, in which nothing is reported
