@@ -10,12 +10,12 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from import_graph import ROOT, size_table
 from pages import room_docstrings
 
-from orthotune.config.reference import attribute_docstrings
+from orthotune.config.reference import attribute_docstrings, described_fields
 from orthotune.config.rules import RULE, Rule, leaves
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation, Claim
@@ -51,7 +51,7 @@ def fields(section: type, owner: str = "") -> str:
     prefix = f"{owner}." if owner else ""
     defaults = dict(leaves(section()))
     rows = [("key", "value", "default", "meaning")]
-    for name, rule, meaning in _described(section):
+    for name, rule, meaning in described_fields(section):
         value = defaults[name]
         rows.append((f"`{prefix}{name}`", _allowed(rule), _default(value), meaning))
     return _table(rows)
@@ -59,17 +59,6 @@ def fields(section: type, owner: str = "") -> str:
 
 def _table(rows: list[tuple[str, ...]]) -> str:
     return "\n" + markdown_table(rows) + "\n"
-
-
-def _described(section: type, prefix: str = "") -> Iterator[tuple[str, Rule, str]]:
-    """Name, rule and meaning of every field, those of the sections in it too."""
-    meanings = attribute_docstrings(section)
-    for item in dataclasses.fields(section):
-        name = prefix + item.name
-        if RULE in item.metadata:
-            yield name, item.metadata[RULE], meanings[item.name]
-        else:
-            yield from _described(item.type, f"{name}.")  # pyright: ignore[reportArgumentType]
 
 
 def _allowed(rule: Rule) -> str:

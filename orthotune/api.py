@@ -23,7 +23,7 @@ from orthotune.design.overview import overview as ablation_overview
 from orthotune.errors import ConfigError
 from orthotune.record.study_definition import Study
 from orthotune.shipped import found_file
-from orthotune.storage.redaction import without_secrets
+from orthotune.storage.redaction import first_line
 from orthotune.study.data import data_of, read_data
 from orthotune.study.overview import overview
 from orthotune.study.study_file import read_study
@@ -307,7 +307,7 @@ def _registered(
     try:
         done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
     except Exception as err:  # MLflow's own have no common base
-        why = without_secrets((str(err).splitlines() or [repr(err)])[0].rstrip("."))
+        why = first_line(err).rstrip(".")
         note(
             f"{name} must get a new version, but: {why}. The ablation is done; the "
             "same command tries again."

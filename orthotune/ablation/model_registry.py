@@ -13,6 +13,7 @@ from orthotune.ablation.replicates import Replicate
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.trial_record import Status
+from orthotune.tracking.run_search import of_study
 from orthotune.training.classifier import trained_classifier
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -132,7 +133,7 @@ def _run(client: "MlflowClient", tags: Mapping[str, str]) -> "Run":
     experiment = client.get_experiment_by_name(tags["orthotune.study"])
     runs = client.search_runs(
         [experiment.experiment_id] if experiment else [],
-        f"tags.`orthotune.study_id` = '{tags['orthotune.study_id']}' and "
+        f"{of_study(tags['orthotune.study_id'])} and "
         f"tags.`orthotune.key` = '{tags['orthotune.key']}'",
     )
     if not runs:

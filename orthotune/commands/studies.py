@@ -94,7 +94,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from orthotune.report.status_counts import counts_text
-    from orthotune.study.loaded import load_study
+    from orthotune.study.loaded import REPORT, load_study
 
     study = load_study(options.name, options.storage)
     say(f"study      {study.name} ({study.folder})")
@@ -105,7 +105,7 @@ def _show(options: argparse.Namespace) -> int:
     if study.best_value is not None:
         value = f"{study.metric} {study.best_value:.4f}"
         say(f"best       trial {study.best_trial}, {value}")
-    report = study.folder / "report.html"
+    report = study.folder / REPORT
     say(f"report     {report if report.exists() else 'none yet'}")
     ended = study.trials.dropna(axis="columns", how="all")
     if study.metric in ended:

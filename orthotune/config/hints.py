@@ -57,7 +57,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """
     section = _meant_section(name, known)
     inside = [item.removeprefix(f"{section}.") for item in _inside(section, known)]
-    close = _close(name, known) if name != section else []
+    close = _close(name, known, section) if name != section else []
     if name == section and len(inside) <= MOST_NAMED:
         close = _inside(section, known)
     if close:
@@ -87,8 +87,14 @@ def _inside(section: str, known: Sequence[str]) -> list[str]:
     return [item for item in known if section and item.startswith(f"{section}.")]
 
 
-def _close(name: str, known: Sequence[str]) -> list[str]:
-    """Names near one, the nearest first."""
+def _close(name: str, known: Sequence[str], meant_section: str) -> list[str]:
+    """Names near one, the nearest first.
+
+    Args:
+        name: The name.
+        known: The names there are.
+        meant_section: As `_meant_section` gives it.
+    """
     lower, leaf, section = name.lower(), _leaf(name).lower(), _section(name)
     if lower in known:
         return [lower]
@@ -97,7 +103,7 @@ def _close(name: str, known: Sequence[str]) -> list[str]:
     inside = [item for item in known if _section(item) == section]
     if meant:
         return [item for item in meant if section and item in inside] or meant
-    if section and _meant_section(name, known) not in (section, ""):
+    if section and meant_section not in (section, ""):
         return []  # a section is meant
     same = [item for item in known if _leaf(item) == leaf]
     if same:
@@ -113,12 +119,10 @@ def _close(name: str, known: Sequence[str]) -> list[str]:
 
 
 def _alike(leaf: str, known: Sequence[str]) -> list[str]:
-    """Those whose last part is spelled alike."""
+    """Those whose last part is spelled alike; none has the same."""
     by_leaf: dict[str, list[str]] = {}
     for item in known:
         by_leaf.setdefault(_leaf(item), []).append(item)
-    if leaf in by_leaf:
-        return by_leaf[leaf]
     close = difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.75)
     return by_leaf[close[0]] if close else []
 

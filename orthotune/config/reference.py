@@ -52,20 +52,28 @@ def field_reference() -> list[FieldReference]:
             allowed=rule.describe(),
             default=json.dumps(defaults[name]),
         )
-        for name, meaning, rule in _fields(TrialConfig)
+        for name, rule, meaning in described_fields(TrialConfig)
     ]
 
 
-def _fields(section: type, prefix: str = "") -> Iterator[tuple[str, str, Rule]]:
-    """Name, meaning and rule of every field of a dataclass of dataclasses."""
+def described_fields(
+    section: type, prefix: str = ""
+) -> Iterator[tuple[str, Rule, str]]:
+    """Dotted name, rule and meaning of every field of a dataclass of dataclasses.
+
+    Example:
+        >>> name, rule, meaning = next(described_fields(TrialConfig))
+        >>> name, rule.describe(), meaning.split()[0]
+        ('model.family', 'one of plain, residual', 'plain')
+    """
     meanings = attribute_docstrings(section)
     for item in dataclasses.fields(section):
         name: str = prefix + item.name
         if RULE in item.metadata:
-            yield name, meanings[item.name], item.metadata[RULE]
+            yield name, item.metadata[RULE], meanings[item.name]
         else:
             kind: Any = item.type
-            yield from _fields(kind, f"{name}.")
+            yield from described_fields(kind, f"{name}.")
 
 
 def attribute_docstrings(section: type) -> dict[str, str]:

@@ -32,6 +32,16 @@ def without_secrets(text: str) -> str:
     return _OPTION.sub(rf"\1{HIDDEN}", text)
 
 
+def first_line(err: Exception) -> str:
+    r"""The first line of an error's message, or what error it is.
+
+    Example:
+        >>> first_line(OSError("no room\nat all")), first_line(OSError())
+        ('no room', 'OSError()')
+    """
+    return without_secrets((str(err).splitlines() or [repr(err)])[0])
+
+
 def last_line(err: Exception) -> str:
     """The last line of an error's message; Ray's begin with a worker's traceback."""
     lines = str(err).strip().splitlines() or [repr(err)]

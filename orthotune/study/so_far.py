@@ -9,6 +9,7 @@ from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
 from orthotune.storage.lock import is_locked
 from orthotune.study.record_opening import (
+    LOCK,
     check_continued,
     copied_log,
     record_to_read,
@@ -61,5 +62,5 @@ def _so_far(study: Study, storage: str) -> Iterator[tuple[Journal, Fingerprints]
         fingerprints = fingerprints_in(log.header.get("definition", {}))
         asked = definition(study, fingerprints)
         check_continued(study, log.header, asked, record)
-        live = is_locked(record.with_name("lock"))
+        live = is_locked(record.with_name(LOCK))
         yield Journal(log, epochs, live=live), fingerprints

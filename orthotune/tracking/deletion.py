@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orthotune.errors import StudyError
-from orthotune.storage.redaction import without_secrets
+from orthotune.storage.redaction import first_line, without_secrets
+from orthotune.tracking.run_search import found_runs, of_study
 from orthotune.tracking.sqlite_uri import sqlite_file
 from orthotune.tracking.tracking_uri import check_store
 
@@ -59,21 +60,14 @@ class DeletableRuns:
 
     def _find(self, client: "MlflowClient") -> Iterator[str]:
         experiment = client.get_experiment_by_name(self._name)
-        token = None
-        while experiment is not None:
-            page = client.search_runs(
-                [experiment.experiment_id],
-                f"tags.`orthotune.study_id` = '{self._study_id}'",
-                page_token=token,
-            )
-            yield from (run.info.run_id for run in page)
-            token = page.token
-            if not token:
-                return
+        if experiment is not None:
+            places = [experiment.experiment_id]
+            for run in found_runs(client, places, of_study(self._study_id)):
+                yield run.info.run_id
 
     def _unusable(self, err: Exception) -> StudyError:
-        why = (str(err).splitlines() or [repr(err)])[0].rstrip(".")
+        why = first_line(err).rstrip(".")
         return StudyError(
             "--tracking-uri must be a store that can be read and written to, but "
-            f"{without_secrets(self._uri)} says: {without_secrets(why)}."
+            f"{without_secrets(self._uri)} says: {why}."
         )

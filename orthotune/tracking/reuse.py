@@ -16,6 +16,7 @@ from orthotune.record.earlier import Earlier
 from orthotune.record.provenance import COMMIT, DIRTY
 from orthotune.record.trial_record import SETTING, Status
 from orthotune.storage.redaction import last_line
+from orthotune.tracking.run_search import found_runs
 from orthotune.tracking.sqlite_uri import reading_uri, sqlite_file
 from orthotune.tracking.tracked_run import COMPUTED_BY_TAG, MIXED_CODE, RUN_STATUS
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import Run
 
 COMPUTING = ("version.torch", "version.torchvision", "version.numpy")
-PAGE = 1000
 
 Code = tuple[str, ...]
 """What computed a result."""
@@ -121,7 +121,9 @@ class EarlierTrials:
         studies = self._studies(client, experiments)
         for key, fields in wanted.items() if studies else ():
             config = TrialConfig.from_dict(fields)
-            for run in _search(client, experiments, f"tags.`orthotune.key` = '{key}'"):
+            for run in found_runs(
+                client, experiments, f"tags.`orthotune.key` = '{key}'"
+            ):
                 known = run.data.tags.get("orthotune.study_id") in studies
                 earlier = _earlier(client, run) if known and _has_result(run) else None
                 if earlier is not None and _answers(earlier, config):
@@ -130,7 +132,7 @@ class EarlierTrials:
 
     def _studies(self, client: "MlflowClient", experiments: list[str]) -> set[str]:
         """The ids of all studies by the same code."""
-        every = _search(client, experiments, "tags.`orthotune.kind` = 'study'")
+        every = found_runs(client, experiments, "tags.`orthotune.kind` = 'study'")
         return {run.data.tags["orthotune.study_id"] for run in every if self._fits(run)}
 
     def _fits(self, study: "Run") -> bool:
@@ -173,24 +175,6 @@ def _experiments(client: "MlflowClient") -> list[str]:
         token = page.token
         if not token:
             return found
-
-
-def _search(
-    client: "MlflowClient", experiments: list[str], filter_string: str
-) -> Iterator["Run"]:
-    token = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            filter_string,
-            order_by=["attributes.start_time ASC"],
-            max_results=PAGE,
-            page_token=token,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _earlier(client: "MlflowClient", run: "Run") -> Earlier | None:

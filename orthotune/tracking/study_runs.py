@@ -17,6 +17,7 @@ from orthotune.tracking.run_content import (
     study_tags,
     trial_run,
 )
+from orthotune.tracking.run_search import found_runs, of_study
 from orthotune.tracking.sqlite_store import prepare_sqlite
 from orthotune.tracking.sqlite_uri import sqlite_file
 from orthotune.tracking.tracked_run import (
@@ -109,7 +110,12 @@ class StudyRuns:
         self.experiment_id = self._experiment()
         view = self._study.view.tag(now_ms())
         self.client.set_experiment_tag(self.experiment_id, *view)
-        runs = self._find_runs()
+        # Oldest first, so that of two runs of one trial the first is kept.
+        asked = of_study(self._study.study_id)
+        known = found_runs(
+            self.client, [self.experiment_id], asked, answered=self._answered
+        )
+        runs = [existing_run(run) for run in known]
         there = {run.run_id for run in runs}  # others have been deleted meanwhile
         self.trials = {n: run for n, run in self.trials.items() if run.run_id in there}
         self._groups = {n: r for n, r in self._groups.items() if r.run_id in there}
@@ -141,24 +147,6 @@ class StudyRuns:
         self.log_params(parent, self._study.params)
         self._parent = parent
         return parent
-
-    def _find_runs(self) -> list[TrackedRun]:
-        """The runs of this study, oldest first, so that of two the first is kept."""
-        found: list[TrackedRun] = []
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [str(self.experiment_id)],
-                f"tags.`orthotune.study_id` = '{self._study.study_id}'",
-                order_by=["attributes.start_time ASC"],
-                max_results=MAX_BATCH,
-                page_token=token,
-            )
-            self._answered()
-            found += map(existing_run, page)
-            token = page.token
-            if not token:
-                return found
 
     def _adopt(self, run: TrackedRun, number: int) -> None:
         """Take over a run of an earlier session, unless another is the trial's."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.storage.redaction import without_secrets
+from orthotune.storage.redaction import first_line, without_secrets
 from orthotune.tracking.best_so_far import BestSoFar
 from orthotune.tracking.closing import close_study
 from orthotune.tracking.parallel_calls import call_in_parallel
@@ -106,7 +106,7 @@ class Tracker:
         except Exception as err:  # MLflow's, SQLAlchemy's, Alembic's: no common base
             raise StudyError(
                 "--tracking-uri must be a store that can be written to, but "
-                f"{without_secrets(self.uri)} says: {_first_line(err)}."
+                f"{without_secrets(self.uri)} says: {first_line(err)}."
             ) from err
 
     def start(self, records: Sequence[TrialRecord]) -> None:
@@ -274,13 +274,9 @@ class Tracker:
     def _warn(self, err: Exception) -> None:
         if self.first_error is not None:
             return
-        self.first_error = _first_line(err)
+        self.first_error = first_line(err)
         note(
             f"warning: MLflow at {without_secrets(self.uri)} fails "
             f"({self.first_error}); training goes on, and what it misses is written "
             "when it answers."
         )
-
-
-def _first_line(err: Exception) -> str:
-    return without_secrets((str(err).splitlines() or [repr(err)])[0])

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orthotune.tracking.run_search import of_study
+
 TAG = "mlflow.sharedViewState."
 """How the experiment's tag begins; the view's key follows."""
 
@@ -85,7 +87,7 @@ class View:
         section = str(uuid.uuid5(uuid.NAMESPACE_OID, SECTION))
         return {
             "searchFilter": f"tags.`orthotune.kind` = '{self.kind}' and "
-            f"tags.`orthotune.study_id` = '{self.study_id}'",
+            + of_study(self.study_id),
             "orderByKey": f"metrics.`{self.metric}`",
             "orderByAsc": True,
             "selectedColumns": columns[:MOST_COLUMNS],
