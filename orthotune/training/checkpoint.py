@@ -2,12 +2,14 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from orthotune.errors import CheckpointError
+from orthotune.config.trial import TrialConfig
+from orthotune.errors import CheckpointError, ConfigError
 from orthotune.files import atomic_write
 
 FORMAT = 1
@@ -87,3 +89,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "Use another one, or train from the start."
         ) from err
     return parse_checkpoint(content, str(path))
+
+
+def config_of(state: Mapping[str, Any]) -> TrialConfig:
+    """The configuration of a trial's state.
+
+    Args:
+        state: What `Trial.state_dict` gave.
+
+    Raises:
+        CheckpointError: If it is of another version.
+    """
+    try:
+        return TrialConfig.from_dict(state["config"])
+    except (KeyError, ConfigError) as err:
+        raise CheckpointError(
+            "The checkpoint must be of this version of orthotune, but its "
+            f"configuration cannot be read: {err}. Train from the start."
+        ) from err

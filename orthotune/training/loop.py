@@ -18,7 +18,7 @@ from orthotune.config.trial import TrialConfig
 from orthotune.data.augmentation import augment
 from orthotune.data.dataset import Dataset, Split
 from orthotune.data.datasets import load_dataset
-from orthotune.errors import CheckpointError, ConfigError
+from orthotune.errors import CheckpointError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
     backward_error_moments,
@@ -29,6 +29,7 @@ from orthotune.nn.diagnostics import (
 from orthotune.nn.initialization import initialize
 from orthotune.nn.networks import FAMILIES, Network
 from orthotune.training.allocator import keep_freed_memory
+from orthotune.training.checkpoint import config_of
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
 
@@ -141,6 +142,16 @@ class Trial:
         }
         return dict(self.metrics)
 
+    def measure(self) -> dict[str, float]:
+        """Validation, and the state of the weights, as they are now.
+
+        Returns:
+            Those of the `METRICS` that need no training.
+        """
+        with _deterministic(self.device):
+            metrics = self._measure()
+        return {k: reportable(k, v, self.diverged) for k, v in metrics.items()}
+
     def profile(self) -> dict[str, list[float]]:
         """The network layer by layer, as it is now; training is not touched.
 
@@ -205,14 +216,7 @@ class Trial:
         Raises:
             CheckpointError: If the state is of a configuration with another result.
         """
-        try:
-            theirs = TrialConfig.from_dict(state["config"]).canonical()
-        except (KeyError, ConfigError) as err:
-            raise CheckpointError(
-                "The checkpoint must be of this version of orthotune, but its "
-                f"configuration cannot be read: {err}. Train from the start."
-            ) from err
-        ours = self.config.canonical()
+        ours, theirs = self.config.canonical(), config_of(state).canonical()
         differing = sorted(
             name
             for name in ours.keys() | theirs.keys()
