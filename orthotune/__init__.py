@@ -23,6 +23,7 @@ _HOMES = {
     "ablate": "orthotune.api",
     "attach": "orthotune.nn.modulation",
     "load_study": "orthotune.study.loaded",
+    "save_network": "orthotune.training.network_file",
     "search": "orthotune.api",
     "train": "orthotune.api",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "ablate",
     "attach",
     "load_study",
+    "save_network",
     "search",
     "train",
 ]

@@ -6,6 +6,7 @@ from orthotune.nn.modulation import attach
 from orthotune.nn.orthonormality import OrthonormalityRegularizer
 from orthotune.study.loaded import load_study
 from orthotune.training.loop import Trial
+from orthotune.training.network_file import save_network
 from orthotune.tune.trainable import OrthoTrainable
 
 __version__: str
@@ -19,6 +20,7 @@ __all__ = [
     "ablate",
     "attach",
     "load_study",
+    "save_network",
     "search",
     "train",
 ]

@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,13 +21,14 @@ from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as ablation_overview
 from orthotune.errors import ConfigError
 from orthotune.record.study_definition import Study
+from orthotune.report.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.shipped import found_file
 from orthotune.storage.redaction import first_line
 from orthotune.study.data import data_of, read_data
 from orthotune.study.overview import overview
 from orthotune.study.study_file import read_study
-from orthotune.text import duration
 from orthotune.training.progress import ProgressLine
+from orthotune.training.targets import NETWORK_SUFFIXES, check_target
 
 if TYPE_CHECKING:
     from orthotune.ablation.report import AblationReport
@@ -196,12 +196,23 @@ def ablate(
     return LoadedStudy(ablation.name, storage, outcome=outcome)
 
 
-def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "Trial":
+def train(
+    config: File | TrialConfig | None = None,
+    /,
+    *,
+    save: str | os.PathLike[str] | None = None,
+    curve: str | os.PathLike[str] | None = None,
+    **overrides: object,
+) -> "Trial":
     """Train one configuration to its end, on the GPU if there is one.
 
     Args:
         config: A file of dotted names such as a study's `best.yaml`, what it holds, a
             `TrialConfig`, or None for the defaults.
+        save: Where the network goes, as a file that plain torch reads: `NAME.pt2`,
+            `NAME.safetensors` or `NAME.pt`, as `save_network` has them.
+        curve: Where a figure of the training goes: `NAME.svg`, `NAME.png`, or
+            `NAME.html` with a table of its metrics.
         **overrides: Fields that are set over it (`**{"model.depth": 20}`).
 
     Returns:
@@ -211,6 +222,8 @@ def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "
         FileError: If the file cannot be read, or holds what no field may; with its
             line.
         ConfigError: If a field is not allowed, or a batch does not fit into memory.
+        TargetError: If a file to be written has no such name or no such folder; before
+            anything is trained.
         DataError: If the data set cannot be loaded.
 
     Example:
@@ -220,14 +233,18 @@ def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "
         (True, 3, True)
     """
     wanted = read_config(config, overrides)
+    save = None if save is None else check_target(save, NETWORK_SUFFIXES)
+    curve = None if curve is None else check_target(curve, CURVE_SUFFIXES)
     import torch  # it loads once the file is valid
 
+    from orthotune.training.epochs import run_epochs
     from orthotune.training.gpu import is_out_of_memory
     from orthotune.training.loop import Trial
+    from orthotune.training.network_file import save_network
 
     try:
         trial = Trial(wanted, "cuda" if torch.cuda.is_available() else "cpu")
-        _run_epochs(trial)
+        epochs = run_epochs(trial, ProgressLine())
     except Exception as err:
         if not is_out_of_memory(err):
             raise
@@ -237,6 +254,10 @@ def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "
             f"must leave parts of a batch that fit into memory, but with {parts} one "
             "does not. Raise it, or lower data.batch_size.",
         ) from err
+    if curve is not None:
+        write_training_curve(curve, epochs, _title(wanted))
+    if save is not None:
+        save_network(trial, save)
     return trial
 
 
@@ -257,6 +278,12 @@ def read_config(
     if config is None or isinstance(config, TrialConfig):
         return configured(config, settings)
     return configured(found_file(config, "ablations"), settings)
+
+
+def _title(config: TrialConfig) -> str:
+    """What was trained, in a line."""
+    model, data = config.model, config.data
+    return f"{model.family}-{model.depth} on {data.name}, seed {config.seed}"
 
 
 def _announce(lines: Sequence[str]) -> None:
@@ -314,21 +341,3 @@ def _registered(
         )
         return dataclasses.replace(outcome, registered="")
     return dataclasses.replace(outcome, registered=done)
-
-
-def _run_epochs(trial: "Trial") -> None:
-    """Train to the end, with a line of progress."""
-    progress, num_epochs = ProgressLine(), trial.config.training.num_epochs
-    start = time.monotonic()
-    while not trial.finished:
-        metrics = trial.run_epoch()
-        left = num_epochs - trial.epoch
-        rate = (time.monotonic() - start) / trial.epoch
-        progress.show(
-            f"epoch {trial.epoch}/{num_epochs}"
-            f"  train_loss {metrics['train_loss']:.4f}"
-            f"  val_error {metrics['val_error']:.4f}"
-            f"  {duration(left * rate)} left",
-            final=trial.finished,
-        )
-    progress.close()

@@ -5,7 +5,7 @@ Nothing is logged here: whoever calls `run_epoch` reports what it returns.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from orthotune.config.trial import TrialConfig
 from orthotune.data.augmentation import augment
 from orthotune.data.dataset import Dataset, Split
 from orthotune.data.datasets import load_dataset
+from orthotune.data.image_format import ImageFormat
 from orthotune.errors import CheckpointError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
@@ -26,10 +27,9 @@ from orthotune.nn.diagnostics import (
     gram_deviation_norms,
     singular_values,
 )
-from orthotune.nn.initialization import initialize
-from orthotune.nn.networks import FAMILIES, Network
 from orthotune.training.allocator import keep_freed_memory
 from orthotune.training.checkpoint import config_of
+from orthotune.training.network import build_model
 from orthotune.training.streams import Streams
 from orthotune.training.update import Update
 
@@ -37,6 +37,9 @@ EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
 PROFILE_IMAGES = 128
 NUM_QUANTILES = 33
+
+IMAGES = "images"
+"""Key of a state, for who uses the network without the data: their format."""
 
 
 class Trial:
@@ -55,6 +58,7 @@ class Trial:
         epoch: Epochs finished.
         diverged: Whether loss or weights have ceased to be finite.
         metrics: Those of the last epoch that was run here; empty before the first.
+        on_update: Called after every update with the share of the epoch that is done.
 
     Raises:
         DataError: If the data set cannot be loaded.
@@ -75,12 +79,14 @@ class Trial:
         self.epoch = 0
         self.diverged = False
         self.metrics: dict[str, float] = {}
+        self.on_update: Callable[[float], object] = lambda _share: None
         if self.device.type == "cpu":
             keep_freed_memory()
         with _deterministic(self.device):
             self._dataset = load_dataset(config.data, self.device)
             self._streams = Streams(config.seed)
-            self.model = _build_model(config, self._dataset, self._streams)
+            self._images = ImageFormat.of(self._dataset)
+            self.model = build_model(config, self._images, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._update = Update(config, self.model, self.device)
 
@@ -174,7 +180,7 @@ class Trial:
         if not math.isfinite(_norm(self.model)):
             return {}
         with _deterministic(self.device):
-            copy = _build_model(self.config, self._dataset, Streams(0))
+            copy = build_model(self.config, self._images, Streams(0))
             copy.load_state_dict(self.model.state_dict())
             copy.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             batch = self._dataset.train.first(PROFILE_IMAGES)
@@ -208,6 +214,7 @@ class Trial:
             "model": self.model.state_dict(),
             "optimizer": self._update.state_dict(),
             "streams": self._streams.state_dict(),
+            IMAGES: self._images.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -249,6 +256,7 @@ class Trial:
         ):
             loss, moments = self._update(batch, row, probe=index == updates - 1)
             total += loss
+            self.on_update((index + 1) / updates)
         train_loss = total.item() / updates  # waits for the device: before the clock
         images = updates * self.config.data.batch_size
         metrics = {
@@ -307,18 +315,6 @@ class Trial:
             loss += F.cross_entropy(logits, targets, reduction="sum")
             wrong += (logits.argmax(1) != targets).sum()
         return loss.item() / len(split), wrong.item() / len(split)
-
-
-def _build_model(config: TrialConfig, dataset: Dataset, streams: Streams) -> Network:
-    model = FAMILIES[config.model.family](
-        depth=config.model.depth,
-        widths=config.model.widths,
-        in_channels=dataset.in_channels,
-        num_classes=dataset.num_classes,
-    )
-    init = config.init
-    initialize(model, init.scheme, streams["init"], init.batch_norm_bias)
-    return model
 
 
 def _norm(model: nn.Module) -> float:

@@ -37,7 +37,7 @@ VARIED = {
 
 @pytest.fixture(scope="module")
 def started_ray():
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -48,7 +48,7 @@ def fit(started_ray, tmp_path):
 
     def run(scheduler, num_samples=4, **how):
         results = tune.Tuner(
-            OrthoTrainable,
+            tune.with_resources(OrthoTrainable, {"cpu": 2}),  # one process, that starts
             param_space={**FIXED, **VARIED},
             tune_config=tune.TuneConfig(
                 metric="val_loss",

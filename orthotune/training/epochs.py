@@ -1,0 +1,60 @@
+"""A trial's training to its end, with a line of progress from the start on."""
+
+import time
+
+from orthotune.text import duration
+from orthotune.training.loop import Trial
+from orthotune.training.progress import ProgressLine
+
+PATIENCE_S = 2.0
+"""Seconds after which it is shown how much of an epoch is done."""
+
+
+def run_epochs(trial: Trial, progress: ProgressLine) -> list[dict[str, float]]:
+    """Train a trial to its end.
+
+    Args:
+        trial: The trial.
+        progress: Shows every epoch, how much is done of one that takes long, and the
+            time left.
+
+    Returns:
+        The metrics of every epoch that was run.
+
+    Example:
+        >>> import io
+        >>> from orthotune.config.trial import TrialConfig
+        >>> fields = {"model.depth": 8, "data.num_train": 64, "training.num_epochs": 2}
+        >>> line = ProgressLine(stream=io.StringIO())
+        >>> len(run_epochs(Trial(TrialConfig.from_dict(fields)), line))
+        2
+    """
+    num_epochs, before = trial.config.training.num_epochs, trial.epoch
+    epochs: list[dict[str, float]] = []
+    start = begun = time.monotonic()
+
+    def show(share: float) -> None:
+        done = trial.epoch + share
+        rate = (time.monotonic() - start) / (done - before)
+        within = f"  {share:.0%} of epoch {trial.epoch + 1}" if share else ""
+        known = ""
+        if epochs:
+            train_loss, val_error = (epochs[-1][k] for k in ("train_loss", "val_error"))
+            known = f"  train_loss {train_loss:.4f}  val_error {val_error:.4f}"
+        progress.show(
+            f"epoch {trial.epoch}/{num_epochs}{known}{within}"
+            f"  {duration((num_epochs - done) * rate)} left",
+            final=trial.finished,
+        )
+
+    def on_update(share: float) -> None:
+        if time.monotonic() - begun > PATIENCE_S and progress.due():
+            show(share)
+
+    trial.on_update = on_update
+    while not trial.finished:
+        begun = time.monotonic()
+        epochs.append(trial.run_epoch())
+        show(0.0)
+    progress.close()
+    return epochs
