@@ -53,6 +53,7 @@ def search(
     tracking_uri: str | None = None,
     address: str | None = None,
     name: str | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **overrides: object,
 ) -> "LoadedStudy":
@@ -67,6 +68,7 @@ def search(
         tracking_uri: MLflow store or server; `default_tracking_uri()` where it is None.
         address: Ray cluster to run on; $RAY_ADDRESS, or one on this machine.
         name: Of the study; the file's by default.
+        tensorboard: Folder for files that TensorBoard shows; none by default.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`**{"search.num_trials": 4}`), or fields of a
             trial, which are fixed then and leave the space: as `--set`.
@@ -119,7 +121,7 @@ def search(
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
     write = functools.partial(write_report, command=command or "")
-    locations = Locations.of(storage, uri, address)
+    locations = Locations.of(storage, uri, address, tensorboard)
     outcome = run_study(study, locations, fingerprints, write)
     _note_trace(outcome, "trials")
     return LoadedStudy(study.settings.name, storage, outcome=outcome)
@@ -134,6 +136,7 @@ def ablate(
     address: str | None = None,
     name: str | None = None,
     reuse: bool = True,
+    tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **overrides: object,
 ) -> "LoadedStudy":
@@ -148,6 +151,7 @@ def ablate(
         name: Of the ablation; the file's by default.
         reuse: Whether cells that another study of the MLflow store has run with this
             code are taken from there.
+        tensorboard: As for `search`.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`seeds=[1, 2]`), or fields of a trial, which are
             set in every arm that does not set them itself: as `--set`.
@@ -185,7 +189,7 @@ def ablate(
     from orthotune.study.run import run_study
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
-    locations = Locations.of(storage, uri, address)
+    locations = Locations.of(storage, uri, address, tensorboard)
     write = report_writer(ablation, fingerprints, command or "")
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=reuse)

@@ -31,6 +31,9 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+TENSORBOARD = "tensorboard"
+"""The folder for TensorBoard's files by default."""
+
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """The values of `--set KEY=VALUE`, each read as in a YAML file.
@@ -112,6 +115,13 @@ def add_study_options(
         "one on this machine)",
     )
     parser.add_argument(
+        "--tensorboard",
+        nargs="?",
+        const=TENSORBOARD,
+        metavar="DIR",
+        help="write files for TensorBoard too (default folder: tensorboard)",
+    )
+    parser.add_argument(
         "--plan",
         action="store_true",
         help="print what would run and about how long; start nothing",
@@ -175,6 +185,9 @@ def print_next(
         say(f"Runs, best first    {outcome.ui.runs}")
         say(f"Curves of the best  {outcome.ui.curves}")
         say(f"Report there        {outcome.ui.report}")
+    if options.tensorboard is not None:
+        folder = shlex.quote(options.tensorboard)
+        say(f"TensorBoard         tensorboard --logdir {folder}")
     if not outcome.finished:
         _print_again("Continue it", module, options)
     elif outcome.tracking_error is not None:

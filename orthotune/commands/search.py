@@ -61,6 +61,7 @@ def _search(options: argparse.Namespace) -> int:
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         address=options.address,
+        tensorboard=options.tensorboard,
         command=same_study("orthotune.search", options),
     )
     if found.outcome is None:
