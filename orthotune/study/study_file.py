@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE
+from orthotune.config.fields import build, rules
 from orthotune.config.hints import nearest
-from orthotune.config.rules import (
-    Rule,
-    assigned,
-    build,
-    rules,
-    show,
-)
+from orthotune.config.rules import Rule, assigned, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.errors import ConfigError, SearchSpaceError
