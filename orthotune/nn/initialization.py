@@ -10,8 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
 
-from orthotune.nn.orthonormality import parametric_layers, weight_matrix
+from orthotune.nn.orthonormality import (
+    num_groups,
+    parametric_layers,
+    weight_matrix,
+    weight_parameter,
+)
 
 
 @torch.no_grad()
@@ -108,6 +114,9 @@ def initialize(
 ) -> None:
     r"""Fill every convolution and linear layer of a model; their biases become zero.
 
+    A grouped convolution is filled group by group, as `filter_bank` reads it. Other
+    parameters than those of batch normalization are left as they are.
+
     Batch normalization starts with weight 1, as torch's, and a bias of one's choice.
     The share of a layer's outputs that the ReLU lets through grows with the bias, from
     a half at 0 to :math:`\Phi(1)`, 84 %, at 1. The layers are closer to linear then,
@@ -122,15 +131,20 @@ def initialize(
         batch_norm_bias: Initial bias of every batch normalization.
 
     Raises:
-        ValueError: If there is no such scheme.
+        ValueError: If there is no such scheme, or the weight of a layer is computed.
 
     Example:
         >>> initialize(nn.Linear(3, 2), "orthonormal", Generator().manual_seed(0))
     """
     if scheme not in _SCHEMES:
         raise ValueError(f"`scheme` must be one of {sorted(_SCHEMES)}, got {scheme!r}.")
-    for layer in parametric_layers(model).values():
-        _SCHEMES[scheme](layer.get_parameter("weight"), generator)
+    layers = parametric_layers(model)
+    weights = [weight_parameter(name, layer) for name, layer in layers.items()]
+    for layer, weight in zip(layers.values(), weights, strict=True):
+        for group in weight.chunk(num_groups(layer)):
+            # He's Gaussian of a transposed convolution: its filters are the columns.
+            transposed = scheme == "he" and isinstance(layer, _ConvTransposeNd)
+            _SCHEMES[scheme](group.transpose(0, 1) if transposed else group, generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.get_parameter("bias"))
     for module in model.modules():

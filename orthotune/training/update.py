@@ -20,6 +20,7 @@ from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
+from orthotune.nn.chain import chain_of
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
 from orthotune.nn.networks import Network
 from orthotune.nn.orthonormality import (
@@ -66,7 +67,7 @@ class Update:
         self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
         layers: list[nn.Module] = list(model.layers)
         enabled = config.modulation.enabled
-        self._modulation = ModulationHandle(layers) if enabled else None
+        self._modulation = ModulationHandle([chain_of(layers)]) if enabled else None
         self._convolutions = [layer.get_submodule("conv") for layer in layers]
         kind = config.regularizer.kind
         self._regularizer = None
