@@ -27,8 +27,11 @@ def gram_deviation_norms(model: nn.Module) -> Tensor:
         >>> gram_deviation_norms(net).tolist()  # Gram [[2, 2], [2, 2]]
         [3.1622776985168457]
     """
-    deviations = [gram_deviation(bank) for bank in _filter_banks(model).values()]
-    return torch.stack([torch.linalg.vector_norm(each) for each in deviations])
+    norms = [
+        torch.linalg.matrix_norm(gram_deviation(bank))
+        for bank in _filter_banks(model).values()
+    ]
+    return torch.stack([n if n.ndim == 0 else torch.linalg.norm(n) for n in norms])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +64,12 @@ def singular_values(model: nn.Module) -> Tensor:
 
 def _filter_banks(model: nn.Module) -> dict[str, Tensor]:
     """The filter banks by the layers' names, also of weights that are computed."""
-    banks, seen = {}, set()
+    banks: dict[str, Tensor] = {}
+    seen: dict[int, object] = {}  # kept, so that no other gets its id
     for name, layer in parametric_layers(model).items():
-        if id(layer.weight) not in seen:
-            seen.add(id(layer.weight))
+        weight = layer.weight
+        if id(weight) not in seen:
+            seen[id(weight)] = weight
             banks[name] = filter_bank(layer)
     return banks
 

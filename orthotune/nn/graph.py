@@ -112,7 +112,7 @@ class _Nodes:
 
 def _quoted(name: str) -> str:
     """A name as an error shows it."""
-    return f"`{name if len(name) <= 60 else f'...{name[-57:]}'}`"
+    return f"`{name if len(name) <= 50 else f'...{name[-47:]}'}`"
 
 
 # Read by torch.fx

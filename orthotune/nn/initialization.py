@@ -141,7 +141,7 @@ def initialize(
     layers = parametric_layers(model)
     weights = [weight_parameter(name, layer) for name, layer in layers.items()]
     for layer, weight in zip(layers.values(), weights, strict=True):
-        for group in weight.chunk(num_groups(layer)):
+        for group in weight.detach().chunk(num_groups(layer)):
             # He's Gaussian of a transposed convolution: its filters are the columns.
             transposed = scheme == "he" and isinstance(layer, _ConvTransposeNd)
             _SCHEMES[scheme](group.transpose(0, 1) if transposed else group, generator)

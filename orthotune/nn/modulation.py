@@ -224,21 +224,18 @@ def attach(
         torch.Size([2])
         >>> modulation.remove()
     """
-    if allow_branches:
-        chains = chains_within(model, example)
-    else:
+    traced = isinstance(model, nn.Module) and not isinstance(model, nn.ModuleList)
+    if isinstance(model, Iterable) and not (traced and allow_branches):
         _refuse_shortcuts(model)
-        chains = (chain_of(model, example),)
-    handle = ModulationHandle(chains)
+    find = chains_within if allow_branches else lambda *args: (chain_of(*args),)
+    handle = ModulationHandle(find(model, example))
     handle.check_order()
     return handle
 
 
-def _refuse_shortcuts(model: nn.Module | Sequence[nn.Module]) -> None:
-    """What leads around the layers of a list is not to be seen in them."""
-    if isinstance(model, nn.Module) and not isinstance(model, Iterable):
-        return
-    for index, layer in enumerate(model):
+def _refuse_shortcuts(layers: Iterable[nn.Module]) -> None:
+    """What leads around layers from outside is not to be seen in them."""
+    for index, layer in enumerate(layers):
         # An identity is often an empty `nn.Sequential`, which is false.
         if getattr(layer, "shortcut", None) not in (None, False):
             raise ValueError(
