@@ -284,7 +284,7 @@ def _data_of(study: Study, fingerprints: Fingerprints) -> dict[DataConfig, str]:
     if study.listed:
         fields = study.listed[0].fields
     else:
-        fields = study.trial_fields(next(study.space.corners(1)))
+        fields = study.trial_fields(study.space.example())
     config = TrialConfig.from_dict(fields).data
     return {replace(config, name=name): hash_ for name, hash_ in fingerprints.items()}
 

@@ -72,12 +72,18 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
         "metric": study.settings.metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
+        **_constraints(study),
         **{
             f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
         },
         **data,
     }
     return json.loads(json.dumps(values))  # tuples become lists, as when read again
+
+
+def _constraints(study: Study) -> dict[str, list[str]]:
+    texts = [constraint.text for constraint in study.space.constraints]
+    return {"constraints": texts} if texts else {}
 
 
 def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:

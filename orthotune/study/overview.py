@@ -12,7 +12,7 @@ def overview(study: Study) -> list[str]:
         study: A search.
 
     Example:
-        >>> from orthotune.space.parameters import SearchSpace
+        >>> from orthotune.space.search_space import SearchSpace
         >>> from orthotune.space.settings import StudySettings
         >>> space = SearchSpace(parameters=())
         >>> settings = StudySettings(name="tiny")

@@ -17,7 +17,7 @@ MALFORMED = {
     "unknown_type": (
         space("{type: real, low: 0.1, high: 1}"),
         2,
-        "must be one of float, int, categorical, but got the string 'real'",
+        "must be one of float, int, categorical, joint, but got the string 'real'",
     ),
     "unknown_key": (
         space("{type: float, low: 0.1, hihg: 1}"),
@@ -119,7 +119,7 @@ MALFORMED = {
     "when_on_itself": (
         space("{type: float, low: 0.1, high: 1, when: {optimizer.lr: 0.5}}"),
         2,
-        "must name a categorical or an int, but `optimizer.lr` is a float",
+        "must give bounds of `optimizer.lr`, such as {low: 0.1}, because that is a fl",
     ),
     "when_on_impossible_value": (
         "space:\n  init.scheme: {type: categorical, choices: [he, orthonormal]}\n"
