@@ -22,11 +22,13 @@ outlives one suggestion: each is drawn by a new one, seeded by the study's seed 
 trial's number. So a continued study goes on as it would have without the break.
 """
 
+import contextlib
 import hashlib
 import math
 import random
+import statistics
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import optuna
@@ -115,34 +117,69 @@ class OptunaSearcher(StudySearcher):
 
     def _new(self) -> TrialRecord | None:
         number = len(self._journal)
-        for attempt in range(MAX_DUPLICATES):
-            trial, values = self._suggestion(number, attempt)
-            if self._study.space.allows(values):
-                key = self._key(values)
-                if key not in self._keys:
-                    record = self._suggested(key, values)
-                    for name, excess in self._excesses(values).items():
-                        trial.set_constraint(name, excess)
+        bounded = bool(self._study.space.constraints)
+        found = self._allowed(number) if bounded else self._free(number)
+        for trial, values in found:
+            key = self._key(values)
+            if key not in self._keys:
+                record = self._suggested(key, values)
+                if trial is None:
+                    self._rebuild(record)
+                else:
                     self._optuna_trials[number] = trial
-                    return record
-            # Samplers do not read failed trials.
-            self._optuna.tell(trial, state=TrialState.FAIL)
+                return record
         self._journal.exhaust()
         return None
 
-    def _suggestion(
-        self, number: int, attempt: int
-    ) -> tuple[optuna.trial.Trial, dict[str, Any]]:
-        """A trial of Optuna's and its values, which may be known or not allowed."""
-        space = self._study.space
-        if space.constraints and attempt >= MAX_VIOLATIONS:
-            seed = self._study.settings.search.seed
-            values = space.draw(random.Random(f"{seed}/{number}/{attempt}"))
-            frozen = create_trial(state=TrialState.RUNNING, **self._params(values))
-            return self._added(frozen), values
-        self._optuna.sampler = _sampler(self._study, number, attempt)
-        trial = self._optuna.ask()
-        return trial, _suggest(trial, space)
+    def _free(self, number: int) -> Iterator[tuple[optuna.trial.Trial, dict[str, Any]]]:
+        """Suggestions for one trial, one after another."""
+        for attempt in range(MAX_DUPLICATES):
+            self._optuna.sampler = _sampler(self._study, number, attempt)
+            trial = self._optuna.ask()
+            yield trial, _suggest(trial, self._study.space)
+            # Samplers do not read failed trials.
+            self._optuna.tell(trial, state=TrialState.FAIL)
+
+    def _allowed(self, number: int) -> Iterator[tuple[None, dict[str, Any]]]:
+        """Suggestions for one trial that meet the constraints.
+
+        What is learned of those that do not is forgotten with them, as they are in no
+        journal that a continued study could be rebuilt from.
+        """
+        space, seed = self._study.space, self._study.settings.search.seed
+        study = optuna.create_study(direction="minimize")
+        study.add_trials(self._optuna.get_trials(deepcopy=False))
+        for attempt in range(MAX_DUPLICATES):
+            if attempt >= MAX_VIOLATIONS:
+                yield None, space.draw(random.Random(f"{seed}/{number}/{attempt}"))
+                continue
+            study.sampler = _sampler(self._study, number, attempt)
+            trial = study.ask()
+            values = _suggest(trial, space)
+            if space.allows(values):
+                yield None, values
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                self._tell_violation(study, trial, values)
+
+    def _tell_violation(
+        self, study: optuna.Study, trial: optuna.trial.Trial, values: dict[str, Any]
+    ) -> None:
+        """Tell a Gaussian process what a suggestion violates, or it suggests it again.
+
+        With a value that says nothing, as it has none.
+        """
+        excesses = {}
+        if self._study.settings.search.searcher == "gp":
+            with contextlib.suppress(ArithmeticError):  # it divides by 0
+                excesses = self._excesses(values)
+        done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        if not done or max(excesses.values(), default=0.0) <= 0:
+            study.tell(trial, state=TrialState.FAIL)
+            return
+        for name, excess in excesses.items():
+            trial.set_constraint(name, excess)
+        study.tell(trial, statistics.median(one.value or 0.0 for one in done))
 
     def _excesses(self, values: Mapping[str, Any]) -> dict[str, float]:
         """How far a configuration is within the bounds of the constraints."""
@@ -153,17 +190,13 @@ class OptunaSearcher(StudySearcher):
             for side, excess in enumerate(constraint.excesses(known))
         }
 
-    def _added(self, frozen: FrozenTrial) -> optuna.trial.Trial:
-        """A trial that Optuna has not suggested."""
-        self._optuna.add_trial(frozen)
-        # Numbers and ids agree in the in-memory storage of one study.
-        number = len(self._optuna.get_trials(deepcopy=False)) - 1
-        return optuna.trial.Trial(self._optuna, number)
-
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
-        trial = self._added(self._frozen(record))
+        self._optuna.add_trial(self._frozen(record))
         if not record.status.ended:
+            # Numbers and ids agree in the in-memory storage of one study.
+            number = len(self._optuna.get_trials(deepcopy=False)) - 1
+            trial = optuna.trial.Trial(self._optuna, number)
             self._optuna_trials[record.number] = trial
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:

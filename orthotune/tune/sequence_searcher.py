@@ -4,6 +4,7 @@ The order is the same in every session, so that a continued study takes the firs
 that its journal does not know.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +62,9 @@ def _quasi_random(space: SearchSpace, seed: int) -> Iterator[dict[str, Any]]:
     condition leaves the other parameters as evenly spread as they were.
     """
     axes = {parameter.name: distribution(parameter) for parameter in space.parameters}
-    sampler = optuna.samplers.QMCSampler(seed=seed, scramble=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.QMCSampler(seed=seed, scramble=True)
     study = optuna.create_study(sampler=sampler)  # where Optuna counts the points
     trial = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
     ruled_out = 0
