@@ -276,9 +276,7 @@ name: example
     study = read_study(str(write(tmp_path, nested)), changed)
     assert study.settings.search.num_trials == 9
     assert study.space.fixed["model.depth"] == 20
-    with pytest.raises(
-        SearchSpaceError, match=r"--set: `model.depth` must be given"
-    ):
+    with pytest.raises(SearchSpaceError, match=r"--set: `model.depth` must be given"):
         read_study(str(tmp_path / "study.yaml"), {**changed, "model.depth": 8})
 
 
@@ -292,9 +290,7 @@ def test_a_dict_in_python_may_have_sections_too():
     assert study.space.fixed == {"model.depth": 8}
     assert study.space.fields == ("optimizer.lr",)
     data["fixed"]["model.depth"] = 20
-    with pytest.raises(
-        FileError, match=r"<dict>: must not repeat a key, but `model"
-    ):
+    with pytest.raises(FileError, match=r"<dict>: must not repeat a key, but `model"):
         read_study(data)
 
 
