@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orthotune.config.fields import build, rules
 from orthotune.config.hints import nearest
 from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE, minimized
-from orthotune.config.rules import Rule, build, rules, show
+from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.console import note

@@ -94,15 +94,13 @@ def he_(weight: Tensor, generator: Generator) -> Tensor:
     return weight.copy_((gaussian * math.sqrt(2 / fan_out)).view(weight.shape))
 
 
-_SCHEMES: dict[str, Callable[[Tensor, Generator], Tensor]] = {
-    "orthonormal": orthonormal_,
-    "he": he_,
-}
+Fill = Callable[[Tensor, Generator], object]
+"""Fills a weight in place, from a generator."""
 
 
 def initialize(
     model: nn.Module,
-    scheme: str,
+    fill: Fill | None,
     generator: Generator,
     batch_norm_bias: float = 0.0,
 ) -> None:
@@ -117,22 +115,19 @@ def initialize(
 
     Args:
         model: Any model.
-        scheme: `"orthonormal"` or `"he"`.
+        fill: Fills a weight, such as `orthonormal_`; None leaves weights and biases as
+            they are.
         generator: Source of randomness; layers draw from it in registration order.
         batch_norm_bias: Initial bias of every batch normalization.
 
-    Raises:
-        ValueError: If there is no such scheme.
-
     Example:
-        >>> initialize(nn.Linear(3, 2), "orthonormal", Generator().manual_seed(0))
+        >>> initialize(nn.Linear(3, 2), orthonormal_, Generator().manual_seed(0))
     """
-    if scheme not in _SCHEMES:
-        raise ValueError(f"`scheme` must be one of {sorted(_SCHEMES)}, got {scheme!r}.")
-    for layer in parametric_layers(model).values():
-        _SCHEMES[scheme](layer.get_parameter("weight"), generator)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.get_parameter("bias"))
+    if fill is not None:
+        for layer in parametric_layers(model).values():
+            fill(layer.get_parameter("weight"), generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.get_parameter("bias"))
     for module in model.modules():
         if isinstance(module, _BatchNorm) and module.affine:
             nn.init.ones_(module.weight)

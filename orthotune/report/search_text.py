@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orthotune.config.rules import leaves
+from orthotune.config.fields import leaves
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
 from orthotune.report.drawing import MOST_LINES

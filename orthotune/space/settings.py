@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
+from orthotune.config.fields import check_fields
 from orthotune.config.metrics import ACCURACY, TARGETS, minimized
-from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
 
 

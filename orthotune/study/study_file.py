@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE
+from orthotune.config.fields import build, rules
 from orthotune.config.hints import nearest
 from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE
 from orthotune.config.nested import flattened, no_value, unnested
-from orthotune.config.rules import (
-    Rule,
-    assigned,
-    build,
-    rules,
-    show,
-)
+from orthotune.config.rules import Rule, assigned, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.console import note

@@ -15,22 +15,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from orthotune.config.changes import CHANGEABLE
+from orthotune.config.contracts import Regularizer
+from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
-from orthotune.errors import ConfigError
+from orthotune.errors import ConfigError, cut
 from orthotune.nn.modulation import ErrorProbes, ModulationHandle
-from orthotune.nn.networks import Network
-from orthotune.nn.orthonormality import (
-    L2Regularizer,
-    OrthonormalityRegularizer,
-    parametric_weights,
-)
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
-REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
+NO_PENALTY = "none"
 
 
 class Update:
@@ -56,7 +53,7 @@ class Update:
     """
 
     def __init__(
-        self, config: TrialConfig, model: Network, device: torch.device
+        self, config: TrialConfig, model: nn.Module, device: torch.device
     ) -> None:
         self._config = config
         self._device = device
@@ -64,21 +61,12 @@ class Update:
         dtype = torch.float64 if device.type == "cpu" else torch.float32
         self._now = torch.zeros(len(CHANGEABLE), dtype=dtype, device=device)
         self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
-        layers: list[nn.Module] = list(model.layers)
+        layers: list[Any] = list(model.layers)  # pyright: ignore[reportArgumentType]
         enabled = config.modulation.enabled
         self._modulation = ModulationHandle(layers) if enabled else None
         self._convolutions = [layer.get_submodule("conv") for layer in layers]
-        kind = config.regularizer.kind
-        self._regularizer = None
-        if kind != "none":
-            self._regularizer = REGULARIZERS[kind](parametric_weights(model))
-        self._optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=self._lr,
-            momentum=config.optimizer.momentum,
-            nesterov=config.optimizer.nesterov,
-            fused=True,
-        )
+        self._regularizer = _regularizer(config, model)
+        self._optimizer = _optimizer(config, model, self._lr)
         self._forward = _compiled(model) if config.training.compile else model
 
     def settings(self, epoch: int, updates: int) -> Tensor:
@@ -154,6 +142,7 @@ class Update:
         ):
             with self.precision():
                 logits = self._forward(images)
+            _check_logits(logits, len(targets))
             wide = torch.promote_types(logits.dtype, torch.float32)
             loss = F.cross_entropy(logits.to(wide), targets)
             loss = loss * (len(targets) / len(batch))
@@ -170,6 +159,55 @@ class Update:
         if self._regularizer is not None:
             self._regularizer.add_gradients(self._coeff)
         return moments
+
+
+def _check_logits(logits: object, size: int) -> None:
+    """Refuse what a network gives in place of logits; a shape costs nothing."""
+    if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == size:
+        return
+    got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    raise ConfigError(
+        "model.family",
+        f"must name a network that gives logits of shape ({size}, classes) for {size} "
+        f"images, but it gives {got}. End it with a flatten and a linear layer.",
+    )
+
+
+def _regularizer(config: TrialConfig, model: nn.Module) -> Regularizer | None:
+    """The penalty that a configuration names.
+
+    Raises:
+        ConfigError: If what is registered gives something else.
+    """
+    kind = config.regularizer.kind
+    if kind == NO_PENALTY:
+        return None
+    made = ingredient("regularizer", kind).of(config.regularizer, model)
+    if not callable(getattr(made, "add_gradients", None)):
+        raise ConfigError(
+            "regularizer.kind",
+            "must name a function that returns an object with `add_gradients(coeff)`, "
+            f"but {kind} returned {cut(repr(made))}. Return a PenaltyRegularizer.",
+        )
+    return made
+
+
+def _optimizer(config: TrialConfig, model: nn.Module, lr: Tensor) -> Optimizer:
+    """The optimizer that a configuration names.
+
+    Raises:
+        ConfigError: If what is registered gives something else.
+    """
+    kind = config.optimizer.kind
+    parameters = list(model.parameters())
+    made = ingredient("optimizer", kind).of(config.optimizer, parameters, lr)
+    if not isinstance(made, Optimizer):
+        raise ConfigError(
+            "optimizer.kind",
+            "must name a function that returns a torch.optim.Optimizer, but "
+            f"{kind} returned {cut(repr(made))}. Return the optimizer.",
+        )
+    return made
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:

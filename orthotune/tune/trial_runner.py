@@ -17,6 +17,7 @@ from typing import Any
 from ray import tune
 
 from orthotune.cluster.resources import ResourceAllocation
+from orthotune.config.plugins import Shipment
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -60,6 +61,7 @@ class TrialRunner:
         allocation: What trials get.
         call: Calls what waits for Ray, as `RayHealth.call`.
         holder: This driver, where another may take over the study.
+        plugins: What others have registered, for the workers.
     """
 
     study: Study
@@ -72,6 +74,7 @@ class TrialRunner:
     allocation: ResourceAllocation
     call: Callable[[Callable[[], object]], None]
     holder: Holder | None = None
+    plugins: Shipment | None = None
 
     def __post_init__(self) -> None:
         self._deaths: Deaths = {}
@@ -280,6 +283,7 @@ class TrialRunner:
             gpu_bytes=shares.tensor_bytes(record.fields),
             checked_nodes=self.allocation.checked_nodes,
             holder=self.holder,
+            plugins=self.plugins,
             **how,
         )
 

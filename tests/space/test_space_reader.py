@@ -122,7 +122,7 @@ MALFORMED = {
     "wrong_choice": (
         "space:\n  init.scheme: {type: categorical, choices: [he, xavier]}\n",
         2,
-        "must be one of orthonormal, he, but got the string 'xavier'",
+        "must be one of orthonormal, he, as_built, but got the string 'xavier'",
     ),
     "when_not_mapping": (
         space("{type: float, low: 0.1, high: 1, when: always}"),
