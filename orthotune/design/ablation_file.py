@@ -75,7 +75,11 @@ def read_ablation(
         AblationError: If anything in it, or in `overrides`, is not allowed.
     """
     flat = flat_overrides(overrides or {}, TOP_LEVEL)
-    return _Reader(flat_file(mapping_file(source), REFERENCES), flat).read()
+    file = flat_file(mapping_file(source), REFERENCES)
+    ablation = _Reader(file, flat).read()
+    if flat.get("metric", file.data.get("metric")) == ACCURACY:
+        note(ACCURACY_NOTE)
+    return ablation
 
 
 class _Reader(FileReader):
@@ -97,7 +101,7 @@ class _Reader(FileReader):
             path=self._file.path,
             name=self._name(),
             question=self._question(),
-            metric=self._metric(),
+            metric=minimized(self._ruled("metric", "val_error")),
             smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
             design=design,
             factors=factors,
@@ -128,12 +132,6 @@ class _Reader(FileReader):
 
     def _ruled(self, key: str, default: str) -> str:
         return self._value(key, _SETTINGS[key], default)
-
-    def _metric(self) -> str:
-        metric = self._ruled("metric", "val_error")
-        if metric == ACCURACY:
-            note(ACCURACY_NOTE)
-        return minimized(metric)
 
     def _name(self) -> str:
         path = self._file.path

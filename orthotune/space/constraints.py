@@ -131,11 +131,9 @@ def _parsed(text: str) -> ast.Compare:
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as err:
-        raise ValueError(
-            f"must be a comparison, but got {show(text)}. {_LIKE}"
-        ) from err
+        raise ValueError(f"{_LIKE}, but got {show(text)}.") from err
     if not isinstance(tree, ast.Compare):
-        raise ValueError(f"must be a comparison, but got {show(text)}. {_LIKE}")
+        raise ValueError(f"{_LIKE}, but got {show(text)}.")
     for compare in tree.ops:
         if type(compare) not in _COMPARISONS:
             raise ValueError(
@@ -146,7 +144,7 @@ def _parsed(text: str) -> ast.Compare:
     return tree
 
 
-_LIKE = "One is: model.depth * data.batch_size <= 8000"
+_LIKE = "must be a comparison such as model.depth * data.batch_size <= 8000"
 
 
 def _check(node: ast.expr, text: str) -> None:

@@ -61,7 +61,10 @@ def read_study(
         flat = flattened(overrides or {})
     except ConfigError as err:
         raise SearchSpaceError(f"--set: {err}") from err
-    return _Reader(file, flat).read()
+    study = _Reader(file, flat).read()
+    if flat.get("metric", file.data.get("metric")) == ACCURACY:
+        note(ACCURACY_NOTE)
+    return study
 
 
 class _Reader(SpaceReader):
@@ -188,12 +191,10 @@ class _Reader(SpaceReader):
         values |= {k: v for k, v in self._overrides.items() if k in SETTING_RULES}
         if "name" not in values:
             raise self._error(("name",), "must be given where there is no file.")
-        if values.get("metric") == ACCURACY:
-            if values.get("mode") == "min":
-                raise self._error(
-                    ("mode",), f"must be max for {ACCURACY}, but got min. Delete it."
-                )
-            note(ACCURACY_NOTE)
+        if (values.get("metric"), values.get("mode")) == (ACCURACY, "min"):
+            raise self._error(
+                ("mode",), f"must be max for {ACCURACY}, but got min. Delete it."
+            )
         try:
             return build(StudySettings, values)
         except ConfigError as err:

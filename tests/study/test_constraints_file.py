@@ -31,7 +31,7 @@ MALFORMED = {
         "must be a list of at most 20 .* but got 21",
     ),
     "no_text": (constrained("3"), 1, "must hold texts, but got 3"),
-    "no_comparison": (constrained("model.depth"), 1, "must be a comparison, but got"),
+    "no_comparison": (constrained("model.depth"), 1, "must be a comparison such as"),
     "code": (
         constrained("\"__import__('os').getpid() <= 1\""),
         1,

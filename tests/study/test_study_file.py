@@ -90,7 +90,7 @@ MALFORMED = {
     "fixed_twice": (
         "fixed:\n  model.depth: 8\n  model: {depth: 8}\n",
         3,
-        "must not repeat a key, but `modelth` stands on line 2 too",
+        "must not repeat a key, but `model.depth` stands on line 2 too",
     ),
     "a_field_of_a_joint_choice_that_is_fixed": (
         "fixed: {seed: 1}\nspace:\n  run:\n    type: joint\n"
@@ -323,3 +323,21 @@ def test_a_grid_counts_configurations_that_differ(tmp_path):
     study = read_study(str(write(tmp_path, content)))
     assert study.settings.search.num_trials == 4  # without a penalty nothing reads it
     read_study(str(write(tmp_path, content)), {"search.num_trials": 4})
+
+
+def test_what_is_registered_may_be_in_sections_of_any_depth(plugin, tmp_path):
+    plugin.load()
+    content = """\
+fixed: {model: {family: my_net, my_net: {width: 8}}, modulation.enabled: false}
+space:
+  model:
+    my_net:
+      kind: {type: categorical, choices: [relu, tanh]}
+      dropout: {type: float, low: 0, high: 0.5, when: {model.my_net: {kind: tanh}}}
+constraints: [model.my_net.dropout * model.my_net.width <= 3]
+"""
+    space = read_study(str(write(tmp_path, content))).space
+    assert space.fixed["model.my_net.width"] == 8
+    assert space.fields == ("model.my_net.kind", "model.my_net.dropout")
+    assert space.allows({"model.my_net.dropout": 0.375})
+    assert not space.allows({"model.my_net.dropout": 0.38})
