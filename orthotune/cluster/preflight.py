@@ -304,7 +304,7 @@ def _data_of(
     if study.listed:
         fields = study.listed[0].fields
     else:
-        fields = study.trial_fields(next(study.space.corners(1)))
+        fields = study.trial_fields(study.space.example())
     of_data = {name: v for name, v in fields.items() if name.startswith("data.")}
     return [
         ({**of_data, "data.name": name}, hash_) for name, hash_ in fingerprints.items()

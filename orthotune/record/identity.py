@@ -99,10 +99,16 @@ def _asked(study: Study) -> Definition:
         "metric": study.settings.metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
+        **_constraints(study),
         **{
             f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
         },
     }
+
+
+def _constraints(study: Study) -> dict[str, list[str]]:
+    texts = [constraint.text for constraint in study.space.constraints]
+    return {"constraints": texts} if texts else {}
 
 
 def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:

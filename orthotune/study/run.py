@@ -204,7 +204,7 @@ def _view(study: Study, study_id: str) -> View:
         kind="trial",
         study_id=study_id,
         metric=metric,
-        params=[parameter.name for parameter in study.space.parameters],
+        params=list(study.space.fields),
         tags=("orthotune.status",),
         charts=("val_error", "train_loss", "val_loss"),
     )
@@ -218,6 +218,8 @@ def _study_params(study: Study) -> dict[str, object]:
         f"space.{parameter.name}": parameter.describe()
         for parameter in study.space.parameters
     }
+    texts = [constraint.text for constraint in study.space.constraints]
+    space |= {"constraints": texts} if texts else {}
     fixed = {f"fixed.{name}": value for name, value in study.space.fixed.items()}
     settings = {f"search.{name}": value for name, value in vars(search).items()}
     return {**settings, **space, **fixed}

@@ -36,8 +36,9 @@ from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
 from orthotune.tune.record_searcher import RecordSearcher
 from orthotune.tune.scheduler import Replay, build_scheduler
-from orthotune.tune.searcher import OptunaSearcher
+from orthotune.tune.searcher import build_searcher
 from orthotune.tune.stopper import StudyStopper
+from orthotune.tune.study_searcher import StudySearcher
 from orthotune.tune.worker import StudyTrainable
 
 PROBE_BYTES = 65536
@@ -151,8 +152,8 @@ class TrialRunner:
                 probe.unlink()
         return None
 
-    def _searcher(self, on_resume: Callable | None = None) -> OptunaSearcher:
-        return OptunaSearcher(
+    def _searcher(self, on_resume: Callable | None = None) -> StudySearcher:
+        return build_searcher(
             self.study,
             self.journal,
             fingerprints=self.fingerprints,
