@@ -26,6 +26,7 @@ from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
+    JointParameter,
 )
 from orthotune.space.settings import StudySettings
 from orthotune.text import markdown_table
@@ -152,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parameter categorical": functools.partial(
         arguments, CategoricalParameter, "choices", "when"
     ),
+    "parameter joint": functools.partial(arguments, JointParameter, "choices", "when"),
     "ablation file": functools.partial(
         arguments,
         Ablation,

@@ -30,7 +30,7 @@ from orthotune.space.space_reader import SpaceReader, is_parameter
 from orthotune.study.constraints_file import ConstraintsReader
 
 MAX_CORNERS = 4096
-MAX_GRID = 4096
+MAX_GRID = 2000
 """Trials of a grid, each of which is checked."""
 
 SETTING_RULES: dict[str, Rule] = dict(rules(StudySettings))

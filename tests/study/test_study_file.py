@@ -124,14 +124,14 @@ MALFORMED = {
     "grid_of_a_continuum": (
         "search: {searcher: grid}\n" + space("{type: float, low: 0.1, high: 1}"),
         3,
-        "`optimizer.lr` must have at most 4096 values for the searcher grid",
+        "`optimizer.lr` must have at most 2000 values for the searcher grid",
     ),
     "grid_that_is_too_large": (
         "search: {searcher: grid}\nspace:\n"
         "  optimizer.lr: {type: float, low: 0.1, high: 1, step: 0.01}\n"
         "  seed: {type: int, low: 0, high: 99}\n",
         2,
-        "`space` must make at most 4096 combinations for the searcher grid",
+        "`space` must make at most 2000 combinations for the searcher grid",
     ),
     "grid_with_another_number_of_trials": (
         "search: {searcher: grid, num_trials: 7}\nspace:\n"
