@@ -100,17 +100,17 @@ def he_(weight: Tensor, generator: Generator) -> Tensor:
     return weight.copy_((gaussian * math.sqrt(2 / fan_out)).view(weight.shape))
 
 
-_SCHEMES: dict[str, Callable[[Tensor, Generator], Tensor]] = {
-    "orthonormal": orthonormal_,
-    "he": he_,
-}
+Fill = Callable[[Tensor, Generator], object]
+"""Fills a weight in place, from a generator."""
 
 
 def initialize(
     model: nn.Module,
-    scheme: str,
+    fill: Fill | None,
     generator: Generator,
     batch_norm_bias: float = 0.0,
+    *,
+    by_outputs: bool = False,
 ) -> None:
     r"""Fill every convolution and linear layer of a model; their biases become zero.
 
@@ -126,28 +126,33 @@ def initialize(
 
     Args:
         model: Any model.
-        scheme: `"orthonormal"` or `"he"`.
+        fill: Fills a weight, such as `orthonormal_`; None leaves weights and biases as
+            they are.
         generator: Source of randomness; layers draw from it in registration order.
         batch_norm_bias: Initial bias of every batch normalization.
+        by_outputs: Whether `fill` shall see the filters of a transposed convolution by
+            its outputs, as He et al.'s variance wants them; not as the penalty does.
 
     Raises:
-        ValueError: If there is no such scheme, or the weight of a layer is computed.
+        ValueError: If the weight of a layer is computed and is to be filled.
 
     Example:
-        >>> initialize(nn.Linear(3, 2), "orthonormal", Generator().manual_seed(0))
+        >>> initialize(nn.Linear(3, 2), orthonormal_, Generator().manual_seed(0))
     """
-    if scheme not in _SCHEMES:
-        raise ValueError(f"`scheme` must be one of {sorted(_SCHEMES)}, got {scheme!r}.")
-    layers = parametric_layers(model)
-    weights = [weight_parameter(name, layer) for name, layer in layers.items()]
-    for layer, weight in zip(layers.values(), weights, strict=True):
-        for group in weight.detach().chunk(num_groups(layer)):
-            # He's Gaussian of a transposed convolution: its filters are the columns.
-            transposed = scheme == "he" and isinstance(layer, _ConvTransposeNd)
-            _SCHEMES[scheme](group.transpose(0, 1) if transposed else group, generator)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.get_parameter("bias"))
+    if fill is not None:
+        _fill(model, fill, generator, by_outputs)
     for module in model.modules():
         if isinstance(module, _BatchNorm) and module.affine:
             nn.init.ones_(module.weight)
             nn.init.constant_(module.bias, batch_norm_bias)
+
+
+def _fill(model: nn.Module, fill: Fill, generator: Generator, by_outputs: bool) -> None:
+    layers = parametric_layers(model)
+    weights = [weight_parameter(name, layer) for name, layer in layers.items()]
+    for layer, weight in zip(layers.values(), weights, strict=True):
+        swapped = by_outputs and isinstance(layer, _ConvTransposeNd)
+        for group in weight.detach().chunk(num_groups(layer)):
+            fill(group.transpose(0, 1) if swapped else group, generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.get_parameter("bias"))
