@@ -10,16 +10,16 @@ import functools
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orthotune.config.config_file import configured
+from orthotune.config.plugins import import_plugins, plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as ablation_overview
-from orthotune.errors import ConfigError
 from orthotune.record.study_definition import Study
 from orthotune.report.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.shipped import found_file
@@ -41,6 +41,9 @@ File = str | os.PathLike[str] | Mapping[str, Any]
 
 T = TypeVar("T")
 
+MOST_TRIED = 256
+"""Corners of a space at which others' code is looked for."""
+
 STORAGE = "studies"
 """Where studies are kept by default."""
 
@@ -53,6 +56,7 @@ def search(
     tracking_uri: str | None = None,
     address: str | None = None,
     name: str | None = None,
+    imports: Sequence[str] = (),
     tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **overrides: object,
@@ -68,6 +72,7 @@ def search(
         tracking_uri: MLflow store or server; `default_tracking_uri()` where it is None.
         address: Ray cluster to run on; $RAY_ADDRESS, or one on this machine.
         name: Of the study; the file's by default.
+        imports: Modules that register what the file names, as `--import`.
         tensorboard: Folder for files that TensorBoard shows; none by default.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`**{"search.num_trials": 4}`), or fields of a
@@ -77,6 +82,7 @@ def search(
         The study, as `load_study` gives it; its `outcome` says how the session ended.
 
     Raises:
+        PluginError: If a module cannot be imported, here or by workers.
         FileError: If the file is not YAML, or not a mapping.
         SearchSpaceError: If anything in it, or in `overrides`, is not allowed.
         DataError: If data are missing.
@@ -102,6 +108,7 @@ def search(
             })
             study.best.optimizer.lr
     """
+    import_plugins(imports)
     overrides = _named(overrides, name)
     if isinstance(file, Study):
         study = _as_read(file, overrides)
@@ -110,6 +117,7 @@ def search(
         command = command or _call("search", file, overrides)
     _announce(overview(study))
     fingerprints = read_data(data_of(study))
+    _rehearse(study.space.corners(MOST_TRIED))
     from orthotune.cluster.environment import prepare
 
     prepare()
@@ -135,6 +143,7 @@ def ablate(
     tracking_uri: str | None = None,
     address: str | None = None,
     name: str | None = None,
+    imports: Sequence[str] = (),
     reuse: bool = True,
     tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
@@ -149,6 +158,7 @@ def ablate(
         tracking_uri: As for `search`.
         address: As for `search`.
         name: Of the ablation; the file's by default.
+        imports: As for `search`.
         reuse: Whether cells that another study of the MLflow store has run with this
             code are taken from there.
         tensorboard: As for `search`.
@@ -162,7 +172,8 @@ def ablate(
 
     Raises:
         AblationError: If anything in the file, or in `overrides`, is not allowed.
-        FileError: As `search`; likewise DataError, StudyError and StudyStoppedError.
+        FileError: As `search`; likewise PluginError, DataError, StudyError and
+            StudyStoppedError.
 
     Example:
         ::
@@ -170,6 +181,7 @@ def ablate(
             study = orthotune.ablate("components", seeds=[1, 2, 3])
             study.trials.groupby("group").val_error.mean()
     """
+    import_plugins(imports)
     overrides = _named(overrides, name)
     if isinstance(file, Ablation):
         ablation = _as_read(file, overrides)
@@ -178,6 +190,7 @@ def ablate(
         command = command or _call("ablate", file, overrides)
     _announce(ablation_overview(ablation))
     fingerprints = read_data(ablation.data())
+    _rehearse(arm.fields for arm in ablation.arms)
     from orthotune.cluster.environment import prepare
 
     prepare()
@@ -204,6 +217,7 @@ def train(
     config: File | TrialConfig | None = None,
     /,
     *,
+    imports: Sequence[str] = (),
     save: str | os.PathLike[str] | None = None,
     curve: str | os.PathLike[str] | None = None,
     **overrides: object,
@@ -213,6 +227,7 @@ def train(
     Args:
         config: A file of dotted names such as a study's `best.yaml`, what it holds, a
             `TrialConfig`, or None for the defaults.
+        imports: As for `search`.
         save: Where the network goes, as a file that plain torch reads: `NAME.pt2`,
             `NAME.safetensors` or `NAME.pt`, as `save_network` has them.
         curve: Where a figure of the training goes: `NAME.svg`, `NAME.png`, or
@@ -236,30 +251,17 @@ def train(
         >>> trial.finished, trial.config.seed, "val_error" in trial.metrics
         (True, 3, True)
     """
+    import_plugins(imports)
     wanted = read_config(config, overrides)
     save = None if save is None else check_target(save, NETWORK_SUFFIXES)
     curve = None if curve is None else check_target(curve, CURVE_SUFFIXES)
-    import torch  # it loads once the file is valid
-
-    from orthotune.training.epochs import run_epochs
-    from orthotune.training.gpu import is_out_of_memory
-    from orthotune.training.loop import Trial
+    # torch loads once the file is valid.
+    from orthotune.training.epochs import train_to_end
     from orthotune.training.network_file import save_network
 
-    try:
-        trial = Trial(wanted, "cuda" if torch.cuda.is_available() else "cpu")
-        epochs = run_epochs(trial, ProgressLine())
-    except Exception as err:
-        if not is_out_of_memory(err):
-            raise
-        parts = wanted.data.num_micro_batches
-        raise ConfigError(
-            "data.num_micro_batches",
-            f"must leave parts of a batch that fit into memory, but with {parts} one "
-            "does not. Raise it, or lower data.batch_size.",
-        ) from err
+    trial, epochs = train_to_end(wanted, ProgressLine())
     if curve is not None:
-        write_training_curve(curve, epochs, _title(wanted))
+        write_training_curve(curve, epochs, wanted)
     if save is not None:
         save_network(trial, save)
     return trial
@@ -284,10 +286,12 @@ def read_config(
     return configured(found_file(config, "ablations"), settings)
 
 
-def _title(config: TrialConfig) -> str:
-    """What was trained, in a line."""
-    model, data = config.model, config.data
-    return f"{model.family}-{model.depth} on {data.name}, seed {config.seed}"
+def _rehearse(fields: Iterable[Mapping[str, Any]]) -> None:
+    """Try what others have registered, if that is named; torch is loaded by then."""
+    if plugins():
+        from orthotune.training.rehearsal import rehearse
+
+        rehearse(map(TrialConfig.from_dict, fields))
 
 
 def _announce(lines: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from orthotune.config.contracts import ImageShape
+
 SPLIT_SEED = 1703_01827
 HELD_OUT = 300  # images each of validation and test where there is no official test
 VAL_FRAC = 0.1  # of a data set with an official test split: 5,000 of CIFAR's 50,000
@@ -69,9 +71,15 @@ class Dataset:
     flips: bool
 
     @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.train.images.shape[1]
+    def shape(self) -> ImageShape:
+        """What a network for it is built for."""
+        channels, height, width = self.train.images.shape[1:]
+        return ImageShape(
+            channels=channels,
+            height=height,
+            width=width,
+            num_classes=self.num_classes,
+        )
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data set with every tensor on a device."""

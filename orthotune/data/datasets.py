@@ -2,30 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from orthotune.config.contracts import DataPlace
+from orthotune.config.registry import ingredient, version
 from orthotune.config.rules import show
 from orthotune.config.sections import DataConfig
 from orthotune.data.dataset import Dataset, Source, split_source
-from orthotune.data.digits import digits
-from orthotune.data.synthetic import synthetic
-from orthotune.data.torchvision_sources import torchvision_source
-from orthotune.errors import DataError, DataMissingError, DataUnreadableError
-
-SOURCES: dict[str, Callable[[Path, bool], Source]] = {
-    "digits": digits,
-    "synthetic": synthetic,
-    "cifar10": torchvision_source("CIFAR10", 10, flips=True),
-    "cifar100": torchvision_source("CIFAR100", 100, flips=True),
-    "svhn": torchvision_source("SVHN", 10, flips=False, by_split=True),
-    "fashion_mnist": torchvision_source("FashionMNIST", 10, flips=True),
-}
-"""The loader of every data set, given its root and whether it may download."""
+from orthotune.errors import DataError, DataMissingError, DataUnreadableError, cut
 
 
 def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Dataset:
@@ -55,8 +45,17 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         (torch.Size([1, 8, 8]), 10)
     """
     root = _root(config)
-    dataset = _load(config.name, root, config.download, str(torch.device(device)))
-    return _cut(dataset, config)
+    bare = replace(config, **_ASIDE, root=root)
+    return _cut(_load(bare, version(), str(torch.device(device))), config)
+
+
+_ASIDE: dict[str, Any] = {
+    "batch_size": 64,
+    "num_micro_batches": 1,
+    "augment": False,
+    "num_train": None,
+}
+"""Fields that the files have nothing to do with, as they are by default."""
 
 
 def _root(config: DataConfig) -> str:
@@ -145,6 +144,13 @@ def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, root: str, download: bool, device: str) -> Dataset:
-    source = SOURCES[name](Path(root), download)
-    return split_source(source).to(torch.device(device))
+def _load(config: DataConfig, _version: int, device: str) -> Dataset:
+    """The whole data set; `_version` is that of what is registered."""
+    place = DataPlace(root=Path(config.root), download=config.download)
+    found = ingredient("dataset", config.name).of(config, place)
+    if not isinstance(found, Source):
+        raise DataError(
+            f"The data set {config.name} must be a `Source`, but its function gives "
+            f"{cut(repr(found))}. Return orthotune.Source(...)."
+        )
+    return split_source(found).to(torch.device(device))

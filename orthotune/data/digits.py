@@ -8,8 +8,8 @@ import numpy as np
 from orthotune.data.dataset import Source
 
 
-def digits(_root: Path, _download: bool) -> Source:
-    """The images and their classes; nothing is read from the root."""
+def digits() -> Source:
+    """The images and their classes."""
     table = _digits_table()  # 64 pixels from 0 to 16, and the class
     images = table[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8)
     return Source(images=images, targets=table[:, -1], num_classes=10, flips=False)

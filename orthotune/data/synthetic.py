@@ -1,13 +1,11 @@
 """Noisy prototypes that any network learns, for tests and first steps."""
 
-from pathlib import Path
-
 import numpy as np
 
 from orthotune.data.dataset import SPLIT_SEED, Source
 
 
-def synthetic(_root: Path, _download: bool) -> Source:
+def synthetic() -> Source:
     """Ten noisy prototypes at 8x8 with three channels; 2,000 images."""
     generator = np.random.default_rng(SPLIT_SEED)
     prototypes = generator.standard_normal((10, 3, 8, 8))

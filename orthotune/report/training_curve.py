@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orthotune.config.trial import TrialConfig
 from orthotune.files import atomic_write
 from orthotune.report.drawing import colour, draw_png, draw_svg, style, tell_small_apart
 from orthotune.report.page import write_page
@@ -20,15 +21,18 @@ _PANELS = {"loss": ("train_loss", "val_loss"), "error": ("val_error",), "lr": ("
 
 
 def write_training_curve(
-    path: Path, epochs: Sequence[Mapping[str, float]], title: str
+    path: Path, epochs: Sequence[Mapping[str, float]], config: TrialConfig
 ) -> None:
     """Write the figure of a training, alone or as a page with its numbers.
 
     Args:
         path: The file; its name ends in one of `CURVE_SUFFIXES`.
         epochs: The metrics of every epoch, the first one first.
-        title: What was trained.
+        config: What was trained.
     """
+    depth = config.in_effect().get("model.depth")
+    network = config.model.family + ("" if depth is None else f"-{depth}")
+    title = f"{network} on {config.data.name}, seed {config.seed}"
     if path.suffix == ".html":
         _write_page(path, epochs, title)
         return

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import load_dataset
 from orthotune.data.image_format import ImageFormat
-from orthotune.training.checkpoint import config_of
+from orthotune.training.checkpoint import check_same, config_of
 from orthotune.training.loop import IMAGES
-from orthotune.training.network import build_model
+from orthotune.training.networks import build_network
 from orthotune.training.streams import Streams
 
 
@@ -35,7 +35,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.network = network
         self.config = config
-        self.image_shape = images.shape
+        shape = images.shape
+        self.image_shape = (shape.channels, shape.height, shape.width)
         self.register_buffer("mean", images.mean.clone())
         self.register_buffer("std", images.std.clone())
 
@@ -52,7 +53,8 @@ def trained_classifier(state: dict[str, Any]) -> Classifier:
             images needs the data set.
 
     Raises:
-        CheckpointError: If the state is not of this version of orthotune.
+        CheckpointError: If the state is not of this version of orthotune, or of the
+            registered sources.
         DataError: If the data set is needed, and cannot be loaded.
 
     Example:
@@ -66,7 +68,8 @@ def trained_classifier(state: dict[str, Any]) -> Classifier:
     """
     config = config_of(state)
     images = _images(state, config)
-    network = build_model(config, images, Streams(config.seed))
+    check_same(config, state)
+    network = build_network(config, images.shape, Streams(config.seed))
     network.load_state_dict(state["model"])
     return Classifier(network, images, config).cpu().eval()
 

@@ -2,12 +2,47 @@
 
 import time
 
+import torch
+
+from orthotune.config.trial import TrialConfig
+from orthotune.errors import ConfigError
 from orthotune.text import duration
+from orthotune.training.gpu import is_out_of_memory
 from orthotune.training.loop import Trial
 from orthotune.training.progress import ProgressLine
 
 PATIENCE_S = 2.0
 """Seconds after which it is shown how much of an epoch is done."""
+
+
+def train_to_end(
+    config: TrialConfig, progress: ProgressLine
+) -> tuple[Trial, list[dict[str, float]]]:
+    """Train a configuration to its end, on the GPU if there is one.
+
+    Args:
+        config: What to train.
+        progress: As for `run_epochs`.
+
+    Returns:
+        The trial, and the metrics of every epoch.
+
+    Raises:
+        ConfigError: If a batch does not fit into memory.
+        DataError: If the data set cannot be loaded.
+    """
+    try:
+        trial = Trial(config, "cuda" if torch.cuda.is_available() else "cpu")
+        return trial, run_epochs(trial, progress)
+    except Exception as err:
+        if not is_out_of_memory(err):
+            raise
+        parts = config.data.num_micro_batches
+        raise ConfigError(
+            "data.num_micro_batches",
+            f"must leave parts of a batch that fit into memory, but with {parts} one "
+            "does not. Raise it, or lower data.batch_size.",
+        ) from err
 
 
 def run_epochs(trial: Trial, progress: ProgressLine) -> list[dict[str, float]]:
@@ -23,7 +58,6 @@ def run_epochs(trial: Trial, progress: ProgressLine) -> list[dict[str, float]]:
 
     Example:
         >>> import io
-        >>> from orthotune.config.trial import TrialConfig
         >>> fields = {"model.depth": 8, "data.num_train": 64, "training.num_epochs": 2}
         >>> line = ProgressLine(stream=io.StringIO())
         >>> len(run_epochs(Trial(TrialConfig.from_dict(fields)), line))

@@ -19,7 +19,6 @@ from orthotune.data.augmentation import augment
 from orthotune.data.dataset import Dataset, Split
 from orthotune.data.datasets import load_dataset
 from orthotune.data.image_format import ImageFormat
-from orthotune.errors import CheckpointError
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
     backward_error_moments,
@@ -28,9 +27,9 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.training.allocator import keep_freed_memory
-from orthotune.training.checkpoint import config_of
-from orthotune.training.network import build_model
-from orthotune.training.streams import Streams
+from orthotune.training.checkpoint import check_same
+from orthotune.training.networks import build_network
+from orthotune.training.streams import Streams, seeded
 from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
@@ -86,9 +85,10 @@ class Trial:
             self._dataset = load_dataset(config.data, self.device)
             self._streams = Streams(config.seed)
             self._images = ImageFormat.of(self._dataset)
-            self.model = build_model(config, self._images, self._streams)
+            self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._update = Update(config, self.model, self.device)
+            example = self._dataset.normalize(self._dataset.train.first(2).images)
+            self._update = Update(config, self.model, example)
 
     @property
     def dataset(self) -> Dataset:
@@ -130,7 +130,8 @@ class Trial:
                 f"{self.config.training.num_epochs} is done. Look at `finished`."
             )
         start = time.perf_counter()
-        with _deterministic(self.device):
+        seed = f"{self.config.seed}/epoch {self.epoch}"
+        with _deterministic(self.device), seeded(seed, self.device):
             metrics = self._train()
             metrics |= self._measure()
         self.epoch += 1
@@ -158,6 +159,18 @@ class Trial:
             metrics = self._measure()
         return {k: reportable(k, v, self.diverged) for k, v in metrics.items()}
 
+    def rehearse(self) -> None:
+        """Train one batch and evaluate another; the trial is of no use afterwards."""
+        with _deterministic(self.device), seeded(str(self.config.seed), self.device):
+            self.model.train()
+            (settings, *_) = self._update.settings(0, 1).to(self.device)
+            self._update(next(iter(self._batches())), settings, probe=True)
+            gram_deviation_norms(self.model)
+            self.model.eval()
+            few = self._dataset.val.first(2)
+            with torch.no_grad(), self._update.precision():
+                self.model(self._dataset.normalize(few.images))
+
     def profile(self) -> dict[str, list[float]]:
         """The network layer by layer, as it is now; training is not touched.
 
@@ -180,7 +193,7 @@ class Trial:
         if not math.isfinite(_norm(self.model)):
             return {}
         with _deterministic(self.device):
-            copy = build_model(self.config, self._images, Streams(0))
+            copy = build_network(self.config, self._dataset.shape, Streams(0))
             copy.load_state_dict(self.model.state_dict())
             copy.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             batch = self._dataset.train.first(PROFILE_IMAGES)
@@ -214,6 +227,7 @@ class Trial:
             "model": self.model.state_dict(),
             "optimizer": self._update.state_dict(),
             "streams": self._streams.state_dict(),
+            "sources": self.config.sources(),
             IMAGES: self._images.state_dict(),
         }
 
@@ -223,20 +237,7 @@ class Trial:
         Raises:
             CheckpointError: If the state is of a configuration with another result.
         """
-        ours, theirs = self.config.canonical(), config_of(state).canonical()
-        differing = sorted(
-            name
-            for name in ours.keys() | theirs.keys()
-            # A trial that did not fit into memory goes on in smaller parts.
-            if ours.get(name) != theirs.get(name) and name != "data.num_micro_batches"
-        )
-        if differing:
-            name = differing[0]
-            raise CheckpointError(
-                "The checkpoint must be of the same configuration, but "
-                f"`{name}` is {theirs.get(name)!r} there and {ours.get(name)!r} here. "
-                "Train from the start, or use the checkpoint's own configuration."
-            )
+        check_same(self.config, state)
         self.epoch = state["epoch"]
         self.diverged = state["diverged"]
         self.model.load_state_dict(state["model"])

@@ -45,7 +45,7 @@ def test_digits_do_not_wait_for_scikit_learn():
 def test_digits_are_as_stored():
     dataset = load_dataset(DataConfig(name="digits"))
     assert dataset.num_classes == 10
-    assert dataset.in_channels == 1
+    assert dataset.shape.channels == 1
     assert not dataset.flips
     for split in splits(dataset):
         assert split.images.dtype == torch.uint8

@@ -10,7 +10,7 @@ def test_synthetic_images_are_seeded_and_can_be_told_apart():
     assert [len(split) for split in splits(dataset)] == [1400, 300, 300]
     assert dataset.train.images.shape == (1400, 3, 8, 8)
     assert dataset.train.images.dtype == torch.float32
-    assert dataset.in_channels == 3
+    assert dataset.shape.channels == 3
     prototypes = torch.stack(
         [dataset.train.images[dataset.train.targets == k].mean(0) for k in range(10)]
     )
