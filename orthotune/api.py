@@ -114,7 +114,7 @@ def search(
         study = _as_read(file, overrides)
     else:
         study = read_study(found_file(file, "search_spaces"), overrides)
-        command = command or _call("search", file, overrides)
+        command = command or _call("search", file, imports, overrides)
     _announce(overview(study))
     fingerprints = read_data(data_of(study))
     _rehearse(study.space.corners(MOST_TRIED))
@@ -187,7 +187,7 @@ def ablate(
         ablation = _as_read(file, overrides)
     else:
         ablation = read_ablation(found_file(file, "ablations"), overrides)
-        command = command or _call("ablate", file, overrides)
+        command = command or _call("ablate", file, imports, overrides)
     _announce(ablation_overview(ablation))
     fingerprints = read_data(ablation.data())
     _rehearse(arm.fields for arm in ablation.arms)
@@ -313,12 +313,16 @@ def _storage(storage: str | os.PathLike[str]) -> str:
     return os.path.expanduser(os.fspath(storage))
 
 
-def _call(function: str, file: File, overrides: Mapping[str, Any]) -> str:
+def _call(
+    function: str, file: File, imports: Sequence[str], overrides: Mapping[str, Any]
+) -> str:
     """What runs the same again: a command, or a call where there is no file."""
     if isinstance(file, Mapping):
-        more = f", **{dict(overrides)!r}" if overrides else ""
+        more = f", imports={list(imports)!r}" if imports else ""
+        more += f", **{dict(overrides)!r}" if overrides else ""
         return f"orthotune.{function}({dict(file)!r}{more})"
     words = ["python", "-m", f"orthotune.{function}", os.fspath(file)]
+    words += [word for one in imports for word in ("--import", one)]
     for key, value in overrides.items():
         setting = ["--set", f"{key}={json.dumps(value, default=str)}"]
         words += ["--name", str(value)] if key == "name" else setting

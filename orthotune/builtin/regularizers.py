@@ -15,10 +15,9 @@ def orthonormal(model: "nn.Module") -> "Regularizer":
     """The orthonormality penalty of the paper."""
     from orthotune.nn.orthonormality import (
         OrthonormalityRegularizer,
-        parametric_weights,
     )
 
-    return OrthonormalityRegularizer(parametric_weights(model))
+    return OrthonormalityRegularizer(model)
 
 
 @regularizer("l2")

@@ -140,6 +140,11 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     return overrides if options.name is None else {**overrides, "name": options.name}
 
 
+def import_words(options: argparse.Namespace) -> list[str]:
+    """What was typed to import modules of one's own."""
+    return [word for one in options.imports for word in ("--import", one)]
+
+
 def same_study(module: str, options: argparse.Namespace) -> str:
     """The command line that continues the same study.
 
@@ -147,9 +152,7 @@ def same_study(module: str, options: argparse.Namespace) -> str:
         module: The command's.
         options: Of `add_study_options`.
     """
-    words = ["python", "-m", module, options.file]
-    for one in options.imports:
-        words += ["--import", one]
+    words = ["python", "-m", module, options.file, *import_words(options)]
     for setting in options.set:
         words += ["--set", setting]
     if options.name is not None:
