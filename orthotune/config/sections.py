@@ -176,6 +176,15 @@ class DataConfig:
     )
     """Training images used, of the training split; null for all. Default null."""
 
+    memory_share: float = setting(0.1, Rule(kind=float, low=0, high=1))
+    """The share of the memory that is free in which a process may hold images that are
+    read from files one by one; where they do not fit they are read anew every epoch,
+    with the same result. In [0, 1]; default 0.1, for some trials side by side."""
+
+    workers: int = setting(1, Rule(kind=int, low=0, high=64))
+    """Processes of a trial that read such images while it trains, a core each at most;
+    0 to read them in between. Default 1."""
+
     def __post_init__(self) -> None:
         check_fields(self)
 

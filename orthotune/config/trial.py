@@ -30,6 +30,15 @@ from orthotune.config.sections import (
 )
 from orthotune.errors import ConfigError
 
+NO_RESULT = (
+    "data.root",
+    "data.download",
+    "data.memory_share",
+    "data.workers",
+    "training.evaluate_test",
+)
+"""Fields on which no result depends."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
@@ -187,12 +196,12 @@ class TrialConfig:
     def canonical(self) -> dict[str, Any]:
         """The fields that can change the result, by dotted name.
 
-        Those in effect, but for where the data lie and whether the test images are
-        looked at. Two configs with equal canonical forms give equal metrics.
+        Those in effect, but for where the data lie, how they are read, and whether the
+        test images are looked at. Two configs with equal canonical forms give equal
+        metrics.
         """
-        aside = {"data.root", "data.download", "training.evaluate_test"}
         values = self.in_effect()
-        return {name: value for name, value in values.items() if name not in aside}
+        return {name: val for name, val in values.items() if name not in NO_RESULT}
 
 
 FIELD_RULES: dict[str, Rule] = dict(rules(TrialConfig))

@@ -13,9 +13,14 @@ from orthotune.config.rules import show
 from orthotune.config.sections import DataConfig
 from orthotune.data.dataset import Dataset, Source, split_source
 from orthotune.data.digits import digits
+from orthotune.data.memory import free_bytes
+from orthotune.data.splits import AnySplit
 from orthotune.data.synthetic import synthetic
-from orthotune.data.torchvision_sources import torchvision_source
+from orthotune.data.torchvision_reader import torchvision_source
 from orthotune.errors import DataError, DataMissingError, DataUnreadableError
+
+HASHED = 1000
+"""Images that are hashed at a time."""
 
 SOURCES: dict[str, Callable[[Path, bool], Source]] = {
     "digits": digits,
@@ -39,7 +44,9 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         device: Where its tensors live.
 
     Returns:
-        The data set. Its tensors are shared between callers: never write to them.
+        The data set. Its tensors are shared between callers: never write to them. What
+        does not fit into `data.memory_share` is read while it is used, by processes of
+        this data set's own.
 
     Raises:
         DataError: If it is smaller than `data.num_train` or `data.batch_size` ask.
@@ -55,8 +62,9 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         (torch.Size([1, 8, 8]), 10)
     """
     root = _root(config)
-    dataset = _load(config.name, root, config.download, str(torch.device(device)))
-    return _cut(dataset, config)
+    where = str(torch.device(device))
+    dataset = _load(config.name, root, config.download, where, config.memory_share)
+    return _cut(dataset, config).with_workers(config.workers)
 
 
 def _root(config: DataConfig) -> str:
@@ -122,12 +130,21 @@ def data_fingerprint(config: DataConfig) -> str:
         False
     """
     dataset = load_dataset(replace(config, num_train=None))
+    if dataset.digest is not None:
+        return dataset.digest()
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.val, dataset.test):
-        for tensor in (split.images, split.targets):
-            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.numpy().tobytes())
+        _hash_split(split, digest)
     return digest.hexdigest()[:16]
+
+
+def _hash_split(split: AnySplit, digest: "hashlib._Hash") -> None:
+    dtype = split.first(1).images.dtype
+    digest.update(f"{dtype} {(len(split), *split.shape)}".encode())
+    for batch in split.in_order(HASHED):
+        digest.update(batch.images.numpy().tobytes())
+    digest.update(f"{split.targets.dtype} {tuple(split.targets.shape)}".encode())
+    digest.update(split.targets.numpy().tobytes())
 
 
 def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
@@ -145,6 +162,9 @@ def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, root: str, download: bool, device: str) -> Dataset:
+def _load(
+    name: str, root: str, download: bool, device: str, memory_share: float
+) -> Dataset:
     source = SOURCES[name](Path(root), download)
-    return split_source(source).to(torch.device(device))
+    room = memory_share * free_bytes(torch.device(device))
+    return split_source(source, room).to(torch.device(device))

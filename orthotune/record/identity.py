@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orthotune.config.trial import TrialConfig
+from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
 from orthotune.space.parameters import definition_of
 
@@ -27,8 +27,6 @@ _MAY_CHANGE = {"num_trials", "time_budget_s", "max_concurrent", "keep_checkpoint
 
 _OF_PBT = {"perturbation_epochs", "validation_seeds"}
 """Search settings that nothing else reads."""
-
-_NO_RESULT = ("data.root", "data.download", "training.evaluate_test")
 
 
 def trial_key(fields: Mapping[str, Any], fingerprints: Fingerprints) -> str:
@@ -72,9 +70,7 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
         "metric": study.settings.metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
-        **{
-            f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
-        },
+        **{f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in NO_RESULT},
         **data,
     }
     return json.loads(json.dumps(values))  # tuples become lists, as when read again
