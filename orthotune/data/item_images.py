@@ -116,4 +116,4 @@ def item_source(
 
 def first_line(err: Exception) -> str:
     """What an error says, in one line of a few words."""
-    return (str(err) or type(err).__name__).splitlines()[0].rstrip(".")[:120]
+    return (str(err) or type(err).__name__).splitlines()[0].rstrip(".")[:180]
