@@ -16,29 +16,53 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DataPlace": "orthotune.config.contracts",
+    "ImageShape": "orthotune.config.contracts",
     "OrthoTrainable": "orthotune.tune.trainable",
     "OrthonormalityRegularizer": "orthotune.nn.orthonormality",
+    "PenaltyRegularizer": "orthotune.nn.penalty",
+    "Regularizer": "orthotune.config.contracts",
+    "Source": "orthotune.data.dataset",
     "Trial": "orthotune.training.loop",
     "TrialConfig": "orthotune.config.trial",
     "ablate": "orthotune.api",
     "attach": "orthotune.nn.modulation",
+    "dataset": "orthotune.config.decorators",
+    "initialization": "orthotune.config.decorators",
     "load_study": "orthotune.study.loaded",
+    "network": "orthotune.config.decorators",
+    "optimizer": "orthotune.config.decorators",
+    "regularizer": "orthotune.config.decorators",
+    "schedule": "orthotune.config.decorators",
     "search": "orthotune.api",
+    "setting": "orthotune.config.decorators",
     "train": "orthotune.api",
 }
 """Where each name is. As strings: what is below imports this package, and nothing
 above itself."""
 
 __all__ = [
+    "DataPlace",
+    "ImageShape",
     "OrthoTrainable",
     "OrthonormalityRegularizer",
+    "PenaltyRegularizer",
+    "Regularizer",
+    "Source",
     "Trial",
     "TrialConfig",
     "__version__",
     "ablate",
     "attach",
+    "dataset",
+    "initialization",
     "load_study",
+    "network",
+    "optimizer",
+    "regularizer",
+    "schedule",
     "search",
+    "setting",
     "train",
 ]
 

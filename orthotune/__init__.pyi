@@ -1,9 +1,21 @@
 """What type checkers and editors see: `__init__.py` loads all of it late."""
 
 from orthotune.api import ablate, search, train
+from orthotune.config.contracts import DataPlace, ImageShape, Regularizer
+from orthotune.config.decorators import (
+    dataset,
+    initialization,
+    network,
+    optimizer,
+    regularizer,
+    schedule,
+    setting,
+)
 from orthotune.config.trial import TrialConfig
+from orthotune.data.dataset import Source
 from orthotune.nn.modulation import attach
 from orthotune.nn.orthonormality import OrthonormalityRegularizer
+from orthotune.nn.penalty import PenaltyRegularizer
 from orthotune.study.loaded import load_study
 from orthotune.training.loop import Trial
 from orthotune.tune.trainable import OrthoTrainable
@@ -11,14 +23,26 @@ from orthotune.tune.trainable import OrthoTrainable
 __version__: str
 
 __all__ = [
+    "DataPlace",
+    "ImageShape",
     "OrthoTrainable",
     "OrthonormalityRegularizer",
+    "PenaltyRegularizer",
+    "Regularizer",
+    "Source",
     "Trial",
     "TrialConfig",
     "__version__",
     "ablate",
     "attach",
+    "dataset",
+    "initialization",
     "load_study",
+    "network",
+    "optimizer",
+    "regularizer",
+    "schedule",
     "search",
+    "setting",
     "train",
 ]

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         command = module.COMMAND
         own = commands.add_parser(command.name, help=command.summary, **command.texts())
         command.configure(own)
-        own.set_defaults(execute=command.execute)
+        own.set_defaults(execute=command.call)
     return parser
 
 

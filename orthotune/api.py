@@ -11,10 +11,11 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orthotune.config.config_file import configured
+from orthotune.config.plugins import import_plugins, plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.design.ablation import Ablation
@@ -41,6 +42,9 @@ File = str | os.PathLike[str] | Mapping[str, Any]
 
 T = TypeVar("T")
 
+MOST_TRIED = 256
+"""Corners of a space at which others' code is looked for."""
+
 STORAGE = "studies"
 """Where studies are kept by default."""
 
@@ -53,6 +57,7 @@ def search(
     tracking_uri: str | None = None,
     address: str | None = None,
     name: str | None = None,
+    imports: Sequence[str] = (),
     command: str | None = None,
     **overrides: object,
 ) -> "LoadedStudy":
@@ -67,6 +72,7 @@ def search(
         tracking_uri: MLflow store or server; `default_tracking_uri()` where it is None.
         address: Ray cluster to run on; $RAY_ADDRESS, or one on this machine.
         name: Of the study; the file's by default.
+        imports: Modules that register what the file names, as `--import`.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`**{"search.num_trials": 4}`), or fields of a
             trial, which are fixed then and leave the space: as `--set`.
@@ -75,6 +81,7 @@ def search(
         The study, as `load_study` gives it; its `outcome` says how the session ended.
 
     Raises:
+        PluginError: If a module cannot be imported, here or by workers.
         FileError: If the file is not YAML, or not a mapping.
         SearchSpaceError: If anything in it, or in `overrides`, is not allowed.
         DataError: If data are missing.
@@ -100,6 +107,7 @@ def search(
             })
             study.best.optimizer.lr
     """
+    import_plugins(imports)
     overrides = _named(overrides, name)
     if isinstance(file, Study):
         study = _as_read(file, overrides)
@@ -108,6 +116,7 @@ def search(
         command = command or _call("search", file, overrides)
     _announce(overview(study))
     fingerprints = read_data(data_of(study))
+    _rehearse(study.space.corners(MOST_TRIED))
     from orthotune.cluster.environment import prepare
 
     prepare()
@@ -133,6 +142,7 @@ def ablate(
     tracking_uri: str | None = None,
     address: str | None = None,
     name: str | None = None,
+    imports: Sequence[str] = (),
     reuse: bool = True,
     command: str | None = None,
     **overrides: object,
@@ -146,6 +156,7 @@ def ablate(
         tracking_uri: As for `search`.
         address: As for `search`.
         name: Of the ablation; the file's by default.
+        imports: As for `search`.
         reuse: Whether cells that another study of the MLflow store has run with this
             code are taken from there.
         command: What the report shall say that runs it again.
@@ -158,7 +169,8 @@ def ablate(
 
     Raises:
         AblationError: If anything in the file, or in `overrides`, is not allowed.
-        FileError: As `search`; likewise DataError, StudyError and StudyStoppedError.
+        FileError: As `search`; likewise PluginError, DataError, StudyError and
+            StudyStoppedError.
 
     Example:
         ::
@@ -166,6 +178,7 @@ def ablate(
             study = orthotune.ablate("components", seeds=[1, 2, 3])
             study.trials.groupby("group").val_error.mean()
     """
+    import_plugins(imports)
     overrides = _named(overrides, name)
     if isinstance(file, Ablation):
         ablation = _as_read(file, overrides)
@@ -174,6 +187,7 @@ def ablate(
         command = command or _call("ablate", file, overrides)
     _announce(ablation_overview(ablation))
     fingerprints = read_data(ablation.data())
+    _rehearse(arm.fields for arm in ablation.arms)
     from orthotune.cluster.environment import prepare
 
     prepare()
@@ -196,12 +210,19 @@ def ablate(
     return LoadedStudy(ablation.name, storage, outcome=outcome)
 
 
-def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "Trial":
+def train(
+    config: File | TrialConfig | None = None,
+    /,
+    *,
+    imports: Sequence[str] = (),
+    **overrides: object,
+) -> "Trial":
     """Train one configuration to its end, on the GPU if there is one.
 
     Args:
         config: A file of dotted names such as a study's `best.yaml`, what it holds, a
             `TrialConfig`, or None for the defaults.
+        imports: As for `search`.
         **overrides: Fields that are set over it (`**{"model.depth": 20}`).
 
     Returns:
@@ -219,6 +240,7 @@ def train(config: File | TrialConfig | None = None, /, **overrides: object) -> "
         >>> trial.finished, trial.config.seed, "val_error" in trial.metrics
         (True, 3, True)
     """
+    import_plugins(imports)
     wanted = read_config(config, overrides)
     import torch  # it loads once the file is valid
 
@@ -257,6 +279,14 @@ def read_config(
     if config is None or isinstance(config, TrialConfig):
         return configured(config, settings)
     return configured(found_file(config, "ablations"), settings)
+
+
+def _rehearse(fields: Iterable[Mapping[str, Any]]) -> None:
+    """Try what others have registered, if that is named; torch is loaded by then."""
+    if plugins():
+        from orthotune.training.rehearsal import rehearse
+
+        rehearse(map(TrialConfig.from_dict, fields))
 
 
 def _announce(lines: Sequence[str]) -> None:

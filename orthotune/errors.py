@@ -44,6 +44,10 @@ class ConfigError(OrthotuneError, ValueError):
         return type(self), (self.field, self.problem)
 
 
+class PluginError(OrthotuneError):
+    """What is registered from outside cannot be used: a function, a module."""
+
+
 class FileError(OrthotuneError, ValueError):
     """A YAML file cannot be read as the mapping it must be."""
 

@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 
 from orthotune.study.study_file import read_study
+from tests.plugins import plugin  # noqa: F401 - a fixture
 from tests.studies import TINY
 
 

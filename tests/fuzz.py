@@ -233,8 +233,100 @@ def _wait(rng: random.Random, data: dict, _all: list) -> None:
                 space[name]["when"] = {other: _value(rng)}
 
 
+def _nest(rng: random.Random, data: dict, _all: list) -> None:
+    """Dotted names as sections; sometimes both, or the other way round."""
+    mappings = [data, *(n[k] for n, k in _places(data) if isinstance(n[k], dict))]
+    node = rng.choice(mappings)
+    for key in [key for key in node if "." in str(key)]:
+        if rng.random() < 0.6:
+            value = copy.deepcopy(node[key]) if rng.random() < 0.1 else node.pop(key)
+            head, _, rest = str(key).partition(".")
+            inside = node.setdefault(head, {})
+            if isinstance(inside, dict):
+                inside[rest] = value
+    for key in [key for key in node if isinstance(node[key], dict)]:
+        if rng.random() < 0.2:
+            for name, value in node.pop(key).items():
+                node[f"{key}.{name}"] = value
+
+
+def _condition(rng: random.Random, data: dict, _all: list) -> None:
+    """Conditions of several values and of bounds."""
+    space = data.get("space")
+    for entry in space.values() if isinstance(space, dict) else ():
+        if isinstance(entry, dict) and rng.random() < 0.4:
+            bounds = rng.sample(["low", "high", "middle"], rng.choice([1, 1, 2]))
+            other, numbers = rng.choice([*space, *FIELD_RULES]), NUMBERS
+            entry["when"] = {
+                other: rng.choice(
+                    [
+                        {bound: rng.choice(numbers) for bound in bounds},
+                        [_value(rng) for _ in range(rng.choice([0, 1, 3]))],
+                        [rng.choice(numbers)] * rng.choice([1, 2, 5000]),
+                        {"model": {"depth": {"low": rng.choice(numbers)}}},
+                    ]
+                )
+            }
+
+
+def _join(rng: random.Random, data: dict, _all: list) -> None:
+    """Joint choices, of fields that the file has or has not."""
+    space = data.setdefault("space", {})
+    if not isinstance(space, dict):
+        return
+    default = TrialConfig().to_dict()
+    names = rng.sample([*default], rng.choice([1, 2, 3]))
+    rows = [
+        {name: rng.choice([default[name], 8, 14, _value(rng)]) for name in names}
+        for _ in range(rng.choice([1, 2, 3, 1200]))
+    ]
+    if rng.random() < 0.3:
+        rows.append(rng.choice([{}, _value(rng), {"model": {"depth": 8}}]))
+    space[rng.choice(["size", "a b", *names])] = {"type": "joint", "choices": rows}
+
+
+PIECES = ["<=", "<", ">=", "==", "!=", "+", "-", "*", "/", "(", ")", "**", "and", "if"]
+PIECES += ["1", "0", "1e308", "8000", "model.depth", "data.batch_size", "optimizer.lr"]
+PIECES += ["x", "__import__('os')", "a[0]", "lambda:1", "[", "'", "'a'", "1e999", "#"]
+
+
+def _constrain(rng: random.Random, data: dict, _all: list) -> None:
+    """Constraints, some of which say something."""
+    said = ["model.depth * data.batch_size <= 8000", "optimizer.lr < 0.05", "1 / 0 < 1"]
+    said += ["optimizer.lr / (1 - optimizer.momentum) <= 0.1", "seed == 1"]
+    data["constraints"] = [
+        rng.choice(
+            [
+                rng.choice(said),
+                rng.choice(said),
+                " ".join(rng.choices(PIECES, k=rng.choice([1, 3, 5, 9, 60]))),
+                rng.choice(["-", "(", "9", "model.depth+"]) * rng.choice([9, 90, 299]),
+                rng.choice([_value(rng), 3]),
+            ]
+        )
+        for _ in range(rng.choice([1, 1, 2, 30]))
+    ]
+
+
+def _search(rng: random.Random, data: dict, _all: list) -> None:
+    """Another searcher or metric."""
+    searcher = rng.choice(["grid", "grid", "qmc", "gp", "bohb"])
+    section = data.setdefault("search", {})
+    if isinstance(section, dict):
+        section["searcher"] = searcher
+        if rng.random() < 0.8:
+            section.pop("num_trials", None)
+    data.update(rng.choice([{}, {"metric": "val_accuracy", "mode": "max"}]))
+    space = data.get("space")
+    for entry in space.values() if isinstance(space, dict) else ():
+        if isinstance(entry, dict) and "low" in entry and rng.random() < 0.7:
+            entry.pop("log", None)
+            entry["step"] = rng.choice([0.1, 1, 6, rng.choice(NUMBERS)])
+
+
 CHANGES = [_set, _set, _set, _delete, _rename, _transplant, _swap, _add_field]
 CHANGES += [_grow, _grow, _deepen, _factorial, _bounds, _bounds, _wait]
+CHANGES += [_nest, _nest, _condition, _join, _constrain, _search]
 
 
 def _with_other_letters(rng: random.Random, content: bytes) -> bytes:

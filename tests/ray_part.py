@@ -20,7 +20,7 @@ from orthotune.tune.assignment import (
     number_of,
 )
 from orthotune.tune.callback import WORKER_DEATHS, JournalCallback
-from orthotune.tune.searcher import OptunaSearcher
+from orthotune.tune.searcher import build_searcher
 from orthotune.tune.stopper import StudyStopper
 from tests.made_records import metrics
 
@@ -67,7 +67,7 @@ class Session:
         self.resumed = []
         self.limit = math.inf
         folder = CheckpointFolder(str(path.parent / "checkpoints"))
-        self.searcher = OptunaSearcher(
+        self.searcher = build_searcher(
             study,
             self.journal,
             fingerprints=FINGERPRINTS,

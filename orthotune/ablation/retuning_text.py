@@ -6,6 +6,7 @@ from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.retuning_results import RetuningResults
 from orthotune.design.retune import Retune
 from orthotune.record.trial_record import Status
+from orthotune.space.conditions import condition_text
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
@@ -56,10 +57,7 @@ def _tables(findings: Findings, retuning: RetuningResults) -> list[str]:
 
 
 def _space_table(retune: Retune) -> str:
-    rows = [
-        [p.name, p.describe(), " and ".join(f"{k} = {v}" for k, v in p.when.items())]
-        for p in retune.parameters
-    ]
+    rows = [[p.name, p.describe(), condition_text(p.when)] for p in retune.parameters]
     return markdown_table([["parameter", "values", "when"], *rows])
 
 

@@ -18,11 +18,13 @@ from orthotune.cluster.gpu_sharing import (
 )
 from orthotune.cluster.nodes import alive_nodes, gpus_of, name_of_node, only_on
 from orthotune.cluster.runtime import slots
+from orthotune.config.plugins import Shipment, shipment, take
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.errors import StudyError
 from orthotune.record.study_definition import Study
 from orthotune.storage.redaction import last_line
+from orthotune.storage.scratch import scratch_folder
 from orthotune.text import counted, duration
 from orthotune.training.footprint import Footprint, measure, shape_of
 from orthotune.training.gpu import gpu_names
@@ -127,14 +129,21 @@ def _await_gpu(cpus: int) -> None:
         )
 
 
+def _measure(sent: Shipment | None, fields: Mapping[str, Any]) -> Footprint:
+    """As `measure`, where the driver's plug-ins may be unknown."""
+    take(sent, scratch_folder())
+    return measure(fields)
+
+
 def _measured(
     missing: Missing, kinds: Mapping[str, Mapping[str, Any]]
 ) -> list[tuple[str, str, Footprint]]:
     """What is missing, measured on a node of each kind; shape after shape on each."""
-    task = ray.remote(num_gpus=1, num_cpus=0, max_calls=1)(measure)
+    task = ray.remote(num_gpus=1, num_cpus=0, max_calls=1)(_measure)
+    sent = shipment()
     left = {
         task.options(scheduling_strategy=only_on(kinds[kind])).remote(
-            config.to_dict()
+            sent, config.to_dict()
         ): (kind, shape_of(config))
         for kind, config in missing
     }

@@ -199,12 +199,15 @@ def _fields(study: Study) -> Iterator[dict[str, Any]]:
     shaping, largest = _shaping(study), largest_values(study)
     values = [[largest[p.name]] if p.name in largest else _values(p) for p in shaping]
     for combination in itertools.product(*values):
-        named = zip((p.name for p in shaping), combination, strict=True)
-        yield study.trial_fields(dict(named))
+        fields: dict[str, Any] = {}
+        for parameter, value in zip(shaping, combination, strict=True):
+            fields |= parameter.assigned(value)
+        yield study.trial_fields(fields)
 
 
 def _shaping(study: Study) -> list[Parameter]:
-    return [p for p in study.space.parameters if p.name in SHAPE_FIELDS]
+    parameters = study.space.parameters
+    return [p for p in parameters if any(name in SHAPE_FIELDS for name in p.fields)]
 
 
 def _values(parameter: Parameter) -> list[Any]:

@@ -1,9 +1,10 @@
 """What the nodes of a cluster must have. Sent to them, so it imports nothing heavy."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from orthotune.config.sections import DataConfig
+from orthotune.config.plugins import Shipment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,16 +16,18 @@ class NodeRequirements:
         storage: The study's storage.
         probes: A folder in it.
         mark: What the driver has written there, in the file `driver`.
-        data: The data sets and their fingerprints.
+        data: Fields of a trial that name each data set, and its fingerprint.
         gpus: Whether trials want any.
+        plugins: What others have registered.
     """
 
     versions: Mapping[str, str]
     storage: str
     probes: str
     mark: str
-    data: Mapping[DataConfig, str]
+    data: Sequence[tuple[Mapping[str, Any], str]]
     gpus: bool
+    plugins: Shipment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

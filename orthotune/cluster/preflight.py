@@ -31,15 +31,16 @@ from orthotune.cluster.nodes import (
     name_of_node,
     only_on,
 )
-from orthotune.config.sections import DataConfig
+from orthotune.config.plugins import shipment, take
 from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import data_fingerprint
-from orthotune.data.torchvision_reader import FETCH_WAIT_S
-from orthotune.errors import DataError, StudyError
+from orthotune.errors import ConfigError, DataError, PluginError, StudyError
+from orthotune.readers.torchvision_reader import FETCH_WAIT_S
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
 from orthotune.storage.folder import StorageFolder, is_remote, joined
 from orthotune.storage.redaction import last_line, without_secrets
+from orthotune.storage.scratch import scratch_folder
 from orthotune.text import aligned, counted
 from orthotune.training.gpu import gpu_names
 
@@ -94,6 +95,7 @@ def look(expected: NodeRequirements, node: str, promised_gpus: float) -> list[Ch
     """
     return [
         _versions(expected, node),
+        *_plugins(expected, node),
         _storage(expected, node),
         *_data(expected, node),
         _room(node),
@@ -120,6 +122,7 @@ def node_problem(checked_nodes: CheckedNodes | None) -> str:
         name = f"{ray.util.get_node_ip_address()} ({node[:6]})"
         checks = [
             _versions(checked_nodes.expected, name),
+            *_plugins(checked_nodes.expected, name),
             *_data(checked_nodes.expected, name),
         ]
         _FOUND[mark] = next((check.problem for check in checks if check.problem), "")
@@ -141,6 +144,19 @@ def _versions(expected: NodeRequirements, node: str) -> Check:
     return Check(
         node=node, name="versions", found=shown, problem=problem if other else ""
     )
+
+
+def _plugins(expected: NodeRequirements, node: str) -> list[Check]:
+    """Import what others have registered."""
+    if expected.plugins is None:
+        return []
+    problem = ""
+    try:
+        take(expected.plugins, scratch_folder())
+    except PluginError as err:
+        problem = f"{node} must import the driver's plug-ins, but: {err}"
+    found = ", ".join([*expected.plugins.modules, *expected.plugins.installed])
+    return [Check(node=node, name="plug-ins", found=found, problem=problem)]
 
 
 def _storage(expected: NodeRequirements, node: str) -> Check:
@@ -172,16 +188,17 @@ def _storage(expected: NodeRequirements, node: str) -> Check:
 
 def _data(expected: NodeRequirements, node: str) -> list[Check]:
     checks = []
-    for config, wanted in expected.data.items():
-        name, problem, found = f"data {config.name}", "", ""
+    for fields, wanted in expected.data:
+        name, problem, found = f"data {fields['data.name']}", "", ""
         try:
+            config = TrialConfig.from_dict(fields).data
             found = data_fingerprint(replace(config, root=as_started(config.root)))
             if found != wanted:
                 problem = (
                     f"{node} must have the data of the driver, but its {config.name} "
                     "is another. Copy it there."
                 )
-        except DataError as err:
+        except (DataError, ConfigError) as err:
             problem = f"{node} must have the data: {err}"
         checks.append(Check(node=node, name=name, found=found, problem=problem))
     return checks
@@ -266,6 +283,7 @@ def requirements_of(
         mark=uuid.uuid4().hex,
         data=_data_of(study, fingerprints),
         gpus=study.settings.resources.gpus != 0,
+        plugins=shipment(),
     )
 
 
@@ -280,13 +298,17 @@ def _missing(storage: str) -> list[Path]:
     return list(itertools.takewhile(lambda folder: not os.path.exists(folder), around))
 
 
-def _data_of(study: Study, fingerprints: Fingerprints) -> dict[DataConfig, str]:
+def _data_of(
+    study: Study, fingerprints: Fingerprints
+) -> list[tuple[Mapping[str, Any], str]]:
     if study.listed:
         fields = study.listed[0].fields
     else:
-        fields = study.trial_fields(next(study.space.corners(1)))
-    config = TrialConfig.from_dict(fields).data
-    return {replace(config, name=name): hash_ for name, hash_ in fingerprints.items()}
+        fields = study.trial_fields(study.space.example())
+    of_data = {name: v for name, v in fields.items() if name.startswith("data.")}
+    return [
+        ({**of_data, "data.name": name}, hash_) for name, hash_ in fingerprints.items()
+    ]
 
 
 def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list[Check]:
@@ -295,7 +317,7 @@ def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list
     for node in nodes:
         how = task.options(num_cpus=0, scheduling_strategy=only_on(node), max_retries=0)
         asked[how.remote(expected, name_of_node(node), gpus_of(node))] = node
-    fetches = any(config.download for config in expected.data)
+    fetches = any(fields.get("data.download") for fields, _ in expected.data)
     wait_s = PROBE_WAIT_S + (FETCH_WAIT_S if fetches else 0)
     ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)
     noticed = time.monotonic() + LEAVING_S

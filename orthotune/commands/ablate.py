@@ -21,7 +21,7 @@ from orthotune.commands.common import (
     print_troubles,
     same_study,
 )
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
 from orthotune.console import say
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
+    add_import_option(parser)
     add_study_options(
         parser,
         folder="ablations",

@@ -138,6 +138,8 @@ def same_study(module: str, options: argparse.Namespace) -> str:
         options: Of `add_study_options`.
     """
     words = ["python", "-m", module, options.file]
+    for one in options.imports:
+        words += ["--import", one]
     for setting in options.set:
         words += ["--set", setting]
     if options.name is not None:

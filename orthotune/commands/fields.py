@@ -5,7 +5,7 @@ import textwrap
 
 from orthotune.commands.common import EXIT_OK
 from orthotune.commands.completion import completed
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
 from orthotune.config.hints import nearest
 from orthotune.config.reference import FieldReference, field_reference
 from orthotune.config.trial import FIELD_RULES
@@ -16,6 +16,7 @@ WIDTH = 80
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
+    add_import_option(parser)
     only = parser.add_argument(
         "filter",
         nargs="?",

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import orthotune
 from orthotune.commands.common import EXIT_OK, overrides_of
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
+from orthotune.config.plugins import module_name, shipment, write_files
 from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.design.ablation_file import read_ablation
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
+    add_import_option(parser)
     parser.add_argument("file", metavar="FILE", help="what is to run (YAML)")
     parser.add_argument(
         "--to",
@@ -56,6 +58,8 @@ def _pack(options: argparse.Namespace) -> int:
     name = file.name
     submit = ["ray", "job", "submit", "--address", "http://127.0.0.1:8265"]
     submit += ["--working-dir", str(folder), "--", "python", "-m", module, name]
+    for one in options.imports:
+        submit += ["--import", module_name(one)]
     say(f"Packed              {folder}")
     say(
         f"Submit it           {shlex.join(submit)} --address auto "
@@ -90,6 +94,9 @@ def _write(target: Path, file: Path) -> None:
         shutil.copytree(_package(), new / "orthotune", ignore=ignored)
         (new / "orthotune" / PACKED).write_text(packed_text())
         shutil.copy(file, new)
+        sent = shipment()
+        if sent is not None:
+            write_files(sent.files, new)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             target.rename(old)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthotune.commands.common import run
+from orthotune.config.plugins import import_plugins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,4 +57,26 @@ class Command:
         """
         words = sys.argv[1:] if arguments is None else list(arguments)
         options = self.parser(prog).parse_args(words, argparse.Namespace(words=words))
-        return run(lambda: self.execute(options))
+        return run(lambda: self.call(options))
+
+    def call(self, options: argparse.Namespace) -> int:
+        """Import what `--import` names, and do it; the exit code.
+
+        Raises:
+            PluginError: If a module cannot be imported.
+        """
+        import_plugins(getattr(options, "imports", ()))
+        return self.execute(options)
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """The option that names modules of one's own."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module (or file.py) that registers a network, a data set, ... "
+        "of your own (repeatable)",
+    )

@@ -23,7 +23,7 @@ from orthotune.commands.common import (
     print_troubles,
     same_study,
 )
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
 from orthotune.console import say
 from orthotune.record.study_definition import Study
 from orthotune.shipped import found_file
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
+    add_import_option(parser)
     add_study_options(
         parser,
         folder="search_spaces",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from orthotune.api import read_config, train
 from orthotune.commands.common import EXIT_OK, parse_settings
 from orthotune.commands.completion import completed
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
 from orthotune.config.trial import FIELD_RULES
 from orthotune.console import say
 
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
+    add_import_option(parser)
     parser.add_argument(
         "config", nargs="?", metavar="CONFIG.yaml", help="dotted names and values"
     )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.config.fields import check_fields
+from orthotune.config.rules import Rule, setting, show
 from orthotune.config.sections import COEFF, LR, STRENGTH, THRESHOLD
 from orthotune.errors import ConfigError
 

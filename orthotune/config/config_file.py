@@ -1,8 +1,9 @@
-"""A trial's configuration as a file of dotted names has it, such as a `best.yaml`."""
+"""A trial's configuration as a file of fields has it, such as a `best.yaml`."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from orthotune.config.nested import flattened, no_value, unnested
 from orthotune.config.trial import TrialConfig, check_field
 from orthotune.config.yaml_file import mapping_file
 from orthotune.errors import ConfigError, FileError
@@ -15,7 +16,8 @@ def configured(
 
     Args:
         config: A file, what it holds, or the configuration; None for the defaults.
-        settings: The fields.
+            Fields are dotted names, or stand in sections.
+        settings: The fields, likewise.
 
     Raises:
         FileError: If the file cannot be read, or holds what no field may; with its
@@ -25,14 +27,17 @@ def configured(
     Example:
         >>> configured({"model.depth": 20}, {"seed": 3}).model.depth
         20
+        >>> configured({"model": {"depth": 20}}, {"model": {"depth": 8}}).model.depth
+        8
     """
+    settings = flattened(settings)
     for name, value in settings.items():
         check_field(name, value)
     if config is None:
         return TrialConfig.from_dict(settings)
     if isinstance(config, TrialConfig):
         return TrialConfig.from_dict({**config.to_dict(), **settings})
-    file = mapping_file(config)
+    file = unnested(mapping_file(config), places={(): no_value})
     for name, value in file.data.items():
         try:
             check_field(name, value)

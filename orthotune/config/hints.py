@@ -65,7 +65,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     if not known:
         return "There is none."
     if inside:
-        return _listed(f"Known in {quoted(section)}", inside)
+        return _listed_section(f"Known in {quoted(section)}", inside)
     return _listed("Known", known)
 
 
@@ -164,6 +164,16 @@ def _of_section_like(section: str, names: Sequence[str]) -> list[str]:
     found = [name for name in names if not close or _section(name) == close[0]]
     settled = [name for name in found if not name.startswith("changes.")]
     return settled or found
+
+
+def _listed_section(title: str, names: Sequence[str]) -> str:
+    """The fields of a section; of sections within it only names, if they are many."""
+    flat = [name for name in names if "." not in name]
+    within = sorted({name.split(".")[0] for name in names} - set(flat))
+    if len(", ".join(names)) <= LONGEST_LIST or not flat or not within:
+        return _listed(title, names)
+    known = [*flat, *(f"{name}.*" for name in within)]
+    return _listed(title, known)
 
 
 def _listed(title: str, names: Iterable[str]) -> str:

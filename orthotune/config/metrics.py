@@ -15,6 +15,9 @@ TARGETS = (
 )
 """What a study may minimize: all are better when smaller."""
 
+ACCURACY = "val_accuracy"
+"""What people maximize, which is `val_error` minimized."""
+
 METRICS = (
     "train_loss",
     "val_loss",
@@ -29,6 +32,22 @@ METRICS = (
 )
 """The keys of every epoch's metrics. `test_error` joins them in the last epoch where
 `training.evaluate_test` asks for it."""
+
+ACCURACY_NOTE = (
+    "val_accuracy is 1 - val_error: what is best has the smallest val_error, which is "
+    "shown."
+)
+
+
+def minimized(metric: str) -> str:
+    """The metric that is minimized where one is asked for.
+
+    Example:
+        >>> minimized("val_accuracy"), minimized("val_loss")
+        ('val_error', 'val_loss')
+    """
+    return "val_error" if metric == ACCURACY else metric
+
 
 MAX_LOSS = 1e6
 MAX_DIAGNOSTIC = 1e30

@@ -5,15 +5,16 @@ for who reads the code and who types `orthotune fields`.
 """
 
 import ast
-import dataclasses
+import functools
 import inspect
 import itertools
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from orthotune.config.rules import RULE, Rule, leaves
+from orthotune.config.fields import leaves, ruled_fields
+from orthotune.config.rules import Rule
 from orthotune.config.trial import TrialConfig
 
 
@@ -66,24 +67,29 @@ def described_fields(
         >>> name, rule.describe(), meaning.split()[0]
         ('model.family', 'one of plain, residual', 'plain')
     """
-    meanings = attribute_docstrings(section)
-    for item in dataclasses.fields(section):
-        name: str = prefix + item.name
-        if RULE in item.metadata:
-            yield name, item.metadata[RULE], meanings[item.name]
-        else:
-            kind: Any = item.type
-            yield from described_fields(kind, f"{name}.")
+    for name, rule, (owner, leaf) in ruled_fields(section, prefix):
+        yield name, rule, attribute_docstrings(owner).get(leaf, "")
 
 
+@functools.cache
 def attribute_docstrings(section: type) -> dict[str, str]:
-    """The string under each field of a class, as one line.
+    """The string under each field of a class, inherited ones too, as one line.
 
     Example:
         >>> attribute_docstrings(FieldReference)
         {}
     """
-    (body,) = ast.parse(inspect.getsource(section)).body
+    found = {}
+    for one in reversed(section.__mro__[:-1]):
+        found |= _own_docstrings(one)
+    return found
+
+
+def _own_docstrings(section: type) -> dict[str, str]:
+    try:
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    except (OSError, TypeError, ValueError):  # typed in by a user
+        return {}
     found = {}
     statements = body.body if isinstance(body, ast.ClassDef) else []
     for above, below in itertools.pairwise(statements):

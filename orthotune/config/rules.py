@@ -4,16 +4,16 @@ A rule is attached to a dataclass field and checks the values a human wrote ther
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 from orthotune.errors import ConfigError, cut
 
-RULE = "rule"  # key of the rule in a dataclass field's metadata
+RULE, LATER = "rule", "later"
+"""Keys of what `setting` says in a dataclass field's metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class Rule:
         words: Strings allowed in place of such a value.
         is_list: Whether the field holds a list of such values.
         extra: A further check that raises ValueError with a whole sentence.
+        hint: What a refusal says at its end.
     """
 
     kind: type
@@ -38,11 +39,12 @@ class Rule:
     high: float | None = None
     above: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: Sequence[str] | None = None
     optional: bool = False
     words: tuple[str, ...] = ()
     is_list: bool = False
     extra: Callable[[Any], None] | None = None
+    hint: str = ""
 
     def check(self, field: str, value: object) -> None:
         """Refuse a value this field may not hold.
@@ -55,15 +57,11 @@ class Rule:
         value = plain(value)
         if self._stands_apart(value):
             return
-        if self.is_list and not isinstance(value, list):
-            raise ConfigError(
-                field, f"must be {self.describe()}, but got {show(value)}."
-            )
         items = value if isinstance(value, list) and self.is_list else [value]
-        if not all(self._allows(item) for item in items):
-            raise ConfigError(
-                field, f"must be {self.describe()}, but got {show(value)}."
-            )
+        wrong = self.is_list and not isinstance(value, list)
+        if wrong or not all(self._allows(item) for item in items):
+            problem = f"must be {self.describe()}, but got {show(value)}. {self.hint}"
+            raise ConfigError(field, problem.rstrip())
         if self.extra is not None:
             try:
                 self.extra(value)
@@ -201,84 +199,13 @@ def assigned(values: Mapping[str, Any]) -> str:
     return ", ".join(shown if not more else shown[:3]) + more
 
 
-def setting(default: Any, rule: Rule) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A dataclass field with a default and a rule."""
-    return dataclasses.field(default=default, metadata={RULE: rule})
+def setting(default: Any, rule: Rule, *, later: bool = False) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A dataclass field with a default and a rule.
 
-
-def check_fields(section: object) -> None:
-    """Check every field of a dataclass instance that has a rule, and normalize it.
-
-    Lists become tuples and integers in a field of floats become floats, so that equal
-    configs compare equal however they were written.
-
-    Raises:
-        ConfigError: With the field's own name, without its section's.
+    Args:
+        default: What it holds where nothing is said.
+        rule: What it may hold.
+        later: Whether there are recorded trials from before it was there: it is part
+            of a trial's identity only where it is not as by default.
     """
-    for name, rule in _ruled(type(section)):
-        value = getattr(section, name)
-        rule.check(name, value)
-        object.__setattr__(section, name, rule.normalize(value))
-
-
-@functools.cache
-def _ruled(section: type) -> Sequence[tuple[str, Rule]]:
-    """The fields of a dataclass that have a rule: a search asks a thousand times."""
-    fields = dataclasses.fields(section)
-    return [
-        (item.name, item.metadata[RULE]) for item in fields if RULE in item.metadata
-    ]
-
-
-def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and plain value (a list for a tuple) of every field, in order."""
-    for item in dataclasses.fields(section):  # pyright: ignore[reportArgumentType]
-        value = getattr(section, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from leaves(value, f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, list(value) if isinstance(value, tuple) else value
-
-
-def rules(section: type, prefix: str = "") -> Iterator[tuple[str, Rule]]:
-    """Dotted name and rule of every field of a dataclass of dataclasses."""
-    for item in dataclasses.fields(section):
-        if RULE in item.metadata:
-            yield prefix + item.name, item.metadata[RULE]
-        else:
-            yield from rules(item.type, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
-
-
-def build(section: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """An instance of a dataclass of dataclasses from dotted names.
-
-    Raises:
-        ConfigError: If a value is not allowed, by its dotted name.
-    """
-    return _build(_default(section), values, "")
-
-
-def _build(default: Any, values: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
-    """A section as its owner has it by default, but for the values given.
-
-    Its owner's defaults may be others than its own: the learning rate's schedule is
-    cosine with warm-up where others are constant.
-    """
-    arguments = {}
-    for item in dataclasses.fields(default):
-        name, value = prefix + item.name, getattr(default, item.name)
-        if RULE in item.metadata:
-            value = values.get(name, value)
-        elif any(given.startswith(f"{name}.") for given in values):
-            value = _build(value, values, f"{name}.")
-        arguments[item.name] = value
-    try:
-        return type(default)(**arguments)
-    except ConfigError as err:
-        raise ConfigError(prefix + err.field, err.problem) from err
-
-
-@functools.cache
-def _default(section: type) -> Any:  # noqa: ANN401
-    """The instance of a frozen dataclass with all defaults, checked once."""
-    return section()
+    return dataclasses.field(default=default, metadata={RULE: rule, LATER: later})

@@ -7,11 +7,12 @@ modulation strength all use it. The loop evaluates it in the middle of every upd
 update.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.config.fields import check_fields, own_settings
+from orthotune.config.registry import Names, ingredient
+from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
 
 _FRACTION = Rule(kind=float, low=0, high=1)
@@ -48,10 +49,7 @@ class Schedule:
         0.0
     """
 
-    kind: str = setting(
-        "constant",
-        Rule(kind=str, choices=("constant", "linear", "cosine", "multistep", "window")),
-    )
+    kind: str = setting("constant", Rule(kind=str, choices=Names("schedule")))
     """The shape of the curve. Default constant."""
 
     warmup: float = setting(0.0, Rule(kind=float, low=0, below=1))
@@ -77,6 +75,8 @@ class Schedule:
     stop: float = setting(1.0, _FRACTION)
     """Fraction of training at which a window closes. In [0, 1], default 1."""
 
+    own: tuple[Any, ...] = own_settings("schedule")
+
     def __post_init__(self) -> None:
         check_fields(self)
         milestones = list(self.milestones)
@@ -93,57 +93,11 @@ class Schedule:
 
     def factor(self, progress: float) -> float:
         """The curve at training progress `progress` in [0, 1]."""
-        return self._ramp(progress) * _SHAPES[self.kind](self, progress)
+        shape = ingredient("schedule", self.kind).of(self, progress)
+        return self._ramp(progress) * shape
 
     def _ramp(self, progress: float) -> float:
         opened = self.start if self.kind == "window" else 0.0
         if self.warmup == 0:
             return 1.0
         return min(1.0, max(0.0, (progress - opened) / self.warmup))
-
-    def fields_read(self) -> frozenset[str]:
-        """Names of the fields that this kind of curve reads."""
-        return FIELDS_READ[self.kind]
-
-
-def _after_warmup(schedule: Schedule, progress: float) -> float:
-    return max(0.0, (progress - schedule.warmup) / (1 - schedule.warmup))
-
-
-def _constant(_schedule: Schedule, _progress: float) -> float:
-    return 1.0
-
-
-def _linear(schedule: Schedule, progress: float) -> float:
-    return 1 - (1 - schedule.final) * _after_warmup(schedule, progress)
-
-
-def _cosine(schedule: Schedule, progress: float) -> float:
-    cosine = math.cos(math.pi * _after_warmup(schedule, progress))
-    return schedule.final + (1 - schedule.final) * (1 + cosine) / 2
-
-
-def _multistep(schedule: Schedule, progress: float) -> float:
-    passed = sum(progress >= milestone for milestone in schedule.milestones)
-    return schedule.gamma**passed
-
-
-def _window(schedule: Schedule, progress: float) -> float:
-    return float(schedule.start <= progress < schedule.stop)
-
-
-_SHAPES: dict[str, Callable[[Schedule, float], float]] = {
-    "constant": _constant,
-    "linear": _linear,
-    "cosine": _cosine,
-    "multistep": _multistep,
-    "window": _window,
-}
-
-FIELDS_READ = {
-    "constant": frozenset({"kind", "warmup"}),
-    "linear": frozenset({"kind", "warmup", "final"}),
-    "cosine": frozenset({"kind", "warmup", "final"}),
-    "multistep": frozenset({"kind", "warmup", "milestones", "gamma"}),
-    "window": frozenset({"kind", "warmup", "start", "stop"}),
-}

@@ -1,8 +1,11 @@
 """The sections of a trial's configuration: every field, its range and its source."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.config.fields import check_fields, own_settings
+from orthotune.config.registry import Names
+from orthotune.config.rules import Rule, setting, show
 from orthotune.config.schedules import Schedule
 from orthotune.nn.depth import check_depth
 
@@ -11,6 +14,15 @@ LR = Rule(kind=float, above=0, high=100)
 COEFF = Rule(kind=float, low=0, high=1e3)
 THRESHOLD = Rule(kind=float, low=0, high=1e3)
 STRENGTH = Rule(kind=float, low=0, high=2)
+
+
+HINT = "One of your own? Name its module with --import."
+
+
+def chosen(kind: str, default: str, *, later: bool = False) -> Any:  # noqa: ANN401
+    """The field of a section that names a registered ingredient of a kind."""
+    rule = Rule(kind=str, choices=Names(kind), hint=HINT)
+    return setting(default, rule, later=later)
 
 
 def _check_widths(widths: list[int]) -> None:
@@ -30,9 +42,9 @@ def _check_path(path: str) -> None:
 class ModelConfig:
     """The network."""
 
-    family: str = setting("plain", Rule(kind=str, choices=("plain", "residual")))
-    """plain (no shortcuts, the paper's subject) or residual (its counterpart with
-    identity shortcuts). Default plain."""
+    family: str = chosen("network", "plain")
+    """plain (no shortcuts, the paper's subject), residual (its counterpart with
+    identity shortcuts), or a registered network. Default plain."""
 
     depth: int = setting(44, Rule(kind=int, low=8, high=1202, extra=check_depth))
     """Number of parametric layers, 6n + 2: 8, 14, 20, 32, 44, 56, 74, 110, ... up to
@@ -44,6 +56,8 @@ class ModelConfig:
     )
     """Filters of the three stages. Default [16, 32, 64], the paper's."""
 
+    own: tuple[Any, ...] = own_settings("network")
+
     def __post_init__(self) -> None:
         check_fields(self)
 
@@ -52,14 +66,17 @@ class ModelConfig:
 class InitConfig:
     """Initial weights."""
 
-    scheme: str = setting("orthonormal", Rule(kind=str, choices=("orthonormal", "he")))
-    """orthonormal (the paper's, group-wise where a layer has more filters than fan-in)
-    or he (Gaussian of variance 2 / fan-out). Default orthonormal."""
+    scheme: str = chosen("initialization", "orthonormal")
+    """orthonormal (the paper's, group-wise where a layer has more filters than fan-in),
+    he (Gaussian of variance 2 / fan-out), a registered one, or as_built (weights and
+    biases as the network's function leaves them). Default orthonormal."""
 
     batch_norm_bias: float = setting(0.0, Rule(kind=float, low=-3, high=3))
     """Initial bias of every batch normalization, in units of its output's standard
     deviation. In [-3, 3]; default 0, as usual. Ours, not the paper's: near 1 a very
     deep plain network starts at the edge of chaos (`orthotune.nn.initialization`)."""
+
+    own: tuple[Any, ...] = own_settings("initialization")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -69,11 +86,10 @@ class InitConfig:
 class RegularizerConfig:
     """The penalty on the weights of convolutions and linear layers."""
 
-    kind: str = setting(
-        "orthonormal", Rule(kind=str, choices=("orthonormal", "l2", "none"))
-    )
-    """orthonormal (paper, Eq. 3), l2 (weight decay), or none. Batch-norm parameters and
-    biases are never penalized. Default orthonormal."""
+    kind: str = chosen("regularizer", "orthonormal")
+    """orthonormal (paper, Eq. 3), l2 (weight decay), a registered one, or none.
+    Batch-norm parameters and biases are never penalized by ours. Default
+    orthonormal."""
 
     coeff: float = setting(1e-3, COEFF)
     """lambda of (lambda / 2) * penalty. In [0, 1000]; default 1e-3, measured on digits
@@ -82,13 +98,15 @@ class RegularizerConfig:
     schedule: Schedule = field(default_factory=Schedule)
     """Factor on `coeff` over training. Default constant."""
 
+    own: tuple[Any, ...] = own_settings("regularizer")
+
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModulationConfig:
-    """Backward error modulation (plain networks only)."""
+    """Backward error modulation of chains of layers."""
 
     enabled: bool = setting(True, Rule(kind=bool))
     """Whether gradients are modulated. Default true."""
@@ -102,6 +120,10 @@ class ModulationConfig:
     """Exponent alpha of rho^alpha: 0 off, 1 the paper's factor. In [0, 2], default
     1."""
 
+    allow_branches: bool = setting(False, Rule(kind=bool), later=True)
+    """Whether a network with branches is modulated on the chains between the points
+    where paths meet, and not refused. Default false."""
+
     schedule: Schedule = field(default_factory=Schedule)
     """Factor on `strength` over training. Default constant: modulation throughout."""
 
@@ -111,14 +133,17 @@ class ModulationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Stochastic gradient descent."""
+    """How the network is changed in an update."""
+
+    kind: str = chosen("optimizer", "sgd", later=True)
+    """sgd (with momentum), or a registered optimizer. Default sgd."""
 
     lr: float = setting(0.01, LR)
     """Learning rate at the schedule's factor 1. In (0, 100]; default 0.01, measured on
     digits (0.1 is usual at batch 128 on CIFAR-10, He et al.)."""
 
     momentum: float = setting(0.9, Rule(kind=float, low=0, below=1))
-    """Momentum. In [0, 1), default 0.9 (He et al.)."""
+    """Momentum of sgd. In [0, 1), default 0.9 (He et al.)."""
 
     nesterov: bool = setting(False, Rule(kind=bool))
     """Nesterov's form of momentum; needs momentum > 0. Default false."""
@@ -129,27 +154,20 @@ class OptimizerConfig:
     """Factor on `lr` over training. Default cosine with a 10 % warm-up; the paper's is
     multistep."""
 
+    own: tuple[Any, ...] = own_settings("optimizer")
+
     def __post_init__(self) -> None:
         check_fields(self)
-
-
-DATA_NAMES = (
-    "digits",
-    "cifar10",
-    "cifar100",
-    "svhn",
-    "fashion_mnist",
-    "synthetic",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """The data set and its batches."""
 
-    name: str = setting("digits", Rule(kind=str, choices=DATA_NAMES))
-    """digits (scikit-learn's, embedded), cifar10, cifar100, svhn, fashion_mnist (read
-    from `root` by torchvision) or synthetic (seeded). Default digits."""
+    name: str = chosen("dataset", "digits")
+    """digits (scikit-learn's, embedded); cifar10, cifar100, svhn, mnist, fashion_mnist,
+    kmnist (their files in `root`); image_folder, npz, pt, torchvision, huggingface
+    (images of your own); synthetic (seeded); or a registered one. Default digits."""
 
     root: str = setting("data", Rule(kind=str, extra=_check_path))
     """Folder of the data sets that are files. Default `data` in the working
@@ -184,6 +202,8 @@ class DataConfig:
     workers: int = setting(1, Rule(kind=int, low=0, high=64))
     """Processes of a trial that read such images while it trains, a core each at most;
     0 to read them in between. Default 1."""
+
+    own: tuple[Any, ...] = own_settings("dataset")
 
     def __post_init__(self) -> None:
         check_fields(self)

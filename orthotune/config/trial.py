@@ -5,20 +5,28 @@ the command line and in Tune's param space alike. This module imports no torch: 
 is checked before anything heavy loads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE, ChangesConfig
-from orthotune.config.hints import nearest
-from orthotune.config.rules import (
-    Rule,
+from orthotune.config.fields import (
     build,
     check_fields,
+    later_fields,
     leaves,
     rules,
-    setting,
+    sections,
 )
+from orthotune.config.hints import nearest
+from orthotune.config.registry import (
+    KINDS,
+    Ingredient,
+    ingredient,
+    ingredients,
+    version,
+)
+from orthotune.config.rules import Rule, setting
 from orthotune.config.sections import (
     DataConfig,
     InitConfig,
@@ -28,7 +36,8 @@ from orthotune.config.sections import (
     RegularizerConfig,
     TrainingConfig,
 )
-from orthotune.errors import ConfigError
+from orthotune.config.sources import digest_of
+from orthotune.errors import ConfigError, PluginError
 
 NO_RESULT = (
     "data.root",
@@ -70,11 +79,14 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.modulation.enabled and self.model.family != "plain":
+        modulation = self.modulation
+        refused = modulation.enabled and not modulation.allow_branches
+        if refused and self.model.family == "residual":
             raise ConfigError(
                 "modulation.enabled",
                 f"must be false for `model.family` {self.model.family}, but got True. "
-                "Modulation is exact only without shortcuts.",
+                "Modulation is exact only without shortcuts; "
+                "`modulation.allow_branches` restricts it to what lies between them.",
             )
         if self.optimizer.nesterov and self.optimizer.momentum == 0:
             raise ConfigError(
@@ -183,28 +195,116 @@ class TrialConfig:
             "changes.": not self.changes.epochs,
         }
         switches = {"regularizer.kind", "modulation.enabled"}
-        values, idle = self.to_dict(), set()
-        for name in values:
-            owner, _, leaf = name.rpartition(".")
-            if any(name.startswith(prefix) and off[prefix] for prefix in off):
-                idle |= {name} - switches
-            elif owner.endswith(".schedule"):
-                section = getattr(self, owner.split(".")[0])
-                idle |= set() if leaf in section.schedule.fields_read() else {name}
+        values = self.to_dict()
+        idle = {
+            name
+            for name in values
+            if any(name.startswith(prefix) and off[prefix] for prefix in off)
+        } - switches
+        for prefix, kind, chosen in self._choices():
+            idle |= _unread(prefix, kind, chosen, values)
         return {name: value for name, value in values.items() if name not in idle}
+
+    def ingredients(self) -> dict[str, Ingredient]:
+        """What is registered of all that this config names, by the field that does.
+
+        Example:
+            >>> found = TrialConfig().ingredients()
+            >>> found["model.family"].name, found["optimizer.schedule.kind"].name
+            ('plain', 'cosine')
+        """
+        return {
+            f"{prefix}{KINDS[kind].choice}": chosen
+            for prefix, kind, chosen in self._choices()
+            if chosen is not None
+        }
+
+    def _choices(self) -> Iterator[tuple[str, str, Ingredient | None]]:
+        """Prefix, kind, and what is chosen, of every choice of an ingredient."""
+        for prefix, kind, section in sections(self):
+            name = getattr(section, KINDS[kind].choice)
+            known = name not in KINDS[kind].words
+            yield prefix, kind, ingredient(kind, name) if known else None
 
     def canonical(self) -> dict[str, Any]:
         """The fields that can change the result, by dotted name.
 
         Those in effect, but for where the data lie, how they are read, and whether the
-        test images are looked at. Two configs with equal canonical forms give equal
-        metrics.
+        test images are looked at. Of fields that came later only what is not as by
+        default, so that what was recorded before keeps its identity; of what others
+        have registered, a hash of its source. Two configs with equal canonical forms
+        give equal metrics.
         """
         values = self.in_effect()
-        return {name: val for name, val in values.items() if name not in NO_RESULT}
+        found = {name: val for name, val in values.items() if name not in NO_RESULT}
+        for name, default in later_fields(TrialConfig):
+            if name in found and found[name] == default:
+                del found[name]
+        return found | self.sources()
+
+    def sources(self) -> dict[str, str]:
+        """The hashes of the sources that others have registered, by what names them.
+
+        Example:
+            >>> TrialConfig().sources()
+            {}
+        """
+        return {
+            f"{name} source": digest_of(chosen)
+            for name, chosen in self.ingredients().items()
+            if not chosen.is_ours and name in self.in_effect()
+        }
 
 
-FIELD_RULES: dict[str, Rule] = dict(rules(TrialConfig))
+def _unread(
+    prefix: str, kind: str, chosen: Ingredient | None, values: Iterable[str]
+) -> set[str]:
+    """The fields that belong to ingredients of a kind, and not to the chosen one."""
+    every = ingredients(kind)
+    owned = {f"{prefix}{name}" for one in every.values() for name in one.reads}
+    read = {f"{prefix}{name}" for name in chosen.reads} if chosen is not None else set()
+    sections = tuple(f"{prefix}{name}." for name in every)
+    own = f"{prefix}{chosen.name}." if chosen is not None else None
+    for name in values:
+        if name.startswith(sections):
+            (read if own is not None and name.startswith(own) else owned).add(name)
+    return owned - read
+
+
+class _FieldRules(Mapping[str, Rule]):
+    """The rule of every field, by dotted name; of what is registered, too."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._rules: dict[str, Rule] = {}
+
+    def _current(self) -> dict[str, Rule]:
+        if self._version != version():
+            found: dict[str, Rule] = {}
+            for name, rule in rules(TrialConfig):
+                if name in found:
+                    raise PluginError(
+                        f"What is registered must have fields of its own, but `{name}` "
+                        "is one already. Choose another name for it."
+                    )
+                found[name] = rule
+            self._version, self._rules = version(), found
+        return self._rules
+
+    def __getitem__(self, name: str) -> Rule:
+        """The rule of a field."""
+        return self._current()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all fields, in order."""
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        """How many fields there are."""
+        return len(self._current())
+
+
+FIELD_RULES: Mapping[str, Rule] = _FieldRules()
 """The rule of every field, by dotted name."""
 
 

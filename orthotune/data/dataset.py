@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from orthotune.config.contracts import ImageShape
 from orthotune.data.feed import Feed, LazyImages
 from orthotune.data.splits import AnySplit, Split, StreamedSplit
 
@@ -54,9 +55,15 @@ class Dataset:
     digest: Callable[[], str] | None = None
 
     @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.train.shape[0]
+    def shape(self) -> ImageShape:
+        """What a network for it is built for."""
+        channels, height, width = self.train.shape
+        return ImageShape(
+            channels=channels,
+            height=height,
+            width=width,
+            num_classes=self.num_classes,
+        )
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data set with every tensor on a device."""

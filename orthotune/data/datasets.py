@@ -2,35 +2,25 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from orthotune.config.contracts import DataPlace
+from orthotune.config.registry import ingredient, version
 from orthotune.config.rules import show
 from orthotune.config.sections import DataConfig
-from orthotune.data.dataset import Dataset, Source, split_source
-from orthotune.data.digits import digits
+from orthotune.data.dataset import Dataset, LazySource, Source, split_source
 from orthotune.data.memory import free_bytes
 from orthotune.data.splits import AnySplit
-from orthotune.data.synthetic import synthetic
-from orthotune.data.torchvision_reader import torchvision_source
-from orthotune.errors import DataError, DataMissingError, DataUnreadableError
+from orthotune.errors import DataError, DataMissingError, DataUnreadableError, cut
 
 HASHED = 1000
 """Images that are hashed at a time."""
-
-SOURCES: dict[str, Callable[[Path, bool], Source]] = {
-    "digits": digits,
-    "synthetic": synthetic,
-    "cifar10": torchvision_source("CIFAR10", 10, flips=True),
-    "cifar100": torchvision_source("CIFAR100", 100, flips=True),
-    "svhn": torchvision_source("SVHN", 10, flips=False, by_split=True),
-    "fashion_mnist": torchvision_source("FashionMNIST", 10, flips=True),
-}
-"""The loader of every data set, given its root and whether it may download."""
 
 
 def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Dataset:
@@ -62,9 +52,19 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         (torch.Size([1, 8, 8]), 10)
     """
     root = _root(config)
-    where = str(torch.device(device))
-    dataset = _load(config.name, root, config.download, where, config.memory_share)
-    return _cut(dataset, config).with_workers(config.workers)
+    bare = replace(config, **_ASIDE, root=root)
+    whole = _load(bare, version(), str(torch.device(device)))
+    return _cut(whole, config).with_workers(config.workers)
+
+
+_ASIDE: dict[str, Any] = {
+    "batch_size": 64,
+    "num_micro_batches": 1,
+    "augment": False,
+    "num_train": None,
+    "workers": 0,
+}
+"""Fields that the files have nothing to do with, as they are by default."""
 
 
 def _root(config: DataConfig) -> str:
@@ -162,9 +162,14 @@ def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
 
 
 @lru_cache(maxsize=4)
-def _load(
-    name: str, root: str, download: bool, device: str, memory_share: float
-) -> Dataset:
-    source = SOURCES[name](Path(root), download)
-    room = memory_share * free_bytes(torch.device(device))
-    return split_source(source, room).to(torch.device(device))
+def _load(config: DataConfig, _version: int, device: str) -> Dataset:
+    """The whole data set; `_version` is that of what is registered."""
+    place = DataPlace(root=Path(config.root), download=config.download)
+    found = ingredient("dataset", config.name).of(config, place)
+    if not isinstance(found, (Source, LazySource)):
+        raise DataError(
+            f"The data set {config.name} must be a `Source`, but its function gives "
+            f"{cut(repr(found))}. Return orthotune.Source(...)."
+        )
+    room = config.memory_share * free_bytes(torch.device(device))
+    return split_source(found, room).to(torch.device(device))

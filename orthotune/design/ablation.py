@@ -14,7 +14,8 @@ from orthotune.config.sections import DataConfig
 from orthotune.config.trial import TrialConfig
 from orthotune.design.retune import Retune
 from orthotune.record.study_definition import TUNING, Listed, More, Study
-from orthotune.space.parameters import SearchSpace, definition_of
+from orthotune.space.parameters import definition_of
+from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import Resources, SearchSettings, StudySettings
 
 Levels = Mapping[str, Mapping[str, Any]]

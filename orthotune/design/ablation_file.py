@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orthotune.config.fields import build, rules
 from orthotune.config.hints import nearest
-from orthotune.config.rules import Rule, build, rules, show
+from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE, minimized
+from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
+from orthotune.console import note
 from orthotune.design.ablation import (
     DATA_PLACES,
     Ablation,
@@ -19,6 +22,7 @@ from orthotune.design.ablation import (
     one_at_a_time,
 )
 from orthotune.design.claims_file import EFFECT, ClaimsReader
+from orthotune.design.field_sections import flat_file, flat_overrides
 from orthotune.design.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.design.seeds_file import SeedsReader
 from orthotune.errors import AblationError, ConfigError, cut
@@ -63,13 +67,19 @@ def read_ablation(
     Args:
         source: The YAML file, or what it holds (`mapping_file`).
         overrides: Values by top-level key (`seeds`, `name`), by resource, or by trial
-            field; a field is set in every arm that does not set it itself.
+            field; a field is set in every arm that does not set it itself. In sections
+            too.
 
     Raises:
         FileError: If the file is not YAML, or not a mapping.
         AblationError: If anything in it, or in `overrides`, is not allowed.
     """
-    return _Reader(mapping_file(source), dict(overrides or {})).read()
+    flat = flat_overrides(overrides or {}, TOP_LEVEL)
+    file = flat_file(mapping_file(source), REFERENCES)
+    ablation = _Reader(file, flat).read()
+    if flat.get("metric", file.data.get("metric")) == ACCURACY:
+        note(ACCURACY_NOTE)
+    return ablation
 
 
 class _Reader(FileReader):
@@ -91,7 +101,7 @@ class _Reader(FileReader):
             path=self._file.path,
             name=self._name(),
             question=self._question(),
-            metric=self._ruled("metric", "val_error"),
+            metric=minimized(self._ruled("metric", "val_error")),
             smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
             design=design,
             factors=factors,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthotune.config.trial import TrialConfig
+from orthotune.space.conditions import holds
 from orthotune.space.parameters import Parameter
 
 
@@ -37,7 +38,7 @@ class Retune:
     parameters: tuple[Parameter, ...]
 
     def draws(self) -> list[dict[str, Any]]:
-        """Values of all parameters for every trial of an arm; of the first none."""
+        """Values of all parameters, by name, for every trial of an arm; first none."""
         rng = random.Random(self.seed)
         drawn = [
             {parameter.name: parameter.draw(rng) for parameter in self.parameters}
@@ -57,8 +58,9 @@ class Retune:
         values = TrialConfig.from_dict(fields).to_dict()
         applied: dict[str, Any] = {}
         for parameter in self.parameters:
-            met = all(values[name] == v for name, v in parameter.when.items())
+            met = all(holds(v, values[name]) for name, v in parameter.when.items())
             if met and parameter.name in draw:
-                values[parameter.name] = draw[parameter.name]
-                applied[parameter.name] = draw[parameter.name]
+                own = parameter.assigned(draw[parameter.name])
+                values |= own
+                applied |= own
         return applied

@@ -79,7 +79,8 @@ class RetuneReader(SpaceReader):
         for parameter in parameters:
             for name in parameter.when:
                 self._check_field_of_condition(parameter, name)
-        others = {name: None for name in FIELD_RULES if name not in entries}
+        tuned = {name for parameter in parameters for name in parameter.fields}
+        others = {name: None for name in FIELD_RULES if name not in tuned}
         return self._in_order(parameters, others)
 
     def _check_settable(self, keys: tuple[str, ...], name: str) -> None:

@@ -191,12 +191,3 @@ def _stage_shapes(depth: int, widths: Sequence[int]) -> list[tuple[int, int, int
             shapes.append((channels, width, stride))
             channels = width
     return shapes
-
-
-Network = PlainCNN | ResidualCNN
-"""A network that a trial can train: it has `layers`, and a parametric classifier."""
-
-FAMILIES: dict[str, type[Network]] = {
-    "plain": PlainCNN,
-    "residual": ResidualCNN,
-}

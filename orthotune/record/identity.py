@@ -9,9 +9,11 @@ what are not part of either.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orthotune.config.plugins import plugins
+from orthotune.config.sources import digest_of
 from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
 from orthotune.space.parameters import definition_of
@@ -55,10 +57,35 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     Two studies with equal definitions are one study.
     """
     data = {f"data {name}": digest for name, digest in fingerprints.items()}
+    asked = _asked(study)
+    # As when read again: tuples become lists.
+    return json.loads(json.dumps(asked | data | _sources(asked)))
+
+
+def _sources(asked: Definition) -> dict[str, str]:
+    """The hashes of what others have registered, of all that a definition names."""
+    named = set(_strings(asked))
+    return {
+        f"source {one.name}": digest_of(one) for one in plugins() if one.name in named
+    }
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every text in plain values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
+
+
+def _asked(study: Study) -> Definition:
     if study.listed:
         metric, epochs = study.settings.metric, study.settings.search.max_epochs
-        asked = {"metric": metric, "search.max_epochs": epochs, **study.question}
-        return json.loads(json.dumps({**asked, **data}))
+        return {"metric": metric, "search.max_epochs": epochs, **study.question}
     search = dataclasses.asdict(study.settings.search)
     # A population is compared with itself: it cannot grow.
     pbt = study.settings.search.is_population
@@ -66,14 +93,18 @@ def definition(study: Study, fingerprints: Fingerprints) -> Definition:
     space = {
         parameter.name: definition_of(parameter) for parameter in study.space.parameters
     }
-    values = {
+    return {
         "metric": study.settings.metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
+        **_constraints(study),
         **{f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in NO_RESULT},
-        **data,
     }
-    return json.loads(json.dumps(values))  # tuples become lists, as when read again
+
+
+def _constraints(study: Study) -> dict[str, list[str]]:
+    texts = [constraint.text for constraint in study.space.constraints]
+    return {"constraints": texts} if texts else {}
 
 
 def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:

@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import orthotune
+from orthotune.config.plugins import plugins
+from orthotune.config.sources import digest_of, source_of
 from orthotune.storage.redaction import without_secrets
 
 PACKED = "provenance.json"
 """Beside the code of a package that `orthotune.pack` has copied: where it is from."""
 
-ORIGIN_FILES = ("packages.txt", "packages-packed.txt", "uncommitted.diff")
+ORIGIN_FILES = (
+    "packages.txt",
+    "packages-packed.txt",
+    "uncommitted.diff",
+    "plugins.txt",
+)
 """What `origin_texts` may give."""
 
 COMMIT = "mlflow.source.git.commit"
@@ -55,6 +62,8 @@ def provenance() -> dict[str, str]:
     }
     for package in PACKAGES:
         tags[f"version.{package}"] = metadata.version(package)
+    for plugin in plugins():
+        tags[f"plugin.{plugin.module}"] = digest_of(plugin)
     return tags | (_git() or _packed().get("tags", {}) or _unknown())
 
 
@@ -62,7 +71,8 @@ def origin_texts() -> dict[str, str]:
     """Texts that are too long for a tag, by file name.
 
     All installed packages; changes to the code that no commit has, if there are any;
-    and the packages of the machine the code was packed on, if it was.
+    the packages of the machine the code was packed on, if it was; and the source of
+    what others have registered.
 
     Example:
         >>> "torch==" in origin_texts()["packages.txt"]
@@ -75,8 +85,17 @@ def origin_texts() -> dict[str, str]:
         "uncommitted.diff": packed.get("diff")
         or _git_output("diff", "HEAD", "--", ".")
         or "",
+        "plugins.txt": _plugin_text(),
     }
     return {name: f"{text}\n" for name, text in texts.items() if text}
+
+
+def _plugin_text() -> str:
+    """The source of what others have registered, file after file."""
+    files: dict[str, str] = {}
+    for plugin in plugins():
+        files |= source_of(plugin).files
+    return "\n".join(f"# {path}\n{files[path]}" for path in sorted(files))
 
 
 def packed_text() -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthotune.record.trial_record import TrialRecord
-from orthotune.space.parameters import SearchSpace
+from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import StudySettings
 
 TUNING = "tuning: "

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from orthotune.record.trial_record import WITHOUT_VALUE, TrialRecord
 from orthotune.report.in_effect import in_effect
+from orthotune.space.conditions import condition_text
 from orthotune.space.parameters import CategoricalParameter, Parameter
 from orthotune.space.scale import place
 
@@ -161,12 +162,15 @@ def _name(
 ) -> str:
     """By a condition of the file, if exactly these trials meet it."""
     for parameter in acting:
-        met = sum(parameter.name in trial.record.fields for trial in trials)
+        met = sum(_is_given(parameter, trial.record) for trial in trials)
         if parameter.when and met == len(own):
-            parts = [f"{name} = {value}" for name, value in parameter.when.items()]
-            return f"trials with {' and '.join(parts)}"
+            return f"trials with {condition_text(parameter.when)}"
     names = " and ".join(parameter.name for parameter in acting)
     return f"trials in which {names} {'is' if len(acting) == 1 else 'are'} in effect"
+
+
+def _is_given(parameter: Parameter, record: TrialRecord) -> bool:
+    return all(name in record.fields for name in parameter.fields)
 
 
 def _at_one_epoch(name: str, trials: Sequence[_Trial]) -> _Group:

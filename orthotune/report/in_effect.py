@@ -18,6 +18,8 @@ from orthotune.space.parameters import Parameter
 def in_effect(parameters: Sequence[Parameter], record: TrialRecord) -> dict[str, Any]:
     """The values a trial was given that it reads, by name of the parameter.
 
+    Of a joint parameter the whole row, if any field of it is read.
+
     Args:
         parameters: What varies.
         record: The trial.
@@ -33,8 +35,12 @@ def in_effect(parameters: Sequence[Parameter], record: TrialRecord) -> dict[str,
         {}
     """
     read, fields = TrialConfig.from_dict(record.fields).in_effect(), record.fields
-    names = [parameter.name for parameter in parameters]
-    return {name: fields[name] for name in names if name in fields and name in read}
+    return {
+        parameter.name: parameter.value_in(fields)
+        for parameter in parameters
+        if all(name in fields for name in parameter.fields)
+        and any(name in read for name in parameter.fields)
+    }
 
 
 def in_effect_at_end(study: Study, record: TrialRecord) -> Mapping[str, Any]:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orthotune.config.rules import leaves
+from orthotune.config.fields import leaves
 from orthotune.record.provenance import commits_text, versions
+from orthotune.record.study_definition import Study
 from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
 from orthotune.report.status_counts import counts_text, divergence_rate
+from orthotune.space.conditions import condition_text
 from orthotune.text import counted, duration, markdown_table
 
 BUDGET = (
@@ -261,8 +263,7 @@ def _run_part(
 ) -> list[str]:
     study = findings.study
     space = [
-        [p.name, p.describe(), " and ".join(f"{k} = {v}" for k, v in p.when.items())]
-        for p in study.space.parameters
+        [p.name, p.describe(), condition_text(p.when)] for p in study.space.parameters
     ]
     fixed = [f"`{name}` = {value}" for name, value in study.space.fixed.items()]
     search = [
@@ -274,6 +275,7 @@ def _run_part(
         "## How it was run",
         VALIDATED if study.settings.search.is_population else LUCK,
         markdown_table([["parameter", "values", "when"], *space]),
+        *_constraint_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
@@ -282,6 +284,11 @@ def _run_part(
         "the study or shows it, with another `--name` it runs anew: "
         f"`{command or f'python -m orthotune.search {study.path}'}`",
     ]
+
+
+def _constraint_part(study: Study) -> list[str]:
+    texts = [f"`{one.text}`" for one in study.space.constraints]
+    return [f"Every trial meets {' and '.join(texts)}."] if texts else []
 
 
 def _trained(findings: SearchFindings) -> tuple[int, float]:

@@ -1,22 +1,47 @@
-"""The space of a search: parameters with inclusive bounds, some of them conditional.
+"""The parameters of a search, with inclusive bounds, some of them conditional.
 
 Value objects that know neither Ray nor Optuna; the words are Optuna's.
 """
 
 import dataclasses
-import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Condition = Mapping[str, Any]
-"""Values that other parameters must have, by name, for a parameter to exist."""
+from orthotune.space.conditions import Condition
+
+
+class _OfOneField:
+    """A parameter that is named as the field it sets."""
+
+    name: str
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it sets, by dotted name."""
+        return (self.name,)
+
+    def assigned(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - one of its own
+        """The fields that a value sets.
+
+        Args:
+            value: One of its values.
+        """
+        return {self.name: value}
+
+    def value_in(self, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Its value in a trial that it acts on.
+
+        Args:
+            fields: Those of the trial; its own among them.
+        """
+        return fields[self.name]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatParameter:
+class FloatParameter(_OfOneField):
     """A real number in [low, high].
 
     Args:
@@ -46,6 +71,11 @@ class FloatParameter:
         """Smallest and largest value."""
         return [self.low, self.high]
 
+    def values(self) -> list[Any]:
+        """All values of one with a step."""
+        step, count = self.step or 0.0, int(self.size)
+        return [min(self.high, self.low + step * k) for k in range(count)]
+
     def draw(self, rng: random.Random) -> float:
         """A random value."""
         if self.log:
@@ -63,7 +93,7 @@ class FloatParameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntParameter:
+class IntParameter(_OfOneField):
     """An integer in [low, high], both included.
 
     Args:
@@ -91,6 +121,10 @@ class IntParameter:
         """Smallest and largest value."""
         return [self.low, self.low + (int(self.size) - 1) * self.step]
 
+    def values(self) -> list[Any]:
+        """All values."""
+        return list(range(self.low, self.high + 1, self.step))
+
     def draw(self, rng: random.Random) -> int:
         """A random value."""
         if self.log:
@@ -106,7 +140,7 @@ class IntParameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CategoricalParameter:
+class CategoricalParameter(_OfOneField):
     """One of a few values.
 
     Args:
@@ -128,6 +162,10 @@ class CategoricalParameter:
         """All values: none lies between two others."""
         return list(self.choices)
 
+    def values(self) -> list[Any]:
+        """All values."""
+        return list(self.choices)
+
     def draw(self, rng: random.Random) -> Any:  # noqa: ANN401 - a choice
         """A random value."""
         return rng.choice(self.choices)
@@ -137,7 +175,61 @@ class CategoricalParameter:
         return "one of " + ", ".join(map(str, self.choices))
 
 
+@dataclass(frozen=True, kw_only=True)
+class JointParameter(CategoricalParameter):
+    """One of a few rows of values, each of which sets several fields together.
+
+    Args:
+        name: A name of its own, which is no field.
+        choices: The rows: for each of the fields a value.
+        when: The condition under which it exists.
+        sets: The dotted names of the fields.
+
+    Example:
+        >>> size = JointParameter(
+        ...     name="size", sets=("depth", "batch"), choices=((44, 64), (110, 32))
+        ... )
+        >>> size.assigned((110, 32)), size.value_in({"depth": 44, "batch": 64})
+        ({'depth': 110, 'batch': 32}, (44, 64))
+        >>> size.describe()
+        'depth and batch together, one of (44, 64), (110, 32)'
+    """
+
+    sets: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it sets, by dotted name."""
+        return self.sets
+
+    def assigned(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a row
+        """As of any parameter."""
+        return dict(zip(self.sets, value, strict=True))
+
+    def value_in(self, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """As of any parameter."""
+        return tuple(fields[name] for name in self.sets)
+
+    def describe(self) -> str:
+        """The parameter in words, for the plan."""
+        return f"{' and '.join(self.sets)} together, {super().describe()}"
+
+
 Parameter = FloatParameter | IntParameter | CategoricalParameter
+
+
+def field_extremes(parameter: Parameter) -> dict[str, list[Any]]:
+    """The extreme values of every field that a parameter sets, by dotted name.
+
+    Example:
+        >>> size = JointParameter(
+        ...     name="size", sets=("depth", "batch"), choices=((44, 64), (110, 32))
+        ... )
+        >>> field_extremes(size)
+        {'depth': [44, 110], 'batch': [64, 32]}
+    """
+    rows = [parameter.assigned(value) for value in parameter.extremes()]
+    return {name: [row[name] for row in rows] for name in parameter.fields}
 
 
 def definition_of(parameter: Parameter) -> dict[str, Any]:
@@ -149,60 +241,3 @@ def definition_of(parameter: Parameter) -> dict[str, Any]:
 'when': {}}
     """
     return {"type": type(parameter).__name__, **dataclasses.asdict(parameter)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSpace:
-    """Parameters in an order in which every condition looks back.
-
-    Args:
-        parameters: The parameters; conditions name earlier ones or `fixed` fields.
-        fixed: Values of the fields that do not vary.
-
-    Example:
-        >>> kind = CategoricalParameter(name="kind", choices=("l2", "none"))
-        >>> coeff = FloatParameter(name="coeff", low=0, high=1, when={"kind": "l2"})
-        >>> space = SearchSpace(parameters=(kind, coeff))
-        >>> space.is_active(coeff, {"kind": "none"})
-        False
-        >>> space.size
-        inf
-    """
-
-    parameters: tuple[Parameter, ...]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-
-    def is_active(self, parameter: Parameter, values: Mapping[str, Any]) -> bool:
-        """Whether a parameter exists, given the values of those before it."""
-        known = {**self.fixed, **values}
-        return all(
-            name in known and known[name] == value
-            for name, value in parameter.when.items()
-        )
-
-    @property
-    def size(self) -> float:
-        """An upper bound on the number of configurations; infinity for a continuum."""
-        return math.prod(parameter.size for parameter in self.parameters)
-
-    def draw(self, rng: random.Random) -> dict[str, Any]:
-        """A random configuration, fixed values included."""
-        values: dict[str, Any] = {}
-        for parameter in self.parameters:
-            if self.is_active(parameter, values):
-                values[parameter.name] = parameter.draw(rng)
-        return {**self.fixed, **values}
-
-    def corners(self, limit: int) -> Iterator[dict[str, Any]]:
-        """Configurations of extreme values, fixed values included, at most `limit`.
-
-        What is wrong with a combination (a window that closes before it opens) shows at
-        the corners of the space.
-        """
-        extremes = [parameter.extremes() for parameter in self.parameters]
-        for combination in itertools.islice(itertools.product(*extremes), limit):
-            values: dict[str, Any] = {}
-            for parameter, value in zip(self.parameters, combination, strict=True):
-                if self.is_active(parameter, values):
-                    values[parameter.name] = value
-            yield {**self.fixed, **values}

@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
-from orthotune.config.metrics import TARGETS
-from orthotune.config.rules import Rule, check_fields, setting, show
+from orthotune.config.fields import check_fields
+from orthotune.config.metrics import ACCURACY, TARGETS, minimized
+from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
 
 
@@ -46,9 +47,12 @@ class SearchSettings:
     """Epochs of a trial that is not stopped early; its schedules span them. Default
     10."""
 
-    searcher: str = setting("tpe", Rule(kind=str, choices=("tpe", "random", "gp")))
-    """tpe (tree-structured Parzen estimator), random, or gp (Gaussian process).
-    Default tpe."""
+    searcher: str = setting(
+        "tpe", Rule(kind=str, choices=("tpe", "random", "gp", "qmc", "grid"))
+    )
+    """tpe (tree-structured Parzen estimator), gp (Gaussian process), random, qmc
+    (quasi-random: a Sobol sequence, which fills the space evenly), or grid (every
+    combination, once; leave out `num_trials`). Default tpe."""
 
     scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "pbt", "none")))
     """asha (asynchronous successive halving: stops the worse trials early), pbt
@@ -154,14 +158,24 @@ class StudySettings:
     name: str = setting("study", Rule(kind=str, extra=_check_name))
     """Name of the study, its folder and its MLflow experiment. Default: the file's."""
 
-    metric: str = setting("val_error", Rule(kind=str, choices=TARGETS))
-    """What is minimized. Default val_error."""
+    metric: str = setting("val_error", Rule(kind=str, choices=(*TARGETS, ACCURACY)))
+    """What is minimized; val_accuracy, which is maximized, is taken as 1 - val_error,
+    so that val_error is minimized and shown. Default val_error."""
 
-    mode: str = setting("min", Rule(kind=str, choices=("min",)))
-    """min: every metric here is better when smaller."""
+    mode: str = setting("min", Rule(kind=str, choices=("min", "max")))
+    """min, but max for val_accuracy, where it may be left out: every other metric is
+    better when smaller. Default min."""
 
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.mode == "max" and self.metric != ACCURACY:
+            raise ConfigError(
+                "mode",
+                f"must be min for {self.metric}, which is better when smaller, but got "
+                f"max. Delete it, or set `metric: {ACCURACY}`.",
+            )
+        object.__setattr__(self, "metric", minimized(self.metric))
+        object.__setattr__(self, "mode", "min")

@@ -1,17 +1,21 @@
 """The space of a search as a file says it, whichever file that is."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from orthotune.config.hints import nearest
+from orthotune.config.nested import flattened
 from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES
-from orthotune.errors import cut
-from orthotune.space.file_reader import FileReader
+from orthotune.errors import ConfigError, quoted
+from orthotune.space.condition_reader import ConditionReader
+from orthotune.space.conditions import Condition
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
+    JointParameter,
     Parameter,
 )
 
@@ -22,14 +26,36 @@ ENTRY_KEYS = {
     "float": ("low", "high", "log", "step"),
     "int": ("low", "high", "log", "step"),
     "categorical": ("choices",),
+    "joint": ("choices",),
 }
+PARAMETER_KEYS = {
+    "type",
+    "when",
+    *(key for keys in ENTRY_KEYS.values() for key in keys),
+}
+"""The keys of a parameter, of whatever type."""
 
 
-class SpaceReader(FileReader):
+def is_parameter(mapping: Mapping[str, Any]) -> bool:
+    """Whether a mapping in a space is a parameter, and no section of parameters.
+
+    A section holds mappings only; a parameter has a key that says a number, a word or a
+    list.
+
+    Example:
+        >>> is_parameter({"type": "float", "low": 0, "high": 1})
+        True
+        >>> is_parameter({"lr": {"type": "float", "low": 0, "high": 1}})
+        False
+    """
+    return any(
+        key in PARAMETER_KEYS and not isinstance(value, Mapping)
+        for key, value in mapping.items()
+    )
+
+
+class SpaceReader(ConditionReader):
     """Reads the parameters of a space, and what their conditions wait for."""
-
-    space_at: ClassVar[tuple[str, ...]] = ("space",)
-    """Where the space is in the file."""
 
     def _check_settable(self, keys: tuple[str, ...], name: str) -> None:
         """Refuse a field that such a file does not set."""
@@ -37,7 +63,9 @@ class SpaceReader(FileReader):
 
     def _parameter(self, name: str, entry: object) -> Parameter:
         keys = (*self.space_at, name)
-        self._check_known(keys)
+        is_joint = isinstance(entry, dict) and entry.get("type") == "joint"
+        if not is_joint:
+            self._check_known(keys)
         if not isinstance(entry, dict):
             raise self._error(
                 keys,
@@ -52,6 +80,8 @@ class SpaceReader(FileReader):
             )
         self._check_keys(keys, entry, ("type", *ENTRY_KEYS[kind], "when"))
         when = self._when(name, entry)
+        if kind == "joint":
+            return self._joint(name, entry, when)
         if kind == "categorical":
             return self._categorical(name, entry, when)
         return self._numeric(name, kind, entry, when)
@@ -63,19 +93,17 @@ class SpaceReader(FileReader):
             hint = nearest(name, list(FIELD_RULES))
             raise self._error(keys, f"is not a config field. {hint}")
 
-    def _when(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        when = entry.get("when", {})
-        if not isinstance(when, dict):
-            raise self._error(
-                (*self.space_at, name, "when"),
-                f"must be a mapping {{key: value}}, but got {show(when)}.",
-            )
-        return when
-
     def _categorical(
-        self, name: str, entry: Mapping[str, Any], when: dict[str, Any]
+        self, name: str, entry: Mapping[str, Any], when: Condition
     ) -> CategoricalParameter:
         keys = (*self.space_at, name, "choices")
+        choices = self._choices(keys, entry)
+        for choice in choices:
+            self._check_value(name, keys, choice)
+        self._check_several(keys, choices)
+        return CategoricalParameter(name=name, choices=tuple(choices), when=when)
+
+    def _choices(self, keys: tuple[str, ...], entry: Mapping[str, Any]) -> list[Any]:
         choices = entry.get("choices")
         if not isinstance(choices, list):
             raise self._error(keys, f"must be a list of values, got {show(choices)}.")
@@ -84,8 +112,9 @@ class SpaceReader(FileReader):
                 keys,
                 f"must hold at most {MAX_CHOICES} values, but holds {len(choices)}.",
             )
-        for choice in choices:
-            self._check_value(name, keys, choice)
+        return choices
+
+    def _check_several(self, keys: tuple[str, ...], choices: list[Any]) -> None:
         if len(choices) < 2:
             raise self._error(
                 keys,
@@ -96,10 +125,53 @@ class SpaceReader(FileReader):
             raise self._error(
                 keys, f"must not repeat a value, but got {show(choices)}."
             )
-        return CategoricalParameter(name=name, choices=tuple(choices), when=when)
+
+    def _joint(
+        self, name: str, entry: Mapping[str, Any], when: Condition
+    ) -> JointParameter:
+        """Values of several fields that are chosen together."""
+        keys = (*self.space_at, name, "choices")
+        if name in FIELD_RULES or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,63}", name):
+            raise self._error(
+                keys[:-1],
+                "must be a name of its own for type joint, which sets the fields in "
+                "its choices: 1 to 64 letters, digits, dots, dashes or underscores, "
+                "and no config field.",
+            )
+        rows = [self._row(keys, choice) for choice in self._choices(keys, entry)]
+        self._check_several(keys, rows)
+        fields = tuple(rows[0])
+        for row in rows:
+            if row.keys() != rows[0].keys():
+                other = sorted(row.keys() ^ rows[0].keys())[0]
+                raise self._error(
+                    keys,
+                    f"must set the same fields in every choice, but {quoted(other)} is "
+                    "not in all. Add it, or delete it.",
+                )
+        choices = tuple(tuple(row[field] for field in fields) for row in rows)
+        return JointParameter(name=name, sets=fields, choices=choices, when=when)
+
+    def _row(self, keys: tuple[str, ...], choice: object) -> dict[str, Any]:
+        """One choice of a joint parameter: values by field."""
+        if not isinstance(choice, dict) or not choice:
+            raise self._error(
+                keys,
+                "must be mappings such as {model.depth: 44, data.batch_size: 64}, but "
+                f"got {show(choice)}.",
+            )
+        try:
+            row = flattened(choice)
+        except ConfigError as err:
+            raise self._error(keys, f"must be unambiguous, but {err}") from err
+        for field, value in row.items():
+            here = (*keys, field)
+            self._check_known(here)
+            self._check_rule(FIELD_RULES[field], field, here, value)
+        return row
 
     def _numeric(
-        self, name: str, kind: str, entry: Mapping[str, Any], when: dict[str, Any]
+        self, name: str, kind: str, entry: Mapping[str, Any], when: Condition
     ) -> FloatParameter | IntParameter:
         keys = (*self.space_at, name)
         number = Rule(kind=int if kind == "int" else float)
@@ -179,75 +251,3 @@ class SpaceReader(FileReader):
                 (*self.space_at, name, "type"), "must be categorical here."
             )
         self._check_rule(rule, name, keys, value)
-
-    def _in_order(
-        self, parameters: list[Parameter], fixed: Mapping[str, Any]
-    ) -> tuple[Parameter, ...]:
-        """The parameters, each after those its condition names."""
-        by_name = {parameter.name: parameter for parameter in parameters}
-        for parameter in parameters:
-            for name, value in parameter.when.items():
-                self._check_condition(parameter, by_name, fixed, name, value)
-        ordered: dict[str, Parameter] = {}
-        waiting = list(parameters)
-        while waiting:
-            ready = [
-                parameter
-                for parameter in waiting
-                if all(name in ordered or name in fixed for name in parameter.when)
-            ]
-            if not ready:
-                names = " and ".join(f"`{parameter.name}`" for parameter in waiting[:4])
-                more = f" and {len(waiting) - 4} more" if len(waiting) > 4 else ""
-                raise self._error(
-                    (*self.space_at, waiting[0].name, "when"),
-                    f"must not wait for itself, but {names}{more} wait for each other.",
-                )
-            ordered |= {parameter.name: parameter for parameter in ready}
-            waiting = [item for item in waiting if item.name not in ordered]
-        return tuple(ordered.values())
-
-    def _check_condition(
-        self,
-        parameter: Parameter,
-        by_name: Mapping[str, Parameter],
-        fixed: Mapping[str, Any],
-        name: str,
-        value: object,
-    ) -> None:
-        keys = (*self.space_at, parameter.name, "when")
-        if name in fixed:
-            self._check_rule(FIELD_RULES[name], name, keys, value)
-            return
-        if name not in by_name:
-            known = [other for other in (*by_name, *fixed) if other != parameter.name]
-            raise self._error(
-                keys,
-                f"names `{name}`, which is neither in `space` nor in `fixed`. "
-                f"{nearest(name, known)}",
-            )
-        other = by_name[name]
-        if isinstance(other, FloatParameter):
-            raise self._error(
-                keys, f"must name a categorical or an int, but `{name}` is a float."
-            )
-        if isinstance(other, CategoricalParameter):
-            allowed = other.choices
-        else:
-            allowed = range(other.low, other.high + 1, other.step)
-        if not _is_one_of(value, allowed):
-            raise self._error(
-                keys,
-                f"must be a value `{name}` can take ({cut(other.describe())}), "
-                f"but got {show(value)}.",
-            )
-
-
-def _is_one_of(value: object, allowed: Sequence[Any]) -> bool:
-    """Whether a condition can be met: true is no 1."""
-    if isinstance(allowed, range):
-        # It compares with each of its values what is no integer.
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return type(value) is int and value in allowed
-    return value in allowed and isinstance(value, bool) == isinstance(allowed[0], bool)

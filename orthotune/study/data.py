@@ -7,12 +7,17 @@ from orthotune.config.sections import DataConfig
 from orthotune.config.trial import TrialConfig
 from orthotune.console import note
 from orthotune.record.study_definition import Study
+from orthotune.space.parameters import field_extremes
 
 
 def data_of(study: Study) -> list[DataConfig]:
     """Every data set a search names, with as much of it as any trial wants."""
-    config = TrialConfig.from_dict(next(study.space.corners(1))).data
-    varying = {p.name: p.extremes() for p in study.space.parameters}
+    config = TrialConfig.from_dict(study.space.example()).data
+    varying = {
+        name: values
+        for parameter in study.space.parameters
+        for name, values in field_extremes(parameter).items()
+    }
     largest = {
         leaf: max(value for value in varying[f"data.{leaf}"] if value is not None)
         for leaf in ("batch_size", "num_train")

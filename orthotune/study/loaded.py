@@ -123,9 +123,12 @@ class LoadedStudy:
         between trials (missing where nothing reads it; a list is a tuple), `seed`, the
         metrics of the last epoch, `error`, `started` and `ended`.
         """
-        prefix = "space."
-        asked = (name for name in self.definition if name.startswith(prefix))
-        return trial_table(self.records, [name[len(prefix) :] for name in asked])
+        prefix, names = "space.", []
+        for name, asked in self.definition.items():
+            if name.startswith(prefix):
+                own = name.removeprefix(prefix)
+                names += asked.get("sets", [own])  # of a joint parameter its fields
+        return trial_table(self.records, names)
 
     @functools.cached_property
     def history(self) -> "pd.DataFrame":

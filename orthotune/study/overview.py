@@ -12,7 +12,7 @@ def overview(study: Study) -> list[str]:
         study: A search.
 
     Example:
-        >>> from orthotune.space.parameters import SearchSpace
+        >>> from orthotune.space.search_space import SearchSpace
         >>> from orthotune.space.settings import StudySettings
         >>> space = SearchSpace(parameters=())
         >>> settings = StudySettings(name="tiny")
@@ -25,10 +25,16 @@ def overview(study: Study) -> list[str]:
     return [
         f"study      {study.settings.name} ({study.path})",
         f"minimizes  {study.settings.metric}",
-        f"trials     {num_trials} by {search.searcher}, seed {search.seed}, "
+        f"trials     {num_trials} by {_searcher(search)}, "
         f"{search.max_epochs} epochs each at most",
         *_schedule_lines(search, num_trials),
     ]
+
+
+def _searcher(search: SearchSettings) -> str:
+    if search.searcher == "grid":
+        return "grid, which is every combination once"
+    return f"{search.searcher}, seed {search.seed}"
 
 
 def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:

@@ -20,6 +20,8 @@ from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import load_dataset
 from orthotune.record.event_log import read_events
 from orthotune.record.study_definition import Study
+from orthotune.space.conditions import condition_text
+from orthotune.space.parameters import field_extremes
 from orthotune.space.rungs import expected_epochs
 from orthotune.space.settings import COPIES_KEPT, Resources, SearchSettings
 from orthotune.storage.scratch import scratch_folder
@@ -30,6 +32,7 @@ from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.loop import Trial
 
 SAMPLES = 200
+MAX_COUNTED = 4096
 TIMED_BATCHES = 10
 
 
@@ -112,13 +115,26 @@ def _num_done(name: str, storage: str) -> int:
 def _space_lines(study: Study) -> list[str]:
     lines = []
     for parameter in study.space.parameters:
-        when = " and ".join(f"{name} = {val}" for name, val in parameter.when.items())
+        when = condition_text(parameter.when)
         condition = f", when {when}" if when else ""
         lines.append(f"  {parameter.name}: {parameter.describe()}{condition}")
+    lines += [f"  always {one.text}" for one in study.space.constraints]
+    return lines + _number_lines(study)
+
+
+def _number_lines(study: Study) -> list[str]:
+    """How many configurations there are, if they can be counted."""
     size = study.space.size
-    if math.isfinite(size):
-        lines.append(f"  {size:.0f} configurations at most")
-    return lines
+    if study.settings.search.searcher == "grid":
+        count = counted(study.settings.search.num_trials, "combination")
+        return [f"  {count}, and every one is run"]
+    if not math.isfinite(size):
+        return []
+    if study.space.constraints:
+        left = study.space.combinations(MAX_COUNTED)
+        if left is not None:
+            return [f"  {counted(len(left), 'configuration')} at most meet that"]
+    return [f"  {size:.0f} configurations at most"]
 
 
 def _gpus(study: Study) -> str:
@@ -202,7 +218,11 @@ class _Timed:
 
 def _megabytes(study: Study, timed: _Timed, slots: int) -> float:
     """The worst case of all checkpoints together, at the largest depth."""
-    depths = [p.extremes() for p in study.space.parameters if p.name == "model.depth"]
+    depths = [
+        field_extremes(parameter)["model.depth"]
+        for parameter in study.space.parameters
+        if "model.depth" in parameter.fields
+    ]
     largest = max(depths[0]) if depths else timed.depth
     # While a checkpoint is replaced, both are there; weights grow with the depth.
     kept = 2 * slots + study.settings.search.keep_checkpoints

@@ -24,6 +24,7 @@ from orthotune.cluster.environment import prepare
 from orthotune.cluster.footprint_cache import FootprintCache
 from orthotune.cluster.resources import NO_RESOURCES, allocate_resources
 from orthotune.cluster.runtime import check_shared, ray_runtime
+from orthotune.config.plugins import shipment
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.event_log import EventLog
@@ -67,9 +68,11 @@ def run_study(
         StudyError: If the storage, MLflow or the Ray cluster cannot be used, if the
             study of this name asks another question, or runs already; nothing is
             changed then.
+        PluginError: If workers could not import what is registered here.
         InterruptedStartError: If a signal comes before it has begun, or goes on.
         StudyStoppedError: If it cannot go on, as on a full disk; what is done is kept.
     """
+    plugins = shipment()
     stopper = StudyStopper()
     prepare()
     with contextlib.ExitStack() as stack:
@@ -148,6 +151,7 @@ def run_study(
                 allocation=allocation,
                 call=call,
                 holder=opening.mirror.holder if opening.mirror is not None else None,
+                plugins=plugins,
             ),
             write=write,
         ).run(tags, finished=finished)
@@ -200,7 +204,7 @@ def _view(study: Study, study_id: str) -> View:
         kind="trial",
         study_id=study_id,
         metric=metric,
-        params=[parameter.name for parameter in study.space.parameters],
+        params=list(study.space.fields),
         tags=("orthotune.status",),
         charts=("val_error", "train_loss", "val_loss"),
     )
@@ -214,6 +218,8 @@ def _study_params(study: Study) -> dict[str, object]:
         f"space.{parameter.name}": parameter.describe()
         for parameter in study.space.parameters
     }
+    texts = [constraint.text for constraint in study.space.constraints]
+    space |= {"constraints": texts} if texts else {}
     fixed = {f"fixed.{name}": value for name, value in study.space.fixed.items()}
     settings = {f"search.{name}": value for name, value in vars(search).items()}
     return {**settings, **space, **fixed}

@@ -4,33 +4,38 @@ Every error is one sentence with file and line, the key, the value, and what is 
 Nothing heavy is imported here: a bad file is refused at once.
 """
 
+import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE
+from orthotune.config.fields import build, rules
 from orthotune.config.hints import nearest
-from orthotune.config.rules import (
-    Rule,
-    assigned,
-    build,
-    rules,
-    show,
-)
+from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE
+from orthotune.config.nested import flattened, no_value, unnested
+from orthotune.config.rules import Rule, assigned, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.config.yaml_file import IN_MEMORY, mapping_file
-from orthotune.errors import ConfigError, SearchSpaceError
+from orthotune.console import note
+from orthotune.errors import ConfigError, SearchSpaceError, quoted
 from orthotune.record.study_definition import Study
-from orthotune.space.parameters import IntParameter, Parameter, SearchSpace
+from orthotune.space.conditions import holds
+from orthotune.space.parameters import IntParameter, Parameter
+from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SMALLEST_POPULATION, StudySettings
-from orthotune.space.space_reader import SpaceReader
+from orthotune.space.space_reader import SpaceReader, is_parameter
+from orthotune.study.constraints_file import ConstraintsReader
 
 MAX_CORNERS = 4096
+MAX_GRID = 4096
+"""Trials of a grid, each of which is checked."""
 
 SETTING_RULES: dict[str, Rule] = dict(rules(StudySettings))
 SECTIONS = ("search", "resources")
-TOP_LEVEL = ("name", "metric", "mode", *SECTIONS, "fixed", "space")
+TOP_LEVEL = ("name", "metric", "mode", *SECTIONS, "fixed", "space", "constraints")
 
 
 def read_study(
@@ -41,13 +46,25 @@ def read_study(
     Args:
         source: The YAML file, or what it holds (`mapping_file`).
         overrides: Values by key of the file (`search.num_trials`, `name`) or by trial
-            field; a field is fixed and leaves the space.
+            field; a field is fixed and leaves the space. In sections too.
 
     Raises:
         FileError: If the file is not YAML, or not a mapping.
         SearchSpaceError: If anything in it, or in `overrides`, is not allowed.
     """
-    return _Reader(mapping_file(source), dict(overrides or {})).read()
+    file = unnested(
+        mapping_file(source),
+        dotted=(*SECTIONS, "fixed", "space"),
+        places={("fixed",): no_value, ("space",): is_parameter},
+    )
+    try:
+        flat = flattened(overrides or {})
+    except ConfigError as err:
+        raise SearchSpaceError(f"--set: {err}") from err
+    study = _Reader(file, flat).read()
+    if flat.get("metric", file.data.get("metric")) == ACCURACY:
+        note(ACCURACY_NOTE)
+    return study
 
 
 class _Reader(SpaceReader):
@@ -64,12 +81,9 @@ class _Reader(SpaceReader):
         for name in self._overrides:
             entries.pop(name, None)
         parameters = [self._parameter(name, entry) for name, entry in entries.items()]
+        parameters = [one for one in parameters if self._is_left(one)]
         for parameter in parameters:
-            if parameter.name in fixed:
-                raise self._error(
-                    ("space", parameter.name),
-                    "must not be both in `space` and in `fixed`. Delete one.",
-                )
+            self._check_not_fixed(parameter, fixed)
         if not parameters:
             raise self._error(
                 ("space",),
@@ -77,12 +91,88 @@ class _Reader(SpaceReader):
                 "To train one configuration: python -m orthotune.train",
             )
         ordered = _possible(self._in_order(parameters, fixed), fixed)
-        space = SearchSpace(parameters=ordered, fixed=fixed)
+        space = self._constrained(
+            SearchSpace(parameters=ordered, fixed=fixed), settings
+        )
         study = Study(path=self._file.path, settings=settings, space=space)
         if settings.search.is_population:
             self._check_population(study)
-        self._check_combinations(study)
+        if settings.search.searcher == "grid":
+            return self._grid(study)
+        rng = random.Random(0)
+        samples = (study.space.draw(rng) for _ in range(256))
+        self._check_values(study, (*study.space.corners(MAX_CORNERS), *samples))
         return study
+
+    def _is_left(self, parameter: Parameter) -> bool:
+        """Whether a parameter is still to vary, after what is set for one run."""
+        is_set = [name in self._overrides for name in parameter.fields]
+        if any(is_set) and not all(is_set):
+            name = parameter.fields[is_set.index(True)]
+            others = [n for n in parameter.fields if n not in self._overrides]
+            raise SearchSpaceError(
+                f"--set: {quoted(name)} must be set with all that "
+                f"{quoted(parameter.name)} sets, but {quoted(others[0])} is not set."
+            )
+        return not all(is_set)
+
+    def _check_not_fixed(self, parameter: Parameter, fixed: Mapping[str, Any]) -> None:
+        for name in parameter.fields:
+            if name in fixed:
+                joint = (
+                    f"{quoted(name)}, which it sets, " if name != parameter.name else ""
+                )
+                raise self._error(
+                    ("space", parameter.name),
+                    f"must not have {joint}in `fixed` too. Delete one."
+                    if joint
+                    else "must not be both in `space` and in `fixed`. Delete one.",
+                )
+
+    def _constrained(self, space: SearchSpace, settings: StudySettings) -> SearchSpace:
+        """The space with the file's constraints, which it can meet."""
+        reader = ConstraintsReader(self._file, self._overrides)
+        constraints = reader.read(
+            space,
+            settings.search.max_epochs,
+            lenient=bool(self._overrides.keys() & FIELD_RULES.keys()),
+        )
+        space = replace(space, constraints=constraints)
+        reader.check_met(space)
+        return space
+
+    def _grid(self, study: Study) -> Study:
+        """The study with as many trials as there are combinations, all checked."""
+        for parameter in study.space.parameters:
+            if parameter.size > MAX_GRID:
+                raise self._error(
+                    ("space", parameter.name),
+                    f"must have at most {MAX_GRID} values for the searcher grid, which "
+                    "runs all of them. Give a larger `step`, or choices.",
+                )
+        found = study.space.combinations(MAX_GRID)
+        if found is None:
+            raise self._error(
+                ("space",),
+                f"must make at most {MAX_GRID} combinations for the searcher grid, "
+                "which runs all of them. Leave some out, or use qmc.",
+            )
+        self._check_values(study, found)
+        configs = (TrialConfig.from_dict(study.trial_fields(one)) for one in found)
+        count = len({json.dumps(one.canonical(), sort_keys=True) for one in configs})
+        given = self._file.data.get("search") or {}
+        asked = self._overrides.get("search.num_trials", given.get("num_trials", count))
+        if asked != count:
+            raise self._error(
+                ("search", "num_trials"),
+                f"must be left out for the searcher grid, which runs all {count} "
+                f"combinations, but got {asked}.",
+            )
+        try:
+            search = replace(study.settings.search, num_trials=count)
+        except ConfigError as err:
+            raise self._error(("search", err.field), err.problem) from err
+        return replace(study, settings=replace(study.settings, search=search))
 
     def _settings(self) -> StudySettings:
         values: dict[str, Any] = {}
@@ -101,6 +191,10 @@ class _Reader(SpaceReader):
         values |= {k: v for k, v in self._overrides.items() if k in SETTING_RULES}
         if "name" not in values:
             raise self._error(("name",), "must be given where there is no file.")
+        if (values.get("metric"), values.get("mode")) == (ACCURACY, "min"):
+            raise self._error(
+                ("mode",), f"must be max for {ACCURACY}, but got min. Delete it."
+            )
         try:
             return build(StudySettings, values)
         except ConfigError as err:
@@ -145,6 +239,11 @@ class _Reader(SpaceReader):
                 f"must hold at least {SMALLEST_POPULATION} configurations for pbt, "
                 f"but holds {study.space.size:g}.",
             )
+        if study.space.constraints:
+            raise self._error(
+                ("constraints",),
+                "must be absent for pbt, which perturbs each setting by itself.",
+            )
         for name in study.space.fixed:
             if name.startswith("changes."):
                 raise self._error(("fixed", name), "is what pbt is to find. Delete it.")
@@ -169,26 +268,19 @@ class _Reader(SpaceReader):
                 f"must be absent for pbt, but got {show(dict(parameter.when))}.",
             )
 
-    def _check_combinations(self, study: Study) -> None:
+    def _check_values(self, study: Study, found: Iterable[Mapping[str, Any]]) -> None:
         """Refuse spaces whose values are not allowed together, or change nothing."""
-        rng = random.Random(0)
-        samples = (study.space.draw(rng) for _ in range(256))
         varied, read = set(), set()
-        parameters = {parameter.name for parameter in study.space.parameters}
-        for values in (*study.space.corners(MAX_CORNERS), *samples):
+        parameters = set(study.space.fields)
+        for values in found:
             try:
                 config = TrialConfig.from_dict(study.trial_fields(values))
                 varied |= values.keys() & parameters
                 if not parameters <= read:  # which the first few values mostly settle
                     read |= config.canonical().keys()
             except ConfigError as err:
-                where = "space" if err.field in self._section("space") else "fixed"
-                varying = {
-                    parameter.name: values[parameter.name]
-                    for parameter in study.space.parameters
-                    if parameter.name in values
-                }
-                shown = assigned(varying)
+                where = "space" if err.field in parameters else "fixed"
+                shown = assigned({n: v for n, v in values.items() if n in parameters})
                 raise self._error(
                     (where, err.field), f"{err.problem} It happens for {shown}."
                 ) from err
@@ -206,11 +298,13 @@ def _possible(
     parameters: tuple[Parameter, ...], fixed: Mapping[str, Any]
 ) -> tuple[Parameter, ...]:
     """Without those whose condition what is fixed rules out for good."""
-    kept: dict[str, Parameter] = {}
+    kept: list[Parameter] = []
+    known: set[str] = set()
     for parameter in parameters:
         if all(
-            fixed[name] == value if name in fixed else name in kept
-            for name, value in parameter.when.items()
+            holds(wanted, fixed[name]) if name in fixed else name in known
+            for name, wanted in parameter.when.items()
         ):
-            kept[parameter.name] = parameter
-    return tuple(kept.values())
+            kept.append(parameter)
+            known.update(parameter.fields)
+    return tuple(kept)

@@ -5,7 +5,7 @@ the same program: they are of one shape, and take the same.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ SHAPE_FIELDS = (
     "training.compile",
     "training.batch_norm",
     "regularizer.kind",
+    "optimizer.kind",
     "modulation.enabled",
 )
 """The fields that decide what a trial takes."""
@@ -69,12 +70,15 @@ def shape_of(config: TrialConfig) -> str:
     """
     model, data, training = config.model, config.data, config.training
     parts = f" in {data.num_micro_batches}" if data.num_micro_batches > 1 else ""
+    stacked = f"{model.family}-{model.depth} {'-'.join(map(str, model.widths))}"
     words = [
-        f"{model.family}-{model.depth} {'-'.join(map(str, model.widths))}",
+        stacked if "model.depth" in config.in_effect() else model.family,
         f"{data.name} {data.batch_size}{parts}",
         training.precision,
         training.batch_norm,
         config.regularizer.kind,
+        *([config.optimizer.kind] if config.optimizer.kind != "sgd" else []),
+        *_registered(config),
     ]
     switches = {
         "modulated": config.modulation.enabled,
@@ -82,6 +86,16 @@ def shape_of(config: TrialConfig) -> str:
         "compiled": training.compile,
     }
     return ", ".join([*words, *(word for word, on in switches.items() if on)])
+
+
+def _registered(config: TrialConfig) -> Iterator[str]:
+    """The settings of what is registered with its own, and the sources of others."""
+    read = config.in_effect()
+    for name, chosen in config.ingredients().items():
+        own = name.rpartition(".")[0] + f".{chosen.name}."
+        if name in SHAPE_FIELDS:
+            yield from (f"{n}={v}" for n, v in read.items() if n.startswith(own))
+    yield from config.sources().values()
 
 
 def measure(fields: Mapping[str, Any], wait_s: float = gpu.WAIT_S) -> Footprint:

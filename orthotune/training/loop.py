@@ -28,10 +28,9 @@ from orthotune.nn.diagnostics import (
     gram_deviation_norms,
     singular_values,
 )
-from orthotune.nn.initialization import initialize
-from orthotune.nn.networks import FAMILIES, Network
 from orthotune.training.allocator import keep_freed_memory
-from orthotune.training.streams import Streams
+from orthotune.training.networks import build_network
+from orthotune.training.streams import Streams, seeded
 from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
@@ -83,9 +82,10 @@ class Trial:
         with _deterministic(self.device):
             self._dataset = load_dataset(config.data, self.device)
             self._streams = Streams(config.seed)
-            self.model = _build_model(config, self._dataset, self._streams)
+            self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._update = Update(config, self.model, self.device)
+            example = self._dataset.normalize(self._dataset.train.first(2).images)
+            self._update = Update(config, self.model, example)
 
     @property
     def dataset(self) -> Dataset:
@@ -127,7 +127,8 @@ class Trial:
                 f"{self.config.training.num_epochs} is done. Look at `finished`."
             )
         start = time.perf_counter()
-        with _deterministic(self.device):
+        seed = f"{self.config.seed}/epoch {self.epoch}"
+        with _deterministic(self.device), seeded(seed, self.device):
             metrics = self._train()
             metrics |= self._measure()
         self.epoch += 1
@@ -144,6 +145,18 @@ class Trial:
             if name in metrics
         }
         return dict(self.metrics)
+
+    def rehearse(self) -> None:
+        """Train one batch and evaluate another; the trial is of no use afterwards."""
+        with _deterministic(self.device), seeded(str(self.config.seed), self.device):
+            self.model.train()
+            (settings, *_) = self._update.settings(0, 1).to(self.device)
+            self._update(next(iter(self._batches())), settings, probe=True)
+            gram_deviation_norms(self.model)
+            self.model.eval()
+            few = self._dataset.val.first(2)
+            with torch.no_grad(), self._update.precision():
+                self.model(self._dataset.normalize(few.images))
 
     def profile(self) -> dict[str, list[float]]:
         """The network layer by layer, as it is now; training is not touched.
@@ -167,7 +180,7 @@ class Trial:
         if not math.isfinite(_norm(self.model)):
             return {}
         with _deterministic(self.device):
-            copy = _build_model(self.config, self._dataset, Streams(0))
+            copy = build_network(self.config, self._dataset.shape, Streams(0))
             copy.load_state_dict(self.model.state_dict())
             copy.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             batch = self._dataset.train.first(PROFILE_IMAGES)
@@ -201,6 +214,7 @@ class Trial:
             "model": self.model.state_dict(),
             "optimizer": self._update.state_dict(),
             "streams": self._streams.state_dict(),
+            "sources": self.config.sources(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,6 +231,7 @@ class Trial:
                 f"configuration cannot be read: {err}. Train from the start."
             ) from err
         ours = self.config.canonical()
+        theirs |= state.get("sources", {})
         differing = sorted(
             name
             for name in ours.keys() | theirs.keys()
@@ -309,18 +324,6 @@ class Trial:
             loss += F.cross_entropy(logits, batch.targets, reduction="sum")
             wrong += (logits.argmax(1) != batch.targets).sum()
         return loss.item() / len(split), wrong.item() / len(split)
-
-
-def _build_model(config: TrialConfig, dataset: Dataset, streams: Streams) -> Network:
-    model = FAMILIES[config.model.family](
-        depth=config.model.depth,
-        widths=config.model.widths,
-        in_channels=dataset.in_channels,
-        num_classes=dataset.num_classes,
-    )
-    init = config.init
-    initialize(model, init.scheme, streams["init"], init.batch_norm_bias)
-    return model
 
 
 def _norm(model: nn.Module) -> float:

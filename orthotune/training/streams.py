@@ -6,7 +6,10 @@ drawn on the CPU, so they are the same on every device.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 from torch import Generator, Tensor
 
 NAMES = ("init", "order", "augmentation")
@@ -21,8 +24,28 @@ def stream(seed: int, name: str) -> Generator:
         >>> stream(0, "order").initial_seed() == stream(0, "init").initial_seed()
         False
     """
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return Generator().manual_seed(_hash(f"{seed}/{name}"))
+
+
+def _hash(text: str) -> int:
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(name: str, device: torch.device | None = None) -> Iterator[None]:
+    """Seed torch's global generators, and put them back afterwards.
+
+    A network of others may draw from them: its own initial weights, dropout.
+
+    Args:
+        name: What the seed is a hash of.
+        device: Whose generator is seeded beside the CPU's.
+    """
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(_hash(name))
+        yield
 
 
 class Streams:

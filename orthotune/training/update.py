@@ -15,22 +15,21 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from orthotune.config.changes import CHANGEABLE
+from orthotune.config.contracts import Regularizer
+from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
-from orthotune.errors import ConfigError
-from orthotune.nn.modulation import ErrorProbes, ModulationHandle
-from orthotune.nn.networks import Network
-from orthotune.nn.orthonormality import (
-    L2Regularizer,
-    OrthonormalityRegularizer,
-    parametric_weights,
-)
+from orthotune.errors import ConfigError, cut
+from orthotune.nn.chain import chain_of, chains_within
+from orthotune.nn.modulation import ModulationHandle
+from orthotune.nn.probes import ErrorProbes, probed_layers
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
-REGULARIZERS = {"orthonormal": OrthonormalityRegularizer, "l2": L2Regularizer}
+NO_PENALTY = "none"
 
 
 class Update:
@@ -39,46 +38,42 @@ class Update:
     Args:
         config: What to train.
         model: The network, on `device`, in channels-last memory.
-        device: Where.
+        example: A few normalized images, there too, for a network that cannot be
+            looked through without running it.
 
     Raises:
-        ConfigError: If it is to be compiled and there is no compiler.
+        ConfigError: If it is to be compiled and there is no compiler; if the network is
+            no chain and is to be modulated; if what is registered gives something else
+            than it must.
 
     Example:
         >>> from orthotune.nn.networks import PlainCNN
         >>> config = TrialConfig.from_dict({"model.depth": 8})
         >>> model = PlainCNN(depth=8, in_channels=1)
-        >>> update = Update(config, model, torch.device("cpu"))
         >>> batch = Split(images=torch.randn(4, 1, 8, 8), targets=torch.arange(4))
+        >>> update = Update(config, model, batch.images)
         >>> loss, moments = update(batch, update.settings(epoch=0, updates=10)[0])
         >>> loss.shape, moments.shape
         (torch.Size([]), torch.Size([7]))
     """
 
-    def __init__(
-        self, config: TrialConfig, model: Network, device: torch.device
-    ) -> None:
+    def __init__(self, config: TrialConfig, model: nn.Module, example: Tensor) -> None:
         self._config = config
+        device = example.device
         self._device = device
         # Fused SGD reads float32 on a GPU; a CPU can keep every digit.
         dtype = torch.float64 if device.type == "cpu" else torch.float32
         self._now = torch.zeros(len(CHANGEABLE), dtype=dtype, device=device)
         self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
-        layers: list[nn.Module] = list(model.layers)
-        enabled = config.modulation.enabled
-        self._modulation = ModulationHandle(layers) if enabled else None
-        self._convolutions = [layer.get_submodule("conv") for layer in layers]
-        kind = config.regularizer.kind
-        self._regularizer = None
-        if kind != "none":
-            self._regularizer = REGULARIZERS[kind](parametric_weights(model))
-        self._optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=self._lr,
-            momentum=config.optimizer.momentum,
-            nesterov=config.optimizer.nesterov,
-            fused=True,
-        )
+        self._modulation = _modulation(config, model, example)
+        self._probed = []
+        if self._modulation is None:
+            # Without modulation the diagnostic needs one probed backward an epoch.
+            with self.precision():
+                layers = probed_layers(model, lambda: model(example))
+            self._probed = list(layers.values())
+        self._regularizer = _regularizer(config, model)
+        self._optimizer = _optimizer(config, model, self._lr)
         self._forward = _compiled(model) if config.training.compile else model
 
     def settings(self, epoch: int, updates: int) -> Tensor:
@@ -114,10 +109,7 @@ class Update:
             The task loss, and the backward-error moments `(L,)` if they were probed.
         """
         self._now.copy_(settings)
-        # Without modulation the diagnostic needs one probed backward an epoch.
-        probes = None
-        if probe and self._modulation is None:
-            probes = ErrorProbes(self._convolutions)
+        probes = ErrorProbes(self._probed) if probe and self._probed else None
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate_gradients(batch)
         moments = self._combine()
@@ -154,6 +146,7 @@ class Update:
         ):
             with self.precision():
                 logits = self._forward(images)
+            _check_logits(logits, len(targets))
             wide = torch.promote_types(logits.dtype, torch.float32)
             loss = F.cross_entropy(logits.to(wide), targets)
             loss = loss * (len(targets) / len(batch))
@@ -170,6 +163,77 @@ class Update:
         if self._regularizer is not None:
             self._regularizer.add_gradients(self._coeff)
         return moments
+
+
+def _check_logits(logits: object, size: int) -> None:
+    """Refuse what a network gives in place of logits; a shape costs nothing."""
+    if isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == size:
+        return
+    got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    raise ConfigError(
+        "model.family",
+        f"must name a network that gives logits of shape ({size}, classes) for {size} "
+        f"images, but it gives {got}. End it with a flatten and a linear layer.",
+    )
+
+
+def _modulation(
+    config: TrialConfig, model: nn.Module, example: Tensor
+) -> ModulationHandle | None:
+    """Modulation of the chains of a network, if it is switched on.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    if not config.modulation.enabled:
+        return None
+    try:
+        if config.modulation.allow_branches:
+            return ModulationHandle(chains_within(model, example))
+        return ModulationHandle([chain_of(model, example)])
+    except ValueError as err:
+        problem = str(err).removeprefix("`model` ")
+        raise ConfigError(
+            "modulation.enabled",
+            f"must be false for `model.family` {config.model.family}, which {problem}",
+        ) from err
+
+
+def _regularizer(config: TrialConfig, model: nn.Module) -> Regularizer | None:
+    """The penalty that a configuration names.
+
+    Raises:
+        ConfigError: If what is registered gives something else.
+    """
+    kind = config.regularizer.kind
+    if kind == NO_PENALTY:
+        return None
+    made = ingredient("regularizer", kind).of(config.regularizer, model)
+    if not callable(getattr(made, "add_gradients", None)):
+        raise ConfigError(
+            "regularizer.kind",
+            "must name a function that returns an object with `add_gradients(coeff)`, "
+            f"but {kind} returned {cut(repr(made))}. Return a PenaltyRegularizer.",
+        )
+    return made
+
+
+def _optimizer(config: TrialConfig, model: nn.Module, lr: Tensor) -> Optimizer:
+    """The optimizer that a configuration names.
+
+    Raises:
+        ConfigError: If what is registered gives something else.
+    """
+    kind = config.optimizer.kind
+    parameters = list(model.parameters())
+    made = ingredient("optimizer", kind).of(config.optimizer, parameters, lr)
+    if not isinstance(made, Optimizer):
+        raise ConfigError(
+            "optimizer.kind",
+            "must name a function that returns a torch.optim.Optimizer, but "
+            f"{kind} returned {cut(repr(made))}. Return the optimizer.",
+        )
+    return made
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:

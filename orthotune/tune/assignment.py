@@ -6,6 +6,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from orthotune.cluster.node_requirements import CheckedNodes
+from orthotune.config.plugins import Shipment
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import Status, TrialRecord
@@ -39,6 +40,7 @@ def assignment(
     holder: Holder | None = None,
     member: bool = False,
     profiled: bool = False,
+    plugins: Shipment | None = None,
 ) -> dict[str, Any]:
     """The entry `STUDY` of a trial's config.
 
@@ -53,6 +55,7 @@ def assignment(
         member: Whether it is one of a population.
         profiled: Whether it is looked at layer by layer: before its first epoch, in the
             middle and at the end.
+        plugins: What others have registered, for workers that do not know it.
     """
     return {
         "name": record.name,
@@ -66,6 +69,7 @@ def assignment(
         "holder": holder,
         "member": member,
         "profiled": profiled,
+        "plugins": plugins,
     }
 
 

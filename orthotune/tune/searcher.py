@@ -22,25 +22,19 @@ outlives one suggestion: each is drawn by a new one, seeded by the study's seed 
 trial's number. So a continued study goes on as it would have without the break.
 """
 
+import contextlib
 import hashlib
-import json
 import math
+import random
+import statistics
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orthotune.config.metrics import reportable
-from orthotune.record.identity import Fingerprints, trial_key
-from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.parameters import (
@@ -48,15 +42,16 @@ from orthotune.space.parameters import (
     FloatParameter,
     IntParameter,
     Parameter,
-    SearchSpace,
 )
+from orthotune.space.search_space import SearchSpace
 from orthotune.tune.assignment import ended_as
-from orthotune.tune.record_searcher import Assign, RecordSearcher
-from orthotune.tune.stopper import StudyStopper
+from orthotune.tune.distributions import distribution, meant, told
+from orthotune.tune.sequence_searcher import SequenceSearcher
+from orthotune.tune.study_searcher import MAX_DUPLICATES, StudySearcher
 
-MAX_DUPLICATES = 200
-"""Suggestions in a row that were known already, after which the space counts as
-exhausted; the second half of them is drawn at random."""
+MAX_VIOLATIONS = 20
+"""Suggestions of a sampler for one trial, after which a space with constraints is drawn
+from at random."""
 
 _STATES = {
     Status.WAITING: TrialState.RUNNING,
@@ -70,67 +65,37 @@ _STATES = {
 }
 
 
-class OptunaSearcher(RecordSearcher):
-    """Suggests the trials of a study: those a session left open, then new ones.
-
-    Conditions are resolved parameter by parameter (define-by-run). A configuration
-    that the journal knows is not suggested twice; when nothing new comes the search
-    ends.
+def build_searcher(study: Study, *args: Any, **kwargs: Any) -> StudySearcher:  # noqa: ANN401
+    """The searcher that a study names, with what its journal knows.
 
     Args:
-        study: What to search; its metric is minimized.
-        journal: The trials so far; every new one is added before it is suggested.
-        fingerprints: The data's.
-        assign: Gives what a trial is told, as an `assignment`.
-        limit: Gives how many trials may be under way now; at least 1.
-        stopper: Told when the journal cannot be written.
-        on_resume: Called with a record and the name Ray gives it now, before a trial of
-            an earlier session goes on.
+        study: The study.
+        *args: As of `StudySearcher`.
+        **kwargs: Likewise.
+    """
+    ordered = study.settings.search.searcher in ("grid", "qmc")
+    kind = SequenceSearcher if ordered else OptunaSearcher
+    return kind(study, *args, **kwargs)
+
+
+class OptunaSearcher(StudySearcher):
+    """Suggests the trials of a study by a sampler of Optuna; arguments as its base's.
+
+    Conditions are resolved parameter by parameter (define-by-run). Of the suggestions
+    those that meet the constraints are taken; the sampler is told how much room each
+    trial left, of which the Gaussian process makes a model.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        journal: Journal,
-        *,
-        fingerprints: Fingerprints,
-        assign: Assign,
-        limit: Callable[[], float],
-        stopper: StudyStopper,
-        on_resume: Callable[[TrialRecord, str], None],
-    ) -> None:
-        metric = study.settings.metric
-        super().__init__(
-            journal.open, metric, assign=assign, limit=limit, stopper=stopper
-        )
-        self._study = study
-        self._journal = journal
-        self._fingerprints = fingerprints
-        self._on_resume = on_resume
-        self._keys = {record.key for record in journal.records}
+    def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(study, *args, **kwargs)
         self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna.create_study(
             direction="minimize", pruner=optuna.pruners.NopPruner()
         )
-        for record in journal.records:
+        for record in self._journal.records:
             if record.validates is None:  # the others are no suggestions
                 self._rebuild(record)
-
-    def _next(self, trial_id: str) -> TrialRecord | None:
-        record = super()._next(trial_id)
-        if record is None:
-            return self._new()
-        self._on_resume(record, trial_id)
-        return record
-
-    def draw(self, count: int) -> None:
-        """Add trials to the journal until there are `count`, or no new ones.
-
-        For a population, which Ray does not let a searcher suggest.
-        """
-        while len(self._journal) < count and not self._journal.exhausted:
-            self._new()
 
     def _ended(self, number: int, result: dict[str, Any], *, error: bool) -> None:
         """Tell Optuna how the trial ended."""
@@ -151,23 +116,79 @@ class OptunaSearcher(RecordSearcher):
         return self._study.settings.metric
 
     def _new(self) -> TrialRecord | None:
-        """A trial whose result is not known; None if there is none left."""
         number = len(self._journal)
+        bounded = bool(self._study.space.constraints)
+        found = self._allowed(number) if bounded else self._free(number)
+        for trial, values in found:
+            key = self._key(values)
+            if key not in self._keys:
+                record = self._suggested(key, values)
+                if trial is None:
+                    self._rebuild(record)
+                else:
+                    self._optuna_trials[number] = trial
+                return record
+        self._journal.exhaust()
+        return None
+
+    def _free(self, number: int) -> Iterator[tuple[optuna.trial.Trial, dict[str, Any]]]:
+        """Suggestions for one trial, one after another."""
         for attempt in range(MAX_DUPLICATES):
             self._optuna.sampler = _sampler(self._study, number, attempt)
             trial = self._optuna.ask()
-            values = _suggest(trial, self._study.space)
-            fields = self._study.trial_fields(values)
-            key = trial_key(fields, self._fingerprints)
-            if key not in self._keys:
-                record = self._journal.suggest(key, fields)
-                self._keys.add(key)
-                self._optuna_trials[number] = trial
-                return record
+            yield trial, _suggest(trial, self._study.space)
             # Samplers do not read failed trials.
             self._optuna.tell(trial, state=TrialState.FAIL)
-        self._journal.exhaust()
-        return None
+
+    def _allowed(self, number: int) -> Iterator[tuple[None, dict[str, Any]]]:
+        """Suggestions for one trial that meet the constraints.
+
+        What is learned of those that do not is forgotten with them, as they are in no
+        journal that a continued study could be rebuilt from.
+        """
+        space, seed = self._study.space, self._study.settings.search.seed
+        study = optuna.create_study(direction="minimize")
+        study.add_trials(self._optuna.get_trials(deepcopy=False))
+        for attempt in range(MAX_DUPLICATES):
+            if attempt >= MAX_VIOLATIONS:
+                yield None, space.draw(random.Random(f"{seed}/{number}/{attempt}"))
+                continue
+            study.sampler = _sampler(self._study, number, attempt)
+            trial = study.ask()
+            values = _suggest(trial, space)
+            if space.allows(values):
+                yield None, values
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                self._tell_violation(study, trial, values)
+
+    def _tell_violation(
+        self, study: optuna.Study, trial: optuna.trial.Trial, values: dict[str, Any]
+    ) -> None:
+        """Tell a Gaussian process what a suggestion violates, or it suggests it again.
+
+        With a value that says nothing, as it has none.
+        """
+        excesses = {}
+        if self._study.settings.search.searcher == "gp":
+            with contextlib.suppress(ArithmeticError):  # it divides by 0
+                excesses = self._excesses(values)
+        done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        if not done or max(excesses.values(), default=0.0) <= 0:
+            study.tell(trial, state=TrialState.FAIL)
+            return
+        for name, excess in excesses.items():
+            trial.set_constraint(name, excess)
+        study.tell(trial, statistics.median(one.value or 0.0 for one in done))
+
+    def _excesses(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """How far a configuration is within the bounds of the constraints."""
+        known = {**self._study.space.fixed, **values}
+        return {
+            f"{number}.{side}": excess
+            for number, constraint in enumerate(self._study.space.constraints)
+            for side, excess in enumerate(constraint.excesses(known))
+        }
 
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
@@ -180,15 +201,26 @@ class OptunaSearcher(RecordSearcher):
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
         state = _STATES[record.status]
-        active = [p for p in self._study.space.parameters if p.name in record.fields]
         complete = state == TrialState.COMPLETE
         return create_trial(
             state=state,
             value=self._value(record, record.status) if complete else None,
-            params={p.name: _internal(p, record.fields[p.name]) for p in active},
-            distributions={p.name: _distribution(p) for p in active},
             intermediate_values=self._last(record) if record.status.ended else {},
+            constraints=self._excesses(record.fields),
+            **self._params(record.fields),
         )
+
+    def _params(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that a configuration has, for a trial of Optuna's."""
+        active = [
+            parameter
+            for parameter in self._study.space.parameters
+            if all(name in fields for name in parameter.fields)
+        ]
+        return {
+            "params": {p.name: told(p, p.value_in(fields)) for p in active},
+            "distributions": {p.name: distribution(p) for p in active},
+        }
 
     def _last(self, record: TrialRecord) -> dict[int, float]:
         """The last epoch's value, by the epoch: samplers read no other."""
@@ -211,8 +243,8 @@ def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSam
     """A sampler for one suggestion."""
     text = f"{study.settings.search.seed}/{number}/{attempt}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-    random = attempt >= MAX_DUPLICATES // 2
-    match "random" if random else study.settings.search.searcher:
+    at_random = attempt >= MAX_DUPLICATES // 2
+    match "random" if at_random else study.settings.search.searcher:
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
         case "gp":
@@ -231,7 +263,7 @@ def _suggest(trial: optuna.trial.Trial, space: SearchSpace) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for parameter in space.parameters:
         if space.is_active(parameter, values):
-            values[parameter.name] = _suggest_one(trial, parameter)
+            values |= parameter.assigned(_suggest_one(trial, parameter))
     return values
 
 
@@ -242,27 +274,5 @@ def _suggest_one(trial: optuna.trial.Trial, parameter: Parameter) -> Any:  # noq
         case IntParameter(name=name, low=low, high=high, log=log, step=step):
             return trial.suggest_int(name, low, high, log=log, step=step)
         case CategoricalParameter(name=name, choices=choices):
-            labels = {_label(choice): choice for choice in choices}
-            return labels[trial.suggest_categorical(name, list(labels))]
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    match parameter:
-        case FloatParameter(low=low, high=high, log=log, step=step):
-            return FloatDistribution(low, high, log=log, step=step)
-        case IntParameter(low=low, high=high, log=log, step=step):
-            return IntDistribution(low, high, log=log, step=step)
-        case CategoricalParameter(choices=choices):
-            return CategoricalDistribution([_label(choice) for choice in choices])
-
-
-def _internal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - of any kind
-    if not isinstance(parameter, CategoricalParameter):
-        return value
-    # As the file has it: 0 in a file is 0.0 in a configuration.
-    return _label(parameter.choices[parameter.choices.index(value)])
-
-
-def _label(choice: object) -> str:
-    # Optuna stores scalars only: a list of widths goes by its text.
-    return json.dumps(choice)
+            labels = [told(parameter, choice) for choice in choices]
+            return meant(parameter, trial.suggest_categorical(name, labels))

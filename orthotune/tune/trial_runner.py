@@ -17,6 +17,7 @@ from typing import Any
 from ray import tune
 
 from orthotune.cluster.resources import ResourceAllocation
+from orthotune.config.plugins import Shipment
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -35,8 +36,9 @@ from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
 from orthotune.tune.record_searcher import RecordSearcher
 from orthotune.tune.scheduler import Replay, build_scheduler
-from orthotune.tune.searcher import OptunaSearcher
+from orthotune.tune.searcher import build_searcher
 from orthotune.tune.stopper import StudyStopper
+from orthotune.tune.study_searcher import StudySearcher
 from orthotune.tune.worker import StudyTrainable
 
 PROBE_BYTES = 65536
@@ -59,6 +61,7 @@ class TrialRunner:
         allocation: What trials get.
         call: Calls what waits for Ray, as `RayHealth.call`.
         holder: This driver, where another may take over the study.
+        plugins: What others have registered, for the workers.
     """
 
     study: Study
@@ -71,6 +74,7 @@ class TrialRunner:
     allocation: ResourceAllocation
     call: Callable[[Callable[[], object]], None]
     holder: Holder | None = None
+    plugins: Shipment | None = None
 
     def __post_init__(self) -> None:
         self._deaths: Deaths = {}
@@ -148,8 +152,8 @@ class TrialRunner:
                 probe.unlink()
         return None
 
-    def _searcher(self, on_resume: Callable | None = None) -> OptunaSearcher:
-        return OptunaSearcher(
+    def _searcher(self, on_resume: Callable | None = None) -> StudySearcher:
+        return build_searcher(
             self.study,
             self.journal,
             fingerprints=self.fingerprints,
@@ -279,6 +283,7 @@ class TrialRunner:
             gpu_bytes=shares.tensor_bytes(record.fields),
             checked_nodes=self.allocation.checked_nodes,
             holder=self.holder,
+            plugins=self.plugins,
             **how,
         )
 

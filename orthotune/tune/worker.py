@@ -22,12 +22,14 @@ from typing import Any
 from orthotune.cluster.preflight import node_problem
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.metrics import METRICS, reportable
+from orthotune.config.plugins import take
 from orthotune.config.trial import TrialConfig
-from orthotune.errors import ConfigError, DataError, GpuMissingError
+from orthotune.errors import ConfigError, DataError, GpuMissingError, PluginError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.history import COMPUTED_BY, PROFILES, Profile
 from orthotune.record.trial_record import PARTS, SETTING
 from orthotune.storage.redaction import without_secrets
+from orthotune.storage.scratch import scratch_folder
 from orthotune.training.checkpoint import (
     dump_checkpoint,
     load_checkpoint,
@@ -74,7 +76,7 @@ class StudyTrainable(OrthoTrainable):
         self._trouble: dict[str, str] = {}
         self._retried, self._parted = False, self._task["parted"]
         self._unsaved, self._saved_at, self._saving_s = False, time.monotonic(), 0.0
-        problem = node_problem(self._task["checked_nodes"])
+        problem = self._not_here()
         if problem:
             self._failure = {UNFIT: problem}
             return
@@ -113,6 +115,14 @@ class StudyTrainable(OrthoTrainable):
         state = load_checkpoint(Path(checkpoint_dir, CHECKPOINT))
         if self._failure is None:
             self._guard(lambda: self._take_over(state))
+
+    def _not_here(self) -> str:
+        """Why this node is not fit for the study; nothing if it is."""
+        try:
+            take(self._task["plugins"], scratch_folder())
+        except PluginError as err:
+            return f"{socket.gethostname()} must import the driver's plug-ins: {err}"
+        return node_problem(self._task["checked_nodes"])
 
     def _needed_bytes(self) -> int | None:
         return self._task["gpu_bytes"]

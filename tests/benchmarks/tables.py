@@ -19,8 +19,8 @@ from orthotune.record.study_definition import Study
 from orthotune.space.parameters import (
     CategoricalParameter,
     IntParameter,
-    SearchSpace,
 )
+from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SearchSettings, StudySettings
 from tests.ray_part import Session
 

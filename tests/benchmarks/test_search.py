@@ -9,8 +9,8 @@ import pytest
 from orthotune.space.parameters import (
     CategoricalParameter,
     IntParameter,
-    SearchSpace,
 )
+from orthotune.space.search_space import SearchSpace
 from tests.benchmarks import search
 from tests.benchmarks.search import (
     OURS,

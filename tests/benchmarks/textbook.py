@@ -12,7 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from orthotune.nn.networks import FAMILIES
+from orthotune.nn.networks import PlainCNN, ResidualCNN
+
+NETWORKS = {"plain": PlainCNN, "residual": ResidualCNN}
 
 
 class Images(Dataset):
@@ -57,7 +59,7 @@ class TextbookStep:
         device="cpu",
     ):
         torch.manual_seed(0)
-        self.net = FAMILIES[family](depth=depth, in_channels=in_channels).to(device)
+        self.net = NETWORKS[family](depth=depth, in_channels=in_channels).to(device)
         self.coeff = coeff
         self.threshold, self.moment_above = 0.1, None
         self.optimizer = torch.optim.SGD(

@@ -196,3 +196,16 @@ def taken(_fields, _wait_s):
 def half_busy(_fields, _wait_s):
     """Of this module, as another process imports it."""
     return footprint(busy=0.5)
+
+
+def test_the_shapes_of_a_joint_choice_are_its_rows(tmp_path):
+    (tmp_path / "joint.yaml").write_text(
+        "fixed: {data.name: synthetic}\n"
+        "space:\n  size:\n    type: joint\n    choices:\n"
+        "      - {model.depth: 8, data.batch_size: 64}\n"
+        "      - {model.depth: 14, data.batch_size: 32}\n"
+    )
+    study = read_study(str(tmp_path / "joint.yaml"), AUTO)
+    configs = shapes(study).values()
+    found = {(config.model.depth, config.data.batch_size) for config in configs}
+    assert found == {(8, 64), (14, 32)}

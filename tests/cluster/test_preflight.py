@@ -28,7 +28,7 @@ from orthotune.errors import StudyError
 from tests.crashes import Cluster, Server, Workplace, assert_the_same, ended
 from tests.import_hook import python_path
 
-DIGITS = DataConfig(name="digits")
+DIGITS = {"data.name": "digits"}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def expected(tmp_path):
         storage=str(tmp_path.parent),
         probes=tmp_path.name,
         mark="mark",
-        data={DIGITS: data_fingerprint(DIGITS)},
+        data=[(DIGITS, data_fingerprint(DataConfig(name="digits")))],
         gpus=False,
     )
 
@@ -83,8 +83,8 @@ def test_a_storage_that_cannot_be_written_is_refused(expected, monkeypatch):
 
 
 def test_data_that_are_missing_or_others_are_refused(expected, tmp_path):
-    cifar = DataConfig(name="cifar10", root=str(tmp_path))
-    missing = replace(expected, data={cifar: "123", DIGITS: "123"})
+    cifar = {"data.name": "cifar10", "data.root": str(tmp_path)}
+    missing = replace(expected, data=[(cifar, "123"), (DIGITS, "123")])
     found = problems(missing)
     assert found["data cifar10"].startswith("node-7 must have the data: ")
     assert "its digits is another" in found["data digits"]
@@ -105,7 +105,7 @@ def test_a_trial_on_a_node_that_joined_asks_itself(expected, joined):
     assert node_problem(CheckedNodes(nodes={"first"}, expected=expected)) == ""
     found = node_problem(CheckedNodes(nodes={"first"}, expected=other))
     assert found.startswith("10.0.0.7 (abcdef) must have the versions of the driver")
-    other = replace(expected, data={DIGITS: "123"}, mark="data")
+    other = replace(expected, data=[(DIGITS, "123")], mark="data")
     assert "its digits is another" in node_problem(
         CheckedNodes(nodes=(), expected=other)
     )
@@ -116,7 +116,7 @@ def test_a_trial_looks_for_data_where_it_will_read_them(expected, joined, monkey
     roots = []
     monkeypatch.setenv("TUNE_ORIG_WORKING_DIR", "/where/it/started")
     monkeypatch.setattr(preflight, "data_fingerprint", lambda c: roots.append(c.root))
-    data = {replace(DIGITS, name="cifar10"): None}
+    data = [({"data.name": "cifar10"}, None)]
     there = replace(expected, data=data, mark="moved")
     assert node_problem(CheckedNodes(nodes=(), expected=there)) == ""
     assert roots == ["/where/it/started/data"]

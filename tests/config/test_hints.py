@@ -93,8 +93,8 @@ def test_a_section_that_is_meant_is_listed(name):
         "Known in `optimizer.schedule`: kind, warmup, final, milestones, gamma, start, "
         "stop."
     )
-    assert nearest("optimizer", SETTABLE).startswith("Known in `optimizer`: lr, mom")
-    assert "schedule.kind" in nearest("optimizer.x", SETTABLE)
+    assert nearest("optimizer", SETTABLE).startswith("Known in `optimizer`: kind, lr, ")
+    assert "schedule.*" in nearest("optimizer.x", SETTABLE)
 
 
 def test_many_names_are_shown_by_their_sections():

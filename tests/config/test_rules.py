@@ -4,16 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from orthotune.config.rules import (
-    RULE,
-    Rule,
-    build,
-    check_fields,
-    leaves,
-    rules,
-    setting,
-    show,
-)
+from orthotune.config.fields import build, check_fields, leaves, rules
+from orthotune.config.rules import RULE, Rule, setting, show
 from orthotune.errors import ConfigError
 
 FRACTION = Rule(kind=float, low=0, high=1)

@@ -17,6 +17,8 @@ import torch
 from orthotune.config import changes, sections
 from orthotune.config import schedules as schedules_module
 from orthotune.config import trial as config_module
+from orthotune.config.reference import field_reference
+from orthotune.config.registry import KINDS, ingredients
 from orthotune.config.schedules import Schedule
 from orthotune.config.sections import ModelConfig
 from orthotune.config.trial import FIELD_RULES, TrialConfig, check_field
@@ -42,6 +44,8 @@ CHANGED = {
     "modulation.enabled": False,
     "modulation.threshold": 0.7,
     "modulation.strength": 0.3,
+    "modulation.allow_branches": True,
+    "optimizer.kind": "adamw",
     "optimizer.lr": 0.2,
     "optimizer.momentum": 0.5,
     "optimizer.nesterov": True,
@@ -71,6 +75,19 @@ CHANGED = {
 }
 
 
+OWN = {
+    name
+    for name in FIELD_RULES
+    if any(
+        name.startswith(f"{KINDS[kind].section}.{one.name}.")
+        for kind in KINDS
+        for one in ingredients(kind).values()
+    )
+}
+"""The fields of what is registered with settings of its own."""
+PLAIN = [name for name in FIELD_RULES if name not in OWN]
+
+
 def test_defaults_round_trip():
     assert TrialConfig.from_dict(TrialConfig().to_dict()) == TrialConfig()
     assert TrialConfig.from_dict({}) == TrialConfig()
@@ -78,10 +95,11 @@ def test_defaults_round_trip():
 
 def test_a_config_with_every_field_changed_round_trips():
     defaults = TrialConfig().to_dict()
-    assert CHANGED.keys() == defaults.keys() == FIELD_RULES.keys()
+    assert defaults.keys() == FIELD_RULES.keys()
+    assert CHANGED.keys() == set(PLAIN)
     assert [name for name in CHANGED if CHANGED[name] == defaults[name]] == []
     config = TrialConfig.from_dict(CHANGED)
-    assert config.to_dict() == CHANGED
+    assert config.to_dict() == defaults | CHANGED
     assert TrialConfig.from_dict(config.to_dict()) == config
 
 
@@ -264,7 +282,12 @@ def test_every_field_has_a_docstring_that_names_its_default():
                 yield prefix + name, text
 
     documented = dict(leaves("TrialConfig", ""))
-    assert documented.keys() == FIELD_RULES.keys()
+    documented = {
+        name: text for name, text in documented.items() if not name.endswith(".own")
+    }
+    assert documented.keys() == set(PLAIN)
+    texts = {field.name: field.meaning for field in field_reference()}
+    documented |= {name: texts[name] for name in OWN}
     for name, text in documented.items():
         assert isinstance(text, str), name
         assert "default" in text.lower(), name
@@ -336,7 +359,9 @@ def test_a_field_like_no_other_is_refused_with_all_sections():
         (
             "init.scheme",
             "xavier",
-            "must be one of orthonormal, he, but got the string 'xavier'.",
+            "must be one of orthonormal, he, as_built, but got the string 'xavier'. "
+            "One of "
+            "your own? Name its module with --import.",
         ),
         (
             "regularizer.kind",
@@ -406,7 +431,8 @@ def test_a_value_out_of_range_is_refused_by_its_dotted_name(name, value, sentenc
         (
             {"model.family": "residual"},
             "`modulation.enabled` must be false for `model.family` residual, "
-            "but got True. Modulation is exact only without shortcuts.",
+            "but got True. Modulation is exact only without shortcuts; "
+            "`modulation.allow_branches` restricts it to what lies between them.",
         ),
         (
             {"optimizer.nesterov": True, "optimizer.momentum": 0},
@@ -491,7 +517,9 @@ def test_a_config_error_crosses_processes_whole():
     assert (copy.field, copy.problem) == (caught.value.field, caught.value.problem)
 
 
-IDLE = {"data.root", "data.download", "training.evaluate_test"}
+IDLE = {"data.root", "data.download", "training.evaluate_test", *OWN}
+LATER = {"optimizer.kind", "modulation.allow_branches"}
+"""What came when there were records, and is as it was then."""
 CHANGES = {name for name in FIELD_RULES if name.startswith("changes.")}
 UNREAD = {
     "constant": {"final", "milestones", "gamma", "start", "stop"},
@@ -510,7 +538,8 @@ def unread(section, kind):
 def test_canonical_leaves_out_what_is_not_read_and_keeps_the_rest(kind):
     sections = ("regularizer", "modulation", "optimizer")
     config = TrialConfig.from_dict({f"{name}.schedule.kind": kind for name in sections})
-    left_out = IDLE.union(*(unread(name, kind) for name in sections)) | CHANGES
+    left_out = IDLE.union(*(unread(name, kind) for name in sections))
+    left_out |= CHANGES | LATER
     values = config.to_dict()
     expected = {name: values[name] for name in values if name not in left_out}
     assert config.canonical() == expected
@@ -527,10 +556,8 @@ def test_canonical_leaves_out_the_fields_of_a_switched_off_ingredient():
     off = {
         name for name in everything if name.startswith(("regularizer.", "modulation"))
     }
-    assert (
-        kept.keys()
-        == everything - off - IDLE - CHANGES - unread("optimizer", "cosine") | of_both
-    )
+    left_out = off | IDLE | CHANGES | LATER | unread("optimizer", "cosine")
+    assert kept.keys() == everything - left_out | of_both
 
 
 def test_a_field_changes_the_canonical_form_exactly_if_it_is_kept():
@@ -541,7 +568,7 @@ def test_a_field_changes_the_canonical_form_exactly_if_it_is_kept():
         "changes.epochs": [2],
     }
     config = TrialConfig.from_dict(base)
-    kept = config.canonical().keys()
+    kept = config.canonical().keys() | LATER
     singles = {**CHANGED, "model.family": "plain", "modulation.schedule.kind": "linear"}
     for name, value in singles.items():
         other = TrialConfig.from_dict({**base, name: value})

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from orthotune.data.feed import Feed
-from orthotune.data.framing import FramingConfig
-from orthotune.data.image_files import ImageFiles
+from orthotune.readers.image_files import ImageFiles
+from orthotune.readers.settings import FramingConfig
 from tests.data.small_images import refused, write_classes
 
 ORDER = [[3, 1], [4, 1, 5], [0], [2, 6]]
@@ -86,8 +86,8 @@ from multiprocessing import active_children
 
 import torch
 from orthotune.data.feed import Feed
-from orthotune.data.framing import FramingConfig
-from orthotune.data.image_files import ImageFiles
+from orthotune.readers.settings import FramingConfig
+from orthotune.readers.image_files import ImageFiles
 
 names = [f"ant/{number:03}.png" for number in range(7)]
 feed = Feed(ImageFiles(Path(sys.argv[1]), names, FramingConfig(size=8)), workers=1)

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from orthotune.data.dataset import split_source
-from orthotune.data.image_folder import ImageFolderConfig, image_folder
 from orthotune.data.splits import Split, StreamedSplit
+from orthotune.readers.image_folder import image_folder
+from orthotune.readers.settings import ImageFolderConfig
 from tests.data.small_images import write_classes
 
 

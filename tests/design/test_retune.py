@@ -54,3 +54,30 @@ def test_how_arms_are_tuned_cannot_change_under_an_answer(tmp_path):
         assert definition(asked(tmp_path, RETUNED.replace(old, new)).study(), DATA) != (
             before
         )
+
+
+def test_a_joint_choice_and_conditions_of_several_values_tune_arms(tmp_path):
+    space = """\
+    size:
+      type: joint
+      choices:
+        - {optimizer.lr: 0.1, optimizer.momentum: 0.5}
+        - {optimizer: {lr: 0.01, momentum: 0.9}}
+    regularizer.coeff:
+      {type: float, low: 1e-4, high: 1, when: {regularizer.kind: [l2, none]}}
+    modulation:
+      threshold: {type: float, low: 0.1, high: 0.5, when: {optimizer.lr: {low: 0.05}}}
+"""
+    text = RETUNED.replace("num_trials: 3", "num_trials: 20")
+    head, _, tail = text.partition("  space:\n")
+    ablation = asked(tmp_path, head + "  space:\n" + space)
+    assert "threshold" in tail  # what was replaced
+    tried = [(arm.name, fields) for arm, number, fields in ablation.tuning() if number]
+    assert len(tried) == 57
+    for name, fields in tried:
+        rows = [(0.1, 0.5), (0.01, 0.9)]
+        assert (fields["optimizer.lr"], fields["optimizer.momentum"]) in rows
+        assert ("regularizer.coeff" in fields) == (name == L2)
+        given = fields.get("modulation.threshold")
+        assert (given is not None) == (fields["optimizer.lr"] == 0.1)
+    assert len({fields["optimizer.lr"] for _, fields in tried}) == 2

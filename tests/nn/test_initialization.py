@@ -47,20 +47,24 @@ def test_he_weights_have_variance_two_over_fan_out(shape, fan_out, generator):
     assert abs(weight.mean().item()) < 4 * standard_error
 
 
-@pytest.mark.parametrize("scheme", ["orthonormal", "he"])
-def test_initialize_fills_every_weight_and_zeroes_biases(scheme, generator):
+@pytest.mark.parametrize("fill", [orthonormal_, he_])
+def test_initialize_fills_every_weight_and_zeroes_biases(fill, generator):
     net = PlainCNN(depth=8)
     before = [weight.clone() for weight in parametric_weights(net)]
-    initialize(net, scheme, generator)
+    initialize(net, fill, generator)
     for weight, old in zip(parametric_weights(net), before, strict=True):
         assert not torch.equal(weight, old)
     assert net.classifier.bias.abs().max().item() == 0
     assert net.layers[0].bn.weight.min().item() == 1
 
 
-def test_an_unknown_scheme_is_refused(generator):
-    with pytest.raises(ValueError, match=r"\['he', 'orthonormal'\], got 'xavier'"):
-        initialize(nn.Linear(2, 2), "xavier", generator)
+def test_without_a_filling_weights_and_biases_stay_as_they_are(generator):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    before = [parameter.clone() for parameter in net[0].parameters()]
+    initialize(net, None, generator, 0.5)
+    for parameter, old in zip(net[0].parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+    assert net[1].bias.tolist() == [0.5] * 4
 
 
 @pytest.mark.parametrize("bias", [0.0, -0.5, 1.0])
@@ -69,7 +73,7 @@ def test_batch_norm_starts_with_weight_one_and_the_bias_asked_for(bias, generato
     for layer in net.layers:
         nn.init.constant_(layer.bn.weight, 3.0)
         nn.init.constant_(layer.bn.bias, 3.0)
-    initialize(net, "orthonormal", generator, bias)
+    initialize(net, orthonormal_, generator, bias)
     assert all((layer.bn.weight == 1).all() for layer in net.layers)
     assert all((layer.bn.bias == bias).all() for layer in net.layers)
 
@@ -80,7 +84,7 @@ def test_the_error_grows_less_with_a_batch_norm_bias_and_vanishes_with_a_large_o
     growth = []
     for bias in (0.0, 0.5, 1.0, 2.0):
         net = PlainCNN(depth=44, in_channels=1)
-        initialize(net, "orthonormal", torch.Generator().manual_seed(0), bias)
+        initialize(net, orthonormal_, torch.Generator().manual_seed(0), bias)
         probes = ErrorProbes([layer.conv for layer in net.layers])
         images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
         F.cross_entropy(net(images), torch.arange(64) % 10).backward()
@@ -90,3 +94,45 @@ def test_the_error_grows_less_with_a_batch_norm_bias_and_vanishes_with_a_large_o
     assert 1.2 < growth[0] < 1.5
     assert 0.95 < growth[2] < 1.1
     assert growth[3] < 0.9
+
+
+def test_each_group_of_a_convolution_is_orthonormal(generator, double):
+    net = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.Conv1d(8, 4, 3, groups=2))
+    initialize(net, orthonormal_, generator)
+    for layer in net:
+        for part in layer.weight.detach().flatten(1).chunk(layer.groups):
+            torch.testing.assert_close(part @ part.T, torch.eye(len(part)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(24, 48, 3, groups=4, padding=1, bias=False),
+        nn.ConvTranspose2d(48, 24, 3, padding=1, bias=False),
+        nn.ConvTranspose1d(48, 24, 3, padding=1, groups=2, bias=False),
+    ],
+    ids=["grouped", "transposed", "grouped and transposed"],
+)
+def test_hes_gaussian_keeps_the_error_of_a_layer_through_a_relu(layer, generator):
+    """What comes out below has twice the moment of what comes in above."""
+    initialize(layer, he_, generator, by_outputs=True)
+    shape = (64, layer.in_channels, *[12] * (layer.weight.ndim - 2))
+    x = torch.zeros(shape, requires_grad=True)
+    out = layer(x)
+    out.backward(torch.randn(out.shape, generator=generator))
+    inside = x.grad[..., 1:-1] if x.ndim == 3 else x.grad[..., 1:-1, 1:-1]
+    assert inside.square().mean().item() == pytest.approx(2, rel=0.1)
+
+
+def test_a_weight_that_is_computed_is_refused_by_name(generator):
+    net = nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)))
+    with pytest.raises(ValueError, match=r"that of '0' .* is computed from others"):
+        initialize(net, he_, generator)
+
+
+def test_what_is_neither_layer_nor_batch_norm_is_left_as_it_is(generator):
+    net = nn.ModuleList([nn.Embedding(3, 4), nn.LSTM(4, 4), nn.LayerNorm(4)])
+    before = [parameter.clone() for parameter in net.parameters()]
+    initialize(net, he_, generator)
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)

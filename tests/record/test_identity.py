@@ -134,3 +134,51 @@ def test_what_is_there_no_more_is_absent():
     assert differences({}, {"metric": "absent"}) == [
         '`metric` was "absent" and is absent'
     ]
+
+
+JOINT = """\
+name: tiny
+space:
+  size:
+    type: joint
+    choices:
+      - {model.depth: 8, data.batch_size: 64}
+      - {model.depth: 14, data.batch_size: 32}
+  optimizer.lr: {type: float, low: 1e-3, high: 1, when: {model.depth: [8, 14]}}
+constraints: [data.batch_size * optimizer.lr <= 8]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("batch_size: 32", "batch_size: 16", "space.size"),
+        ("size:\n", "scale:\n", "space.size"),
+        ("<= 8]", "<= 9]", "constraints"),
+        ("constraints: [data.batch_size * optimizer.lr <= 8]\n", "", "constraints"),
+        ("[8, 14]", "{low: 8}", "space.optimizer.lr"),
+    ],
+)
+def test_other_joint_choices_conditions_and_constraints_are_another_question(
+    old, new, name, tmp_path
+):
+    path = tmp_path / "joint.yaml"
+    path.write_text(JOINT)
+    before = asked(path)
+    assert json.loads(json.dumps(before)) == before
+    assert old in JOINT
+    path.write_text(JOINT.replace(old, new))
+    phrases = differences(asked(path), before)
+    assert any(phrase.startswith(f"`{name}` was ") for phrase in phrases)
+
+
+def test_how_a_file_is_written_is_no_part_of_the_question(tmp_path):
+    path = tmp_path / "joint.yaml"
+    path.write_text(JOINT)
+    before = asked(path)
+    nested = JOINT.replace("optimizer.lr: {type", "optimizer:\n    lr: {type").replace(
+        "{model.depth: 8, data.batch_size: 64}",
+        "{model: {depth: 8}, data: {batch_size: 64}}",
+    )
+    path.write_text(nested.replace("* optimizer.lr", "*  optimizer.lr"))
+    assert json.dumps(asked(path)) == json.dumps(before)

@@ -1,7 +1,8 @@
 from dataclasses import replace
 
 from orthotune.record.study_definition import Listed, Study
-from orthotune.space.parameters import CategoricalParameter, SearchSpace
+from orthotune.space.parameters import CategoricalParameter
+from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SearchSettings, StudySettings
 
 

@@ -1,12 +1,17 @@
 """What each choice of a search came to."""
 
+import random
+
 import pytest
 
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status
 from orthotune.report import choices
 from orthotune.report.choices import choice_rows
+from orthotune.report.importance import importances
 from orthotune.report.in_effect import in_effect
+from orthotune.report.parallel_coordinates import Line, draw_parallel
+from orthotune.report.ranking import best_rows
 from orthotune.study.study_file import read_study
 from tests.made_records import record
 
@@ -99,3 +104,48 @@ def test_a_record_is_looked_at_once_however_many_choices_there_are(study, monkey
     records = [record(n, [0.5, 0.5], **{"modulation.enabled": True}) for n in range(9)]
     rows(study, records)
     assert sorted(looked) == sorted([*range(9), *range(9)])  # all, and those compared
+
+
+def test_a_joint_choice_is_one_parameter_in_tables_and_importances(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "space:\n"
+        "  optimizer.lr: {type: float, low: 1e-3, high: 1, log: true}\n"
+        "  size:\n    type: joint\n    choices:\n"
+        "      - {model.widths: [4, 4, 4], data.batch_size: 64}\n"
+        "      - {model.widths: [4, 4, 8], data.batch_size: 32}\n"
+    )
+    study = read_study(str(path))
+    rates = random.Random(0)
+    records = []
+    for number in range(40):
+        small = number % 2
+        fields = study.space.parameters[1].assigned(
+            ([4, 4, 8], 32) if small else ([4, 4, 4], 64)
+        )
+        lr = 10 ** rates.uniform(-3, 0)
+        error = 0.25 + 0.5 * small + 0.01 * rates.random()
+        records.append(record(number, [error, error], **fields, **{"optimizer.lr": lr}))
+    _, *found = rows(study, records)
+    assert [row[:3] for row in found] == [
+        ["size", "([4, 4, 4], 64)", "20"],
+        ["size", "([4, 4, 8], 32)", "20"],
+    ]
+    (one,) = importances(study.space.parameters, records, "val_error", 0)
+    assert max(one.fanova, key=one.fanova.__getitem__) == "size"
+    assert one.fanova["size"] > 0.9
+    header, best, *_ = best_rows(
+        equal_budget(records, "val_error"), "val_error", study.space.parameters
+    )
+    assert best[header.index("size")] == "([4, 4, 4], 64)"
+    draw_parallel(
+        tmp_path / "lines.svg",
+        "val_error",
+        study.space.parameters,
+        compared=[
+            Line(values=in_effect(study.space.parameters, one), metric=0.5)
+            for one in records[:4]
+        ],
+        others=[],
+    )
+    assert "size" in (tmp_path / "lines.svg").read_text()

@@ -12,8 +12,8 @@ from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
-    SearchSpace,
 )
+from orthotune.space.search_space import SearchSpace
 
 LR = FloatParameter(name="optimizer.lr", low=1e-4, high=1, log=True)
 MOMENTUM = FloatParameter(name="optimizer.momentum", low=0, high=0.8)

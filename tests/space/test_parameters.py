@@ -5,8 +5,8 @@ from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
-    SearchSpace,
 )
+from orthotune.space.search_space import SearchSpace
 
 
 def test_integer_bounds_are_inclusive_and_every_value_comes():

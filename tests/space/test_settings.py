@@ -20,9 +20,9 @@ MALFORMED = {
     ),
     "unknown_metric": ("metric: accuracy\n", 1, "must be one of val_error"),
     "unknown_searcher": (
-        "search: {searcher: grid}\n" + space("{}"),
+        "search: {searcher: bohb}\n" + space("{}"),
         1,
-        "must be one of tpe, random, gp, but got the string 'grid'",
+        "must be one of tpe, random, gp, qmc, grid, but got the string 'bohb'",
     ),
     "grace_beyond_budget": (
         "search:\n  max_epochs: 3\n  grace_epochs: 5\n" + space("{}"),

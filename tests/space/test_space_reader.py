@@ -1,8 +1,26 @@
 import pytest
 
-from orthotune.space.parameters import IntParameter
+from orthotune.space.parameters import IntParameter, JointParameter
 from orthotune.study.study_file import read_study
 from tests.study.study_files import check_malformed, space, write
+
+KINDS = """\
+space:
+  regularizer.kind: {type: categorical, choices: [none, l2]}
+  optimizer.lr:
+    type: float
+    low: 0.1
+    high: 1
+"""
+
+DEPTHS = KINDS.replace("regularizer.kind", "model.depth").replace(
+    "type: categorical, choices: [none, l2]", "type: int, low: 8, high: 20, step: 6"
+)
+
+
+def joint(choices):
+    return f"space:\n  size:\n    type: joint\n    choices: {choices}\n"
+
 
 MALFORMED = {
     "infinite": (space("{type: float, low: 1, high: .inf}"), 2, "must be a number"),
@@ -17,7 +35,7 @@ MALFORMED = {
     "unknown_type": (
         space("{type: real, low: 0.1, high: 1}"),
         2,
-        "must be one of float, int, categorical, but got the string 'real'",
+        "must be one of float, int, categorical, joint, but got the string 'real'",
     ),
     "unknown_key": (
         space("{type: float, low: 0.1, hihg: 1}"),
@@ -104,7 +122,7 @@ MALFORMED = {
     "wrong_choice": (
         "space:\n  init.scheme: {type: categorical, choices: [he, xavier]}\n",
         2,
-        "must be one of orthonormal, he, but got the string 'xavier'",
+        "must be one of orthonormal, he, as_built, but got the string 'xavier'",
     ),
     "when_not_mapping": (
         space("{type: float, low: 0.1, high: 1, when: always}"),
@@ -119,7 +137,7 @@ MALFORMED = {
     "when_on_itself": (
         space("{type: float, low: 0.1, high: 1, when: {optimizer.lr: 0.5}}"),
         2,
-        "must name a categorical or an int, but `optimizer.lr` is a float",
+        "must give bounds of `optimizer.lr`, such as {low: 0.1}, because that is a fl",
     ),
     "when_on_impossible_value": (
         "space:\n  init.scheme: {type: categorical, choices: [he, orthonormal]}\n"
@@ -193,6 +211,109 @@ MALFORMED = {
         3,
         "can take .* but got True",
     ),
+    "neither_section_nor_parameter": (
+        "space:\n  optimizer:\n    lr: 0.1\n",
+        3,
+        "`optimizer.lr` must be a mapping such as {type: float.* `fixed`",
+    ),
+    "wrong_in_a_section": (
+        "space:\n  optimizer:\n    lr: {type: float, low: 1, high: 0.1}\n",
+        3,
+        "`optimizer.lr.high` must be greater than `low` = 1",
+    ),
+    "one_parameter_in_two_ways": (
+        "space:\n  optimizer:\n    lr: {type: float, low: 0.1, high: 1}\n"
+        "  optimizer.lr: {type: float, low: 0.1, high: 1}\n",
+        4,
+        "must not repeat a key, but `optimizer.lr` stands on line 3 too",
+    ),
+    "condition_of_no_values": (
+        KINDS + "    when: {regularizer.kind: []}\n",
+        7,
+        "must give 1 to 1000 values of `regularizer.kind`, but got 0",
+    ),
+    "condition_of_a_value_that_cannot_be": (
+        KINDS + "    when: {regularizer.kind: [l2, l3]}\n",
+        7,
+        "must be a value `regularizer.kind` can take .*, but got the string 'l3'",
+    ),
+    "condition_of_bounds_of_words": (
+        KINDS + "    when: {regularizer.kind: {low: 1}}\n",
+        7,
+        "must give values of `regularizer.kind`, which has no bounds, but got .*>= 1",
+    ),
+    "condition_of_bounds_beyond": (
+        DEPTHS + "    when: {model.depth: {low: 21}}\n",
+        7,
+        r"must leave values `model.depth` can take .*, but got model.depth >= 21",
+    ),
+    "condition_of_bounds_between_two_steps": (
+        DEPTHS + "    when: {model.depth: {low: 9, high: 13}}\n",
+        7,
+        "must leave values `model.depth` can take .*, but got 9 <= model.depth <= 13",
+    ),
+    "condition_of_turned_bounds": (
+        DEPTHS + "    when: {model.depth: {low: 14, high: 8}}\n",
+        7,
+        "must give bounds of `model.depth` in their order",
+    ),
+    "condition_of_empty_bounds": (
+        DEPTHS + "    when: {model.depth: {}}\n",
+        7,
+        "must give a value of `model.depth`, several, or bounds {low",
+    ),
+    "condition_of_a_bound_that_is_a_word": (
+        DEPTHS + "    when: {model.depth: {low: deep}}\n",
+        7,
+        "must be a number, but got the string 'deep'",
+    ),
+    "condition_in_two_ways": (
+        DEPTHS + "    when: {model.depth: 8, model: {depth: 8}}\n",
+        7,
+        "must be unambiguous, but `model.depth` must be given once",
+    ),
+    "joint_without_choices": (joint("none"), 4, "must be a list of values"),
+    "joint_of_one": (joint("[{seed: 1}]"), 4, "must hold at least two values"),
+    "joint_of_equals": (
+        joint("[{seed: 1}, {seed: 1}]"),
+        4,
+        "must not repeat a value",
+    ),
+    "joint_of_no_mappings": (
+        joint("[1, 2]"),
+        4,
+        "must be mappings such as {model.depth: 44, data.batch_size: 64}, but got 1",
+    ),
+    "joint_of_different_fields": (
+        joint("[{seed: 1, model.depth: 8}, {seed: 2}]"),
+        4,
+        "must set the same fields in every choice, but `model.depth` is not in all",
+    ),
+    "joint_of_an_unknown_field": (
+        joint("[{sed: 1}, {sed: 2}]"),
+        4,
+        "`size.choices.sed` is not a config field. Did you mean `seed`",
+    ),
+    "joint_of_a_value_that_is_not_allowed": (
+        joint("[{model: {depth: 8}}, {model: {depth: 9}}]"),
+        4,
+        r"`size.choices.model.depth` must be 6n \+ 2 .*, but got 9",
+    ),
+    "joint_named_as_a_field": (
+        joint("[{seed: 1}, {seed: 2}]").replace("size", "seed"),
+        2,
+        "must be a name of its own for type joint",
+    ),
+    "joint_with_bounds": (
+        joint("[{seed: 1}, {seed: 2}]\n    low: 1"),
+        5,
+        "`size.low` is not a key here",
+    ),
+    "joint_and_parameter_of_one_field": (
+        joint("[{seed: 1}, {seed: 2}]\n  seed: {type: int, low: 0, high: 3}"),
+        5,
+        "`seed` must not set `seed`, which `size` sets too. Delete one",
+    ),
 }
 
 
@@ -233,3 +354,73 @@ def test_bounds_of_integers_with_a_step(tmp_path):
     (depth,) = read_study(str(write(tmp_path, content))).space.parameters
     assert depth == IntParameter(name="model.depth", low=20, high=110, step=6)
     assert depth.size == 16
+
+
+def read(tmp_path, content):
+    return read_study(str(write(tmp_path, content))).space
+
+
+def test_bounds_of_a_condition_may_be_on_a_float_and_on_numbers_to_choose(tmp_path):
+    space = read(
+        tmp_path,
+        "space:\n"
+        "  optimizer.lr: {type: float, low: 0.01, high: 1}\n"
+        "  data.batch_size: {type: categorical, choices: [32, 64, 128]}\n"
+        "  optimizer.momentum: {type: float, low: 0, high: 0.9, when:"
+        " {optimizer: {lr: {high: 0.5}}, data.batch_size: {low: 64}}}\n",
+    )
+    momentum = space.parameters[2]
+    values = {"optimizer.lr": 0.5, "data.batch_size": 64}
+    assert space.is_active(momentum, values)
+    assert not space.is_active(momentum, {**values, "optimizer.lr": 0.51})
+    assert not space.is_active(momentum, {**values, "data.batch_size": 32})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "met"),
+    [
+        ("[4, 8, 8]", [[4, 8, 8]]),
+        ("[[4, 8, 8], [8, 8, 8]]", [[4, 8, 8], [8, 8, 8]]),
+        ("[[4, 8, 8]]", [[4, 8, 8]]),
+    ],
+)
+def test_a_list_is_the_value_of_a_field_that_holds_lists(tmp_path, wanted, met):
+    space = read(
+        tmp_path,
+        "space:\n"
+        "  model.widths: {type: categorical,"
+        " choices: [[4, 8, 8], [8, 8, 8], [4, 4, 4]]}\n"
+        "  optimizer.lr: {type: float, low: 0.1, high: 1,"
+        f" when: {{model.widths: {wanted}}}}}\n",
+    )
+    widths, lr = space.parameters
+    found = [one for one in widths.choices if space.is_active(lr, {widths.name: one})]
+    assert found == met
+
+
+def test_a_parameter_may_be_written_in_sections_with_any_key(tmp_path):
+    flat = "  optimizer.schedule.start: {type: float, low: 0, high: 0.4}\n"
+    nested = (
+        "  optimizer:\n    schedule:\n"
+        "      start:\n        {type: float, low: 0, high: 0.4}\n"
+    )
+    head = "fixed: {optimizer.schedule.kind: window}\nspace:\n"
+    assert read(tmp_path, head + flat) == read(tmp_path, head + nested)
+    dotted = "space.optimizer.lr: {type: float, low: 0.1, high: 1}\n"
+    assert read(tmp_path, dotted) == read(
+        tmp_path, space("{type: float, low: 0.1, high: 1}")
+    )
+
+
+def test_a_joint_choice_is_read_in_the_order_of_its_first_row(tmp_path):
+    content = (
+        "space:\n  size:\n    type: joint\n    choices:\n"
+        "      - {model.depth: 8, data.batch_size: 64}\n"
+        "      - {data: {batch_size: 32}, model: {depth: 20}}\n"
+    )
+    (size,) = read(tmp_path, content).parameters
+    assert size == JointParameter(
+        name="size",
+        sets=("model.depth", "data.batch_size"),
+        choices=((8, 64), (20, 32)),
+    )

@@ -269,3 +269,18 @@ def test_a_damaged_checkpoint_is_refused(trained):
 
 def test_the_data_of_made_studies_are_those_of_the_tiny_one(tiny_study):
     assert tiny_study.space.fixed["data.name"] in DATA
+
+
+def test_a_joint_choice_has_a_column_for_each_of_its_fields(tmp_path):
+    path = tmp_path / "joint.yaml"
+    path.write_text(
+        "name: joint\nfixed: {data.name: synthetic}\nspace:\n"
+        "  optimizer.lr: {type: float, low: 1e-3, high: 1, log: true}\n"
+        "  size:\n    type: joint\n    choices:\n"
+        "      - {model.depth: 8, data.batch_size: 64}\n"
+        "      - {model.depth: 14, data.batch_size: 64}\n"
+    )
+    searched(tmp_path / "studies", str(path), [(0.01, [0.5, 0.4])])
+    trials = load_study("joint", tmp_path / "studies").trials
+    assert {"model.depth", "data.batch_size"} <= set(trials)
+    assert "size" not in trials

@@ -94,3 +94,45 @@ def test_a_plan_without_the_data_trains_nothing(tiny_study, tmp_path, monkeypatc
     )
     for name in ("time", "disk"):
         assert f"\n{name}       not known: the data are missing\n" in text
+
+
+SPACE = """\
+search: {searcher: SEARCHER, max_epochs: 2}
+fixed: {data.name: synthetic, data.num_train: 128}
+space:
+  size:
+    type: joint
+    choices:
+      - {model.depth: 8, data.batch_size: 64}
+      - {model.depth: 14, data.batch_size: 32}
+  regularizer.kind: {type: categorical, choices: [none, l2, orthonormal]}
+  init.batch_norm_bias:
+    type: categorical
+    choices: [0.1, 0.5]
+    when: {model.depth: {low: 9}, regularizer.kind: [l2, orthonormal]}
+constraints: [data.batch_size * init.batch_norm_bias <= 10]
+"""
+
+
+@pytest.mark.parametrize(
+    ("searcher", "number", "trials"),
+    [
+        ("random", "6 configurations at most meet that", "12 by random, seed 0"),
+        ("grid", "6 combinations, and every one is run", "6 by grid, which is every"),
+    ],
+)
+def test_a_plan_says_conditions_joint_choices_and_constraints_in_words(
+    searcher, number, trials, tmp_path
+):
+    path = tmp_path / "study.yaml"
+    path.write_text(SPACE.replace("SEARCHER", searcher))
+    text = plan_text(read_study(str(path)), 2, str(tmp_path), ["no data."])
+    for words in (
+        "size: model.depth and data.batch_size together, one of (8, 64), (14, 32)",
+        "init.batch_norm_bias: one of 0.1, 0.5, when model.depth >= 9 and "
+        "regularizer.kind = l2 or orthonormal",
+        "  always data.batch_size * init.batch_norm_bias <= 10",
+        f"  {number}\n",
+        trials,
+    ):
+        assert words in text

@@ -87,6 +87,65 @@ MALFORMED = {
         4,
         "must be greater than `start` = 0.8, but got 0.2",
     ),
+    "fixed_twice": (
+        "fixed:\n  model.depth: 8\n  model: {depth: 8}\n",
+        3,
+        "must not repeat a key, but `model.depth` stands on line 2 too",
+    ),
+    "a_field_of_a_joint_choice_that_is_fixed": (
+        "fixed: {seed: 1}\nspace:\n  run:\n    type: joint\n"
+        "    choices: [{seed: 1}, {seed: 2}]\n",
+        3,
+        "`run` must not have `seed`, which it sets, in `fixed` too",
+    ),
+    "joint_choice_that_pbt_cannot_perturb": (
+        "search: {scheduler: pbt}\nspace:\n  run:\n    type: joint\n"
+        "    choices: [{seed: 1}, {seed: 2}]\n",
+        3,
+        "cannot change in training",
+    ),
+    "constraints_of_a_population": (
+        "search: {scheduler: pbt}\nconstraints: [optimizer.lr <= 0.5]\n"
+        + space("{type: float, low: 0.1, high: 1}"),
+        2,
+        "must be absent for pbt",
+    ),
+    "accuracy_minimized": (
+        "metric: val_accuracy\nmode: min\n",
+        2,
+        "`mode` must be max for val_accuracy, but got min",
+    ),
+    "error_maximized": (
+        "metric: val_error\nmode: max\n",
+        2,
+        "must be min for val_error, which is better when smaller.*metric: val_accuracy",
+    ),
+    "accuracy_by_its_usual_name": ("metric: accuracy\n", 1, "must be one of val_error"),
+    "grid_of_a_continuum": (
+        "search: {searcher: grid}\n" + space("{type: float, low: 0.1, high: 1}"),
+        3,
+        "`optimizer.lr` must have at most 4096 values for the searcher grid",
+    ),
+    "grid_that_is_too_large": (
+        "search: {searcher: grid}\nspace:\n"
+        "  optimizer.lr: {type: float, low: 0.1, high: 1, step: 0.01}\n"
+        "  seed: {type: int, low: 0, high: 99}\n",
+        2,
+        "`space` must make at most 4096 combinations for the searcher grid",
+    ),
+    "grid_with_another_number_of_trials": (
+        "search: {searcher: grid, num_trials: 7}\nspace:\n"
+        "  seed: {type: int, low: 0, high: 9}\n",
+        1,
+        "must be left out for the searcher grid, which runs all 10 comb.* but got 7",
+    ),
+    "grid_with_a_combination_that_is_not_allowed": (
+        "search: {searcher: grid}\nfixed: {model.family: residual,"
+        " modulation.enabled: false}\nspace:\n"
+        "  model.widths: {type: categorical, choices: [[4, 4, 4], [8, 4, 4]]}\n",
+        4,
+        "must not decrease in a residual network",
+    ),
 }
 
 
@@ -197,3 +256,88 @@ def test_every_parameter_set_leaves_nothing_to_search(tmp_path):
 def test_an_unreadable_folder_is_refused(tmp_path):
     with pytest.raises(FileError, match="must be a readable file, but: Is a directory"):
         read_study(str(tmp_path))
+
+
+def test_a_study_may_be_written_in_sections_or_by_dotted_names(tmp_path):
+    nested = """\
+search.num_trials: 4
+search: {max_epochs: 2}
+fixed: {model: {depth: 8}}
+space:
+  optimizer: {lr: {type: float, low: 1e-3, high: 1e-1, log: true}}
+  modulation:
+    enabled: {type: categorical, choices: [true, false]}
+    threshold: {type: float, low: 0, high: 1, when: {modulation: {enabled: true}}}
+name: example
+"""
+    expected = read_study(str(write(tmp_path, VALID)))
+    assert read_study(str(write(tmp_path, nested))) == expected
+    changed = {"search": {"num_trials": 9}, "model": {"depth": 20}}
+    study = read_study(str(write(tmp_path, nested)), changed)
+    assert study.settings.search.num_trials == 9
+    assert study.space.fixed["model.depth"] == 20
+    with pytest.raises(SearchSpaceError, match=r"--set: `model.depth` must be given"):
+        read_study(str(tmp_path / "study.yaml"), {**changed, "model.depth": 8})
+
+
+def test_a_dict_in_python_may_have_sections_too():
+    data = {
+        "name": "dict",
+        "fixed": {"model": {"depth": 8}},
+        "space": {"optimizer": {"lr": {"type": "float", "low": 0.1, "high": 1}}},
+    }
+    study = read_study(data)
+    assert study.space.fixed == {"model.depth": 8}
+    assert study.space.fields == ("optimizer.lr",)
+    data["fixed"]["model.depth"] = 20
+    with pytest.raises(FileError, match=r"<dict>: must not repeat a key, but `model"):
+        read_study(data)
+
+
+JOINT = """\
+space:
+  optimizer.lr: {type: float, low: 1e-3, high: 1e-1, log: true}
+  size:
+    type: joint
+    choices:
+      - {model.depth: 8, data.batch_size: 64}
+      - {model.depth: 20, data.batch_size: 32}
+"""
+
+
+def test_a_joint_choice_leaves_the_space_when_all_of_it_is_set(tmp_path):
+    path = str(write(tmp_path, JOINT))
+    study = read_study(path, {"model.depth": 8, "data.batch_size": 16})
+    assert study.space.fields == ("optimizer.lr",)
+    words = "--set: `model.depth` must be set with all that `size` sets, but `data.batc"
+    with pytest.raises(SearchSpaceError, match=words):
+        read_study(path, {"model.depth": 8})
+
+
+def test_a_grid_counts_configurations_that_differ(tmp_path):
+    content = (
+        "search: {searcher: grid}\nspace:\n"
+        "  regularizer.kind: {type: categorical, choices: [none, l2]}\n"
+        "  regularizer.coeff: {type: categorical, choices: [1e-4, 1e-3, 1e-2]}\n"
+    )
+    study = read_study(str(write(tmp_path, content)))
+    assert study.settings.search.num_trials == 4  # without a penalty nothing reads it
+    read_study(str(write(tmp_path, content)), {"search.num_trials": 4})
+
+
+def test_what_is_registered_may_be_in_sections_of_any_depth(plugin, tmp_path):
+    plugin.load()
+    content = """\
+fixed: {model: {family: my_net, my_net: {width: 8}}, modulation.enabled: false}
+space:
+  model:
+    my_net:
+      kind: {type: categorical, choices: [relu, tanh]}
+      dropout: {type: float, low: 0, high: 0.5, when: {model.my_net: {kind: tanh}}}
+constraints: [model.my_net.dropout * model.my_net.width <= 3]
+"""
+    space = read_study(str(write(tmp_path, content))).space
+    assert space.fixed["model.my_net.width"] == 8
+    assert space.fields == ("model.my_net.kind", "model.my_net.dropout")
+    assert space.allows({"model.my_net.dropout": 0.375})
+    assert not space.allows({"model.my_net.dropout": 0.38})

@@ -22,6 +22,7 @@ OTHER = {
     "training.compile": True,
     "training.batch_norm": "running",
     "regularizer.kind": "l2",
+    "optimizer.kind": "adamw",
     "modulation.enabled": False,
 }
 

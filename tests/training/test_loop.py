@@ -302,8 +302,8 @@ def l2(weights):
 def test_updates_are_those_of_a_textbook(values, penalty, coeff, strength, monkeypatch):
     # In float64: rounding that tells on which side of a ReLU's kink an input lies
     # differs from processor to processor, and changes float32 errors by a percent.
-    build, normalize = loop._build_model, Dataset.normalize
-    monkeypatch.setattr(loop, "_build_model", lambda *args: build(*args).double())
+    build, normalize = loop.build_network, Dataset.normalize
+    monkeypatch.setattr(loop, "build_network", lambda *args: build(*args).double())
     monkeypatch.setattr(
         Dataset, "normalize", lambda self, images: normalize(self, images).double()
     )

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError
-from orthotune.nn.networks import FAMILIES
+from orthotune.nn.networks import PlainCNN, ResidualCNN
 from orthotune.training.loop import Trial
 from orthotune.training.update import Update
 
@@ -39,10 +39,11 @@ def make(*overrides, device=CPU):
         values |= override
     config = TrialConfig.from_dict(values)
     torch.manual_seed(0)
-    model = FAMILIES[config.model.family](
+    network = ResidualCNN if config.model.family == "residual" else PlainCNN
+    model = network(
         depth=config.model.depth, widths=config.model.widths, in_channels=1
     ).to(device, memory_format=torch.channels_last)
-    return Update(config, model, device), model
+    return Update(config, model, torch.zeros(2, 1, 8, 8, device=device)), model
 
 
 def batch_of(size, device=CPU):

@@ -106,6 +106,7 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
             "holder": None,
             "member": False,
             "profiled": False,
+            "plugins": None,
         }
     }
 
@@ -397,3 +398,74 @@ def test_a_journal_that_cannot_be_written_ends_the_search(session, path):
     assert session.suggestion() == Searcher.FINISHED
     assert isinstance(session.stopper.error, StudyStoppedError)
     assert session.journal.records == []
+
+
+CONSTRAINED = """\
+search: {searcher: SEARCHER, num_trials: 30, max_epochs: 3, seed: 1}
+space:
+  optimizer.lr: {type: float, low: 1e-3, high: 1e-1, log: true}
+  optimizer.momentum: {type: float, low: 0, high: 0.99}
+  size:
+    type: joint
+    choices:
+      - {model.depth: 8, data.batch_size: 64}
+      - {model.depth: 14, data.batch_size: 32}
+constraints:
+  - optimizer.lr / (1 - optimizer.momentum) <= 0.1
+  - data.batch_size * optimizer.lr >= 0.2
+"""
+
+
+def constrained(tmp_path, searcher, text=CONSTRAINED):
+    path = tmp_path / "constrained.yaml"
+    path.write_text(text.replace("SEARCHER", searcher))
+    return read_study(str(path))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_constrained_search_goes_on_after_any_break_as_without_it(
+    tmp_path, path, sampler
+):
+    study = constrained(tmp_path, sampler)
+    _, given = played(study, tmp_path / "whole.jsonl", 16)
+    for fields in given:
+        rate, momentum = fields["optimizer.lr"], fields["optimizer.momentum"]
+        assert rate / (1 - momentum) <= 0.1
+        assert fields["data.batch_size"] * rate >= 0.2
+        assert (fields["model.depth"], fields["data.batch_size"]) in [(8, 64), (14, 32)]
+    for expected in given:  # a session a trial
+        session = Session(study, path)
+        trial = session.start()
+        assert trial.fields == expected
+        play(session, trial)
+
+
+def test_a_gaussian_process_is_told_what_it_violates_and_goes_on_as_without_a_break(
+    tmp_path, path, monkeypatch
+):
+    """Untold, it suggests the same forbidden point until the draws take over."""
+    from orthotune.tune import searcher
+
+    asked, sampler = [], searcher._sampler
+
+    def counted(study, number, attempt):
+        asked.append((number, attempt))
+        return sampler(study, number, attempt)
+
+    monkeypatch.setattr(searcher, "_sampler", counted)
+    two = CONSTRAINED.split("  size:")[0] + "constraints: [optimizer.lr <= 0.03]\n"
+    study = constrained(tmp_path, "gp", two)
+
+    def better_beyond(session, trial):
+        session.run(trial, [1 - 10 * trial.fields["optimizer.lr"]] * 3)
+
+    session = Session(study, path)
+    for _ in range(11):  # ten are random
+        better_beyond(session, session.start())
+    content = path.read_bytes()
+    expected = session.start().fields
+    attempts = [max(a for n, a in asked if n == number) for number in (10, 11)]
+    assert sum(attempts) > 0  # the best lies outside
+    assert max(attempts) < searcher.MAX_VIOLATIONS / 2
+    path.write_bytes(content)
+    assert Session(study, path).start().fields == expected
