@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 @regularizer("orthonormal")
 def orthonormal(model: "nn.Module") -> "Regularizer":
     """The orthonormality penalty of the paper."""
-    from orthotune.nn.orthonormality import (
-        OrthonormalityRegularizer,
-        parametric_weights,
-    )
+    from orthotune.nn.orthonormality import OrthonormalityRegularizer
 
-    return OrthonormalityRegularizer(parametric_weights(model))
+    return OrthonormalityRegularizer(model)
 
 
 @regularizer("l2")
 def l2(model: "nn.Module") -> "Regularizer":
     """Weight decay."""
-    from orthotune.nn.orthonormality import L2Regularizer, parametric_weights
+    from orthotune.nn.orthonormality import L2Regularizer
 
-    return L2Regularizer(parametric_weights(model))
+    return L2Regularizer(model)
