@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.config.plugins import import_plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
 from orthotune.record.journal import Journal
@@ -210,7 +211,8 @@ class LoadedStudy:
 
         It takes images as the data set has them, `(N, C, H, W)`, uint8 or float32, and
         gives logits `(N, classes)`: the normalization of the training is part of it.
-        That is measured on the data set, which must be where the trial found it.
+        A checkpoint of an older version lacks it: the data set must then be where the
+        trial found it.
 
         Args:
             trial: Its number; the best by default.
@@ -218,7 +220,7 @@ class LoadedStudy:
         Raises:
             StudyError: If there is no such trial, or its checkpoint was not kept.
             CheckpointError: If it is damaged, or not of this version of orthotune.
-            DataError: If the data set cannot be loaded.
+            DataError: If the data set is needed, and cannot be loaded.
         """
         # torch takes a second to import: who wants tables does not wait for it.
         from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -244,7 +246,7 @@ class LoadedStudy:
                 "of these, or train it again: "
                 f"orthotune.train(study.config({record.number}))"
             )
-        return trained_classifier(state["trial"])[0]
+        return trained_classifier(state["trial"])
 
     @functools.cached_property
     def _read(self) -> "_Read":
@@ -288,15 +290,20 @@ class _Read:
 
 
 def load_study(
-    name_or_path: str | os.PathLike[str], storage: str | os.PathLike[str] = "studies"
+    name_or_path: str | os.PathLike[str],
+    storage: str | os.PathLike[str] = "studies",
+    *,
+    imports: Sequence[str] = (),
 ) -> LoadedStudy:
     """A study that somebody has run, or runs now; nothing of it is changed.
 
     Args:
         name_or_path: Its name, or the path of its folder.
         storage: Where studies of that name are: a folder or a URI.
+        imports: Modules that register what its trials name, as `--import`.
 
     Raises:
+        PluginError: If a module cannot be imported.
         StudyError: If there is none, or its record cannot be read.
 
     Example:
@@ -305,6 +312,7 @@ def load_study(
         orthotune.errors.StudyError: nowhere/unknown must be the folder of a study, \
 but there is no record.jsonl in it. There is no study in nowhere.
     """
+    import_plugins(imports)
     name, place = os.fspath(name_or_path), os.path.expanduser(os.fspath(storage))
     if not is_remote(place) and not Path(place, name, RECORD).exists():
         folder = Path(os.path.realpath(os.path.expanduser(name)))
