@@ -18,7 +18,7 @@ def orthonormal(model: "nn.Module") -> "Regularizer":
         parametric_weights,
     )
 
-    return OrthonormalityRegularizer(parametric_weights(model))
+    return OrthonormalityRegularizer(model)
 
 
 @regularizer("l2")

@@ -8,7 +8,7 @@ from pathlib import Path
 from orthotune.api import STORAGE, default_tracking_uri
 from orthotune.commands.common import EXIT_FAILED, EXIT_OK
 from orthotune.commands.completion import completed
-from orthotune.commands.parsing import Command
+from orthotune.commands.parsing import Command, add_import_option
 from orthotune.console import note, say
 from orthotune.errors import FileError, StudyError
 from orthotune.files import atomic_write
@@ -42,6 +42,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _action(actions, name: str, summary: str, execute) -> argparse.ArgumentParser:  # noqa: ANN001 - argparse has no public names for these
     parser = actions.add_parser(name, help=summary, description=summary)
+    add_import_option(parser)
     parser.add_argument(
         "--storage",
         default=STORAGE,

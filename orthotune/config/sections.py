@@ -106,7 +106,7 @@ class RegularizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModulationConfig:
-    """Backward error modulation (plain networks only)."""
+    """Backward error modulation of chains of layers."""
 
     enabled: bool = setting(True, Rule(kind=bool))
     """Whether gradients are modulated. Default true."""
@@ -119,6 +119,10 @@ class ModulationConfig:
     strength: float = setting(1.0, STRENGTH)
     """Exponent alpha of rho^alpha: 0 off, 1 the paper's factor. In [0, 2], default
     1."""
+
+    allow_branches: bool = setting(False, Rule(kind=bool), later=True)
+    """Whether a network with branches is modulated on the chains between the points
+    where paths meet, and not refused. Default false."""
 
     schedule: Schedule = field(default_factory=Schedule)
     """Factor on `strength` over training. Default constant: modulation throughout."""

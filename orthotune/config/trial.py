@@ -70,11 +70,14 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.modulation.enabled and self.model.family == "residual":
+        modulation = self.modulation
+        refused = modulation.enabled and not modulation.allow_branches
+        if refused and self.model.family == "residual":
             raise ConfigError(
                 "modulation.enabled",
                 f"must be false for `model.family` {self.model.family}, but got True. "
-                "Modulation is exact only without shortcuts.",
+                "Modulation is exact only without shortcuts; "
+                "`modulation.allow_branches` restricts it to what lies between them.",
             )
         if self.optimizer.nesterov and self.optimizer.momentum == 0:
             raise ConfigError(

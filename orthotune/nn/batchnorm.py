@@ -11,6 +11,8 @@ training divides by). In a chaotic network that too grows from layer to layer: w
 4,788 values a channel it cost 3 points of error at 110 layers. Here both are the same.
 """
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,13 +22,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
     """Set the running statistics of every batch norm from one forward over `images`.
 
-    One pass in training mode with momentum 1: each layer's statistics are those of this
-    batch, computed on inputs that the layers below normalized by this batch too. In
-    evaluation mode the model then gives what it gives in training mode on `images`.
-    Parameters, momenta and the mode of the model are left as they were.
+    One pass with momentum 1 and nothing but batch norm in training mode: each layer's
+    statistics are those of this batch, computed on inputs that the layers below
+    normalized by this batch too. In evaluation mode the model then gives what it gives
+    on `images` now (what it gives in training mode, if nothing else differs there, as
+    dropout does). Parameters, momenta and the mode of the model are left as they were.
 
     Args:
-        model: Any model; its batch-norm layers must track running statistics.
+        model: Any model; one without running statistics is left as it is.
         images: One large batch `(B, C, H, W)`, B in the thousands if it can be.
 
     Example:
@@ -35,14 +38,16 @@ def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
         >>> net[0].running_mean.tolist(), net[0].momentum
         ([3.0], 0.1)
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for module in model.modules() if _has_statistics(module)]
+    if not norms:
+        return
     momenta = [norm.momentum for norm in norms]
     hooks = [norm.register_forward_hook(_divide_by_n) for norm in norms]
     was_training = [(module, module.training) for module in model.modules()]
     try:
+        model.eval()
         for norm in norms:
-            norm.momentum = 1.0
-        model.train()
+            norm.train().momentum = 1.0
         model(images)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
@@ -51,6 +56,10 @@ def recalibrate_batch_norm(model: nn.Module, images: Tensor) -> None:
             module.training = training
         for hook in hooks:
             hook.remove()
+
+
+def _has_statistics(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    return isinstance(module, _BatchNorm) and module.running_var is not None
 
 
 def _divide_by_n(norm: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:

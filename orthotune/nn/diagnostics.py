@@ -6,13 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from orthotune.nn.modulation import ErrorProbes
-from orthotune.nn.orthonormality import (
-    gram_deviation,
-    parametric_layers,
-    parametric_weights,
-    weight_matrix,
-)
+from orthotune.nn.graph import unchanged
+from orthotune.nn.orthonormality import filter_bank, gram_deviation, parametric_layers
+from orthotune.nn.probes import ErrorProbes, probed_layers
 
 
 @torch.no_grad()
@@ -21,8 +17,9 @@ def gram_deviation_norms(model: nn.Module) -> Tensor:
 
     Returns:
         Tensor of shape `(D,)`, one entry for each of the model's D convolutions and
-        linear layers, in the order of `parametric_weights`. The sum of its squares is
-        the orthonormality penalty of the model, its maximum the Gram deviation.
+        linear layers, in registration order; a weight that layers share counts once.
+        The sum of its squares is the orthonormality penalty of the model, its maximum
+        the Gram deviation.
 
     Example:
         >>> net = nn.Linear(2, 2, bias=False)
@@ -30,11 +27,11 @@ def gram_deviation_norms(model: nn.Module) -> Tensor:
         >>> gram_deviation_norms(net).tolist()  # Gram [[2, 2], [2, 2]]
         [3.1622776985168457]
     """
-    deviations = [
-        torch.linalg.matrix_norm(gram_deviation(weight_matrix(weight)))
-        for weight in parametric_weights(model)
+    norms = [
+        torch.linalg.matrix_norm(gram_deviation(bank))
+        for bank in _filter_banks(model).values()
     ]
-    return torch.stack(deviations)
+    return torch.stack([n if n.ndim == 0 else torch.linalg.norm(n) for n in norms])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +58,27 @@ def singular_values(model: nn.Module) -> Tensor:
         >>> singular_values(net).tolist()
         [0.5, 3.0]
     """
-    weights = parametric_weights(model)
-    return torch.cat([_of_filter_bank(weight) for weight in weights]).sort().values
+    banks = _filter_banks(model).values()
+    return torch.cat([_of_filter_bank(bank) for bank in banks]).sort().values
 
 
-def _of_filter_bank(weight: Tensor) -> Tensor:
-    matrix = weight_matrix(weight)  # (O, M)
-    groups = matrix.split(matrix.shape[1])
-    return torch.cat([torch.linalg.svdvals(group.float()) for group in groups])
+def _filter_banks(model: nn.Module) -> dict[str, Tensor]:
+    """The filter banks by the layers' names, also of weights that are computed."""
+    banks: dict[str, Tensor] = {}
+    seen: dict[int, object] = {}  # kept, so that no other gets its id
+    for name, layer in parametric_layers(model).items():
+        weight = layer.weight
+        if id(weight) not in seen:
+            seen[id(weight)] = weight
+            banks[name] = filter_bank(layer)
+    return banks
+
+
+def _of_filter_bank(bank: Tensor) -> Tensor:
+    groups = bank.split(bank.shape[-1], dim=-2)  # (O, M) or (G, O / G, M)
+    return torch.cat(
+        [torch.linalg.svdvals(group.float()).flatten() for group in groups]
+    )
 
 
 @torch.no_grad()
@@ -89,7 +99,7 @@ def extreme_singular_values(model: nn.Module) -> dict[str, SingularValues]:
     """
     result = {}
     for name, layer in parametric_layers(model).items():
-        values = _of_filter_bank(layer.get_parameter("weight"))
+        values = _of_filter_bank(filter_bank(layer))
         result[name] = SingularValues(
             smallest=values.min().item(), largest=values.max().item()
         )
@@ -99,17 +109,18 @@ def extreme_singular_values(model: nn.Module) -> dict[str, SingularValues]:
 def backward_error_moments(
     model: nn.Module, loss: Callable[[], Tensor]
 ) -> dict[str, float]:
-    """Second-order moment of the backward error at every convolution's output.
+    """Second-order moment of the backward error at the output of every layer.
 
-    One forward and backward of `loss`. Gradients, buffers (batch-norm statistics) and
-    hooks of the model are left as they were.
+    Two forwards and one backward of `loss`. Gradients, buffers (batch-norm statistics),
+    hooks of the model and torch's random state are left as they were.
 
     Args:
-        model: Any model whose convolutions each run once a forward.
+        model: Any model.
         loss: A function of no arguments that runs `model` and returns a scalar loss.
 
     Returns:
-        The moments by layer name, in registration order.
+        The moments by layer name, of `probed_layers`: parametric layers that run once,
+        in the order they run, without a linear layer at the end.
 
     Example:
         >>> net = nn.Conv2d(1, 1, 1)
@@ -118,27 +129,21 @@ def backward_error_moments(
         >>> net.weight.grad is None
         True
     """
-    convolutions = {
-        name: module
-        for name, module in parametric_layers(model).items()
-        if not isinstance(module, nn.Linear)
-    }
+    layers = probed_layers(model, loss)
     parameters = list(model.parameters())
     gradients = [parameter.grad for parameter in parameters]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    probes = ErrorProbes(list(convolutions.values()))
+    probes = ErrorProbes(list(layers.values()))
     try:
         for parameter in parameters:
             parameter.grad = None
-        loss().backward()
+        with unchanged(model):
+            loss().backward()
         moments = probes.moments().tolist()
     finally:
         probes.remove()
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        for buffer, before in buffers:
-            buffer.copy_(before)
-    return dict(zip(convolutions, moments, strict=True))
+    return dict(zip(layers, moments, strict=True))
 
 
 def backward_error_ratio(moments: Tensor) -> Tensor:

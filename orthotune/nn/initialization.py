@@ -10,8 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
 
-from orthotune.nn.orthonormality import parametric_layers, weight_matrix
+from orthotune.nn.orthonormality import (
+    num_groups,
+    parametric_layers,
+    weight_matrix,
+    weight_parameter,
+)
 
 
 @torch.no_grad()
@@ -103,8 +109,13 @@ def initialize(
     fill: Fill | None,
     generator: Generator,
     batch_norm_bias: float = 0.0,
+    *,
+    by_outputs: bool = False,
 ) -> None:
     r"""Fill every convolution and linear layer of a model; their biases become zero.
+
+    A grouped convolution is filled group by group, as `filter_bank` reads it. Other
+    parameters than those of batch normalization are left as they are.
 
     Batch normalization starts with weight 1, as torch's, and a bias of one's choice.
     The share of a layer's outputs that the ReLU lets through grows with the bias, from
@@ -119,16 +130,29 @@ def initialize(
             they are.
         generator: Source of randomness; layers draw from it in registration order.
         batch_norm_bias: Initial bias of every batch normalization.
+        by_outputs: Whether `fill` shall see the filters of a transposed convolution by
+            its outputs, as He et al.'s variance wants them; not as the penalty does.
+
+    Raises:
+        ValueError: If the weight of a layer is computed and is to be filled.
 
     Example:
         >>> initialize(nn.Linear(3, 2), orthonormal_, Generator().manual_seed(0))
     """
     if fill is not None:
-        for layer in parametric_layers(model).values():
-            fill(layer.get_parameter("weight"), generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.get_parameter("bias"))
+        _fill(model, fill, generator, by_outputs)
     for module in model.modules():
         if isinstance(module, _BatchNorm) and module.affine:
             nn.init.ones_(module.weight)
             nn.init.constant_(module.bias, batch_norm_bias)
+
+
+def _fill(model: nn.Module, fill: Fill, generator: Generator, by_outputs: bool) -> None:
+    layers = parametric_layers(model)
+    weights = [weight_parameter(name, layer) for name, layer in layers.items()]
+    for layer, weight in zip(layers.values(), weights, strict=True):
+        swapped = by_outputs and isinstance(layer, _ConvTransposeNd)
+        for group in weight.detach().chunk(num_groups(layer)):
+            fill(group.transpose(0, 1) if swapped else group, generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.get_parameter("bias"))

@@ -9,122 +9,26 @@ factors,
 
 .. math:: S_l = \prod_{k \ge l} \rho_k ,
 
-:math:`S_l` for the weight of convolution l and :math:`S_{l+1}` for the batch
+:math:`S_l` for the weight of layer l and :math:`S_{l+1}` for the batch
 normalization that follows it (its error has not passed convolution l's output yet).
 The modulated moment of layer l is :math:`S_{l+1}^2 q_l` when it arrives, that of layer
 l+1 after its own factor is :math:`S_{l+1}^2 q_{l+1}`: their ratio is the ratio of the
 *unmodulated* moments, so the mismatch rule is replayed exactly from an ordinary
 backward.
 
-This holds for chains. With shortcuts the error of a layer is a sum over paths, which no
-scalar per layer reproduces: layers that declare one are refused, and the first backward
-pass shows whether the others are a chain in the order given.
+This holds for chains (`orthotune.nn.chain` finds them). With shortcuts the error of a
+layer is a sum over paths, which no scalar per layer reproduces.
 
-Letters: `L` convolutions in forward order; layer `L` is nearest the loss.
+Letters: `L` parametric layers in forward order; layer `L` is nearest the loss.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
-
-class _Probe(torch.autograd.Function):
-    """Identity that carries the error's moment out of backward.
-
-    The moment leaves as the gradient of a dummy scalar: nothing is stored on the side,
-    so it traces and compiles.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, output: Tensor, moment: Tensor) -> Tensor:
-        ctx.moment_dtype = moment.dtype  # pyright: ignore[reportAttributeAccessIssue]
-        return output.view_as(output)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
-        (error,) = grad_outputs
-        return error, _moment(error, ctx.moment_dtype)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _moment(error: Tensor, dtype: torch.dtype) -> Tensor:
-    """Mean of the squared entries of `(B, ...)`, accumulated in `dtype`.
-
-    Image by image: one pass over any memory layout without a temporary of its size, and
-    sums short enough for float32.
-    """
-    entries = tuple(range(1, error.ndim))
-    norms = torch.linalg.vector_norm(error, dim=entries, dtype=dtype)  # (B,)
-    return torch.dot(norms, norms) / error.numel()
-
-
-class ErrorProbes:
-    """Records the backward-error moment of layers during ordinary backward passes.
-
-    The moment of a layer is the mean of the squared entries of dLoss/d(layer output).
-    Outputs and gradients of the model are untouched, to the bit.
-
-    Args:
-        layers: The layers to probe, in forward order; each must run once a forward.
-
-    Example:
-        >>> layer = nn.Linear(2, 1)
-        >>> probes = ErrorProbes([layer])
-        >>> layer(torch.ones(1, 2)).sum().backward()
-        >>> probes.moments().tolist()
-        [1.0]
-        >>> probes.remove()
-    """
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._scalars = [
-            _scalar_like(layer.get_parameter("weight")) for layer in layers
-        ]
-        self._handles = [
-            layer.register_forward_hook(_hook(scalar))
-            for layer, scalar in zip(layers, self._scalars, strict=True)
-        ]
-
-    def moments(self) -> Tensor:
-        """The moments since the last `reset`, shape `(L,)`; sums over backward passes.
-
-        Raises:
-            RuntimeError: If a probed layer has seen no backward since the last `reset`.
-        """
-        recorded = [scalar.grad for scalar in self._scalars]
-        if any(moment is None for moment in recorded):
-            raise RuntimeError(
-                "Every probed layer must have seen a backward pass, but some have not. "
-                "Call `moments` after `backward`, and probe only layers that run."
-            )
-        return torch.stack([moment for moment in recorded if moment is not None])
-
-    def reset(self) -> None:
-        """Forget the moments, as `zero_grad` forgets gradients."""
-        for scalar in self._scalars:
-            scalar.grad = None
-
-    def remove(self) -> None:
-        """Take the probes off; the layers are as they were before."""
-        for handle in self._handles:
-            handle.remove()
-
-
-def _scalar_like(weight: Tensor) -> Tensor:
-    # At least float32: a moment is a mean of squares, bfloat16 has too few digits.
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    return torch.zeros((), dtype=dtype, device=weight.device, requires_grad=True)
-
-
-def _hook(scalar: Tensor) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
-    def probe(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return output
-        return _Probe.apply(output, scalar)  # pyright: ignore[reportReturnType]
-
-    return probe
+from orthotune.nn.chain import Chain, chain_of, chains_within
+from orthotune.nn.probes import ErrorProbes, OrderCheck
 
 
 def modulation_factors(
@@ -202,95 +106,44 @@ def _sum_from_above(values: Tensor) -> Tensor:
     return values.flip(0).cumsum(0).flip(0)
 
 
-class _OrderCheck:
-    """Records the order in which the errors of layers arrive in the first backward.
-
-    In compiled code nothing is seen.
-
-    Args:
-        layers: The probed layers, in forward order.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._expected = list(range(len(layers)))[::-1]
-        self._seen: list[int] = []
-        self._problem = ""
-        self._handles = [
-            layer.register_forward_hook(self._hook(index))
-            for index, layer in enumerate(layers)
-        ]
-
-    def _hook(self, index: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-        def watch(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
-            if not torch.compiler.is_compiling() and output.requires_grad:
-                output.register_hook(lambda _error: self._seen.append(index))
-
-        return watch
-
-    def judge(self) -> None:
-        """Refuse layers that are no chain, as soon as a backward pass has shown it.
-
-        Raises:
-            ValueError: If errors did not arrive from the last layer to the first, each
-                once a forward pass.
-        """
-        if self._seen and self._handles:
-            self.remove()
-            passes = max(1, len(self._seen) // len(self._expected))
-            if self._seen != self._expected * passes:
-                first = self._seen[: len(self._expected) + 1]
-                self._problem = (
-                    "`layers` must be a chain in forward order whose layers run once "
-                    "each, but in backward their errors arrived in the order "
-                    f"{_cut(first)} (expected: {_cut(self._expected)}). Attach them "
-                    "in that order, or leave out what runs more than once."
-                )
-        if self._problem:
-            raise ValueError(self._problem)
-
-    def remove(self) -> None:
-        """Look no more."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-
-
-def _cut(numbers: Sequence[int]) -> str:
-    """Numbers of layers as an error shows them."""
-    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-
-
 class ModulationHandle:
-    """Backward error modulation attached to what is known to be a chain.
+    """Backward error modulation attached to chains that are known to be some.
 
     Args:
-        layers: As in `attach`, which also looks whether they are one.
+        chains: Chains without a layer in common, as `chain_of` gives one.
+
+    Attributes:
+        chains: Names of the layers of each chain, in forward order.
     """
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._convolutions = [layer.get_submodule("conv") for layer in layers]
-        self._probes = ErrorProbes(self._convolutions)
-        self._order: _OrderCheck | None = None
-        # Entry l of the scales is for the weight of conv l, entry l + 1 for its bn.
+    def __init__(self, chains: Sequence[Chain]) -> None:
+        self.chains = tuple(tuple(chain.layers) for chain in chains)
+        self._layers = [list(chain.layers.values()) for chain in chains]
+        self._probes = ErrorProbes([layer for part in self._layers for layer in part])
+        self._orders: list[OrderCheck] = []
+        self._lengths = [len(part) for part in self._layers]
+        starts = [sum(self._lengths[:index]) for index in range(len(chains))]
         self._scaled = [
-            (parameter, index + offset)
-            for index, layer in enumerate(layers)
-            for offset, name in enumerate(("conv", "bn"))
-            for parameter in layer.get_submodule(name).parameters()
+            (parameter, start + position)
+            for start, chain in zip(starts, chains, strict=True)
+            for parameter, position in chain.scaled
         ]
 
     @torch.no_grad()
     def scale_gradients(
         self, threshold: float | Tensor, strength: float | Tensor
     ) -> Tensor:
-        """Multiply the gradients of the chain by `gradient_scales`; forget the moments.
+        """Multiply the gradients of each chain by its `gradient_scales`.
+
+        The moments are forgotten then.
 
         Args:
             threshold: As in `modulation_factors`.
             strength: As in `modulation_factors`; 0 leaves every gradient as it is.
 
         Returns:
-            The unmodulated moments of this backward, shape `(L,)`.
+            The unmodulated moments of this backward, shape `(L,)`, of the layers in
+            the order of `chains`.
 
         Raises:
             RuntimeError: If there was no backward since the last call.
@@ -298,35 +151,57 @@ class ModulationHandle:
                 order in which they were attached.
         """
         moments = self._probes.moments()
-        if self._order is not None:
-            self._order.judge()
-        scales = gradient_scales(moments, threshold, strength).unbind()
+        for order in self._orders:
+            order.judge()
+        scales = [
+            scale
+            for chain in moments.split(self._lengths)
+            for scale in gradient_scales(chain, threshold, strength).unbind()[:-1]
+        ]
         pairs = [(p.grad, scales[i]) for p, i in self._scaled if p.grad is not None]
-        torch._foreach_mul_([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        if pairs:
+            gradients, factors = zip(*pairs, strict=True)
+            torch._foreach_mul_(gradients, factors)
         self._probes.reset()
         return moments
 
     def remove(self) -> None:
         """Take the probes off; the layers are as they were before."""
         self._probes.remove()
-        if self._order is not None:
-            self._order.remove()
+        for order in self._orders:
+            order.remove()
 
     def check_order(self) -> None:
-        """Have the first backward pass show that the layers are a chain."""
-        self._order = _OrderCheck(self._convolutions)
+        """Have the first backward pass show that the layers are chains."""
+        self._orders = [OrderCheck(layers) for layers in self._layers]
 
 
-def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
-    """Attach backward error modulation to a chain of layers.
+def attach(
+    model: nn.Module | Sequence[nn.Module],
+    example: Tensor | None = None,
+    *,
+    allow_branches: bool = False,
+) -> ModulationHandle:
+    """Attach backward error modulation to a network, or to the layers of one.
 
     Run forward and backward as always, and call the handle's `scale_gradients` between
     `backward` and the optimizer's step. The handle's `remove()` undoes `attach`.
 
     Args:
-        layers: The chain in forward order: modules with a parametric layer `conv` and
-            the normalization `bn` that follows it, such as `PlainCNN.layers`. What
-            lies between two of them must not hold parameters.
+        model: A network, or a part of one that a module is (`vgg.features`), or layers
+            in forward order, as a list. It must be a chain of parametric layers
+            (convolutions of any rank and linear layers, whatever they are called), with
+            anything between them: normalization, activations, pooling, other modules
+            with parameters. Of a module the last layer has no part if it is linear: its
+            error is the loss's own. Of a list all layers have one, and what lies
+            between two of its modules must not hold parameters.
+        example: An input for a `model` that cannot be traced, because its code branches
+            on sizes or values. It runs once, and what runs then counts.
+        allow_branches: Where paths meet, as at a shortcut, modulate the chains between
+            such points instead of refusing: the handle's `chains` says which layers
+            those are. The factors of a chain act on the layers in it and on what
+            has parameters between two of them. What leaves its first layer on the way
+            down is not modulated, so all other gradients are as they were.
 
     Returns:
         The handle. Its `scale_gradients` refuses layers whose first backward has shown
@@ -334,18 +209,32 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
         be seen of it: run the first one as it is.
 
     Raises:
-        ValueError: If a layer declares a shortcut around it.
+        ValueError: If the model is no chain, or has none; if a parameter is used where
+            errors are modulated differently, as that of a layer that runs twice; if
+            the model cannot be traced; if a layer of a list declares a shortcut.
 
     Example:
-        >>> from orthotune.nn.networks import PlainCNN
-        >>> net = PlainCNN(depth=8, in_channels=1)
-        >>> modulation = attach(net.layers)
-        >>> net(torch.randn(4, 1, 8, 8)).logsumexp(1).sum().backward()
+        >>> net = nn.Sequential(nn.Conv1d(1, 4, 3), nn.ReLU(), nn.Conv1d(4, 4, 3))
+        >>> modulation = attach(net)
+        >>> modulation.chains
+        (('0', '2'),)
+        >>> net(torch.randn(4, 1, 8)).logsumexp(1).sum().backward()
         >>> moments = modulation.scale_gradients(threshold=0.1, strength=1.0)
         >>> moments.shape
-        torch.Size([7])
+        torch.Size([2])
         >>> modulation.remove()
     """
+    traced = isinstance(model, nn.Module) and not isinstance(model, nn.ModuleList)
+    if isinstance(model, Iterable) and not (traced and allow_branches):
+        _refuse_shortcuts(model)
+    find = chains_within if allow_branches else lambda *args: (chain_of(*args),)
+    handle = ModulationHandle(find(model, example))
+    handle.check_order()
+    return handle
+
+
+def _refuse_shortcuts(layers: Iterable[nn.Module]) -> None:
+    """What leads around layers from outside is not to be seen in them."""
     for index, layer in enumerate(layers):
         # An identity is often an empty `nn.Sequential`, which is false.
         if getattr(layer, "shortcut", None) not in (None, False):
@@ -355,6 +244,3 @@ def attach(layers: Sequence[nn.Module]) -> ModulationHandle:
                 "two paths is no multiple of what modulation would make of it. Use a "
                 "plain network, or no modulation."
             )
-    handle = ModulationHandle(layers)
-    handle.check_order()
-    return handle

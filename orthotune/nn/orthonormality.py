@@ -16,6 +16,10 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+PARAMETRIC = (_ConvNd, nn.Linear)
+"""Kinds of parametric layers: convolutions of any rank, transposed too, and linear."""
 
 
 def weight_matrix(weight: Tensor) -> Tensor:
@@ -40,6 +44,34 @@ def weight_matrix(weight: Tensor) -> Tensor:
             f"but got shape {tuple(weight.shape)}. Leave biases and normalization out."
         )
     return weight.flatten(1)
+
+
+def filter_bank(layer: nn.Module) -> Tensor:
+    """The weight of a parametric layer as matrices, one filter a row.
+
+    Filters of different groups of a grouped convolution see different channels: they
+    are orthogonal as they are, and each group is a filter bank of its own. A transposed
+    convolution is read as the convolution that it transposes.
+
+    Args:
+        layer: One of `parametric_layers`.
+
+    Returns:
+        Tensor of shape `(O, M)`, or `(G, O / G, M)` of a convolution of G > 1 groups,
+        with M = C kH kW / G.
+
+    Example:
+        >>> filter_bank(nn.Conv2d(8, 16, 3, groups=4)).shape
+        torch.Size([4, 4, 18])
+    """
+    matrix = weight_matrix(layer.weight)  # pyright: ignore[reportArgumentType]
+    groups = num_groups(layer)
+    return matrix if groups == 1 else matrix.unflatten(0, (groups, -1))
+
+
+def num_groups(layer: nn.Module) -> int:
+    """Groups of a convolution; 1 of a linear layer."""
+    return layer.groups if isinstance(layer, _ConvNd) else 1
 
 
 def _group_mask(
@@ -141,20 +173,41 @@ def orthonormality_penalty_gradient(weight: Tensor) -> Tensor:
 def parametric_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The convolutions and linear layers of a model, by name, in registration order.
 
+    Other matrices are none: embeddings, recurrent layers, `nn.Bilinear`, the joint
+    projection of `nn.MultiheadAttention` (its `out_proj` is a linear layer).
+
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU())
         >>> list(parametric_layers(net))
         ['0']
     """
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
+    return {n: m for n, m in model.named_modules() if isinstance(m, PARAMETRIC)}
 
 
 def parametric_weights(model: nn.Module) -> list[nn.Parameter]:
-    """The weights of `parametric_layers`, without biases; each parameter once."""
-    layers = parametric_layers(model).values()
-    weights = [layer.get_parameter("weight") for layer in layers]
-    return list(dict.fromkeys(weights))
+    """The weights of `parametric_layers`, without biases; each parameter once.
+
+    Raises:
+        ValueError: If the weight of a layer is computed.
+    """
+    layers = parametric_layers(model).items()
+    return list(dict.fromkeys(weight_parameter(name, layer) for name, layer in layers))
+
+
+def weight_parameter(name: str, layer: nn.Module) -> nn.Parameter:
+    """The weight of a parametric layer.
+
+    Raises:
+        ValueError: If it is no parameter, as under `torch.nn.utils.parametrizations`.
+    """
+    weight = layer.weight
+    if not isinstance(weight, nn.Parameter):
+        raise ValueError(
+            f"The weight of a layer must be a parameter, but that of {name!r} "
+            f"({type(layer).__name__}) is computed from others. Remove its "
+            "parametrization, or name the weights that are meant yourself."
+        )
+    return weight
 
 
 def _stack(tensors: Iterable[Tensor]) -> Tensor:
@@ -182,22 +235,26 @@ class OrthonormalityRegularizer:
     depth has seven shapes), and no autograd graph is built.
 
     Args:
-        weights: Parameters of shape `(O, ...)`, as `parametric_weights` gives them.
+        weights: A model, for the weights of its parametric layers, grouped convolutions
+            group by group; or parameters of shape `(O, ...)`, each one filter bank.
+
+    Raises:
+        ValueError: If the weight of a layer of the model is computed.
 
     Example:
         >>> layer = nn.Linear(4, 2, bias=False)
         >>> _ = nn.init.orthogonal_(layer.weight)
-        >>> regularizer = OrthonormalityRegularizer([layer.weight])
+        >>> regularizer = OrthonormalityRegularizer(layer)
         >>> layer(torch.ones(1, 4)).sum().backward()
         >>> bool(regularizer.add_gradients(0.1) < 1e-10)
         True
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
+    def __init__(self, weights: nn.Module | Iterable[nn.Parameter]) -> None:
         banks: defaultdict[tuple[int, ...], list[Tensor]] = defaultdict(list)
-        for weight in weights:
-            banks[tuple(weight.shape)].append(weight)
-        self._banks = list(banks.values())
+        for weight, groups in _with_groups(weights).items():
+            banks[(groups, *weight.shape)].append(weight)
+        self._banks = [(shape[0], bank) for shape, bank in banks.items()]
 
     @torch.no_grad()
     def add_gradients(self, coeff: float | Tensor) -> Tensor:
@@ -211,13 +268,23 @@ class OrthonormalityRegularizer:
             tensor from the same Gram matrices.
         """
         penalties = []
-        for bank in self._banks:
+        for groups, bank in self._banks:
             matrices = _stack(bank)  # (L, O, M)
+            if groups > 1:  # (L G, O / G, M)
+                matrices = matrices.unflatten(1, (groups, -1)).flatten(0, 1)
             deviation = gram_deviation(matrices)  # (L, O, O)
             penalties.append(deviation.square().sum())
             step = torch.bmm(deviation * (2 * coeff), matrices)  # (L, O, M)
-            _add_to_gradients(bank, step)
+            _add_to_gradients(bank, step.reshape(len(bank), -1))
         return torch.stack(penalties).sum()
+
+
+def _with_groups(weights: nn.Module | Iterable[nn.Parameter]) -> dict[Tensor, int]:
+    """Weights, each with its number of groups."""
+    if not isinstance(weights, nn.Module):
+        return dict.fromkeys(weights, 1)
+    layers = parametric_layers(weights).items()
+    return {weight_parameter(name, layer): num_groups(layer) for name, layer in layers}
 
 
 class L2Regularizer:
@@ -227,7 +294,7 @@ class L2Regularizer:
     on the weights it is given and on nothing else.
 
     Args:
-        weights: Parameters, as `parametric_weights` gives them.
+        weights: A model, for the weights of its parametric layers; or parameters.
 
     Example:
         >>> weight = nn.Parameter(torch.ones(2, 2))
@@ -238,8 +305,8 @@ class L2Regularizer:
         [[0.5, 0.5], [0.5, 0.5]]
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
-        self._weights: list[Tensor] = list(weights)
+    def __init__(self, weights: nn.Module | Iterable[nn.Parameter]) -> None:
+        self._weights: list[Tensor] = list(_with_groups(weights))
 
     @torch.no_grad()
     def add_gradients(self, coeff: float | Tensor) -> Tensor:
@@ -265,7 +332,7 @@ def _gradient(weight: Tensor) -> Tensor:
 
 
 def _add_to_gradients(bank: list[Tensor], step: Tensor) -> None:
-    """Add row l of `step` `(L, O, M)` to the gradient of weight l of the bank."""
+    """Add row l of `step` `(L, O M)` to the gradient of weight l of the bank."""
     gradients = [_filters_last(_gradient(weight)) for weight in bank]
     shape = gradients[0].shape
     torch._foreach_add_(gradients, [row.view(shape) for row in step.unbind()])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.config.plugins import import_plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
 from orthotune.record.journal import Journal
@@ -288,15 +289,20 @@ class _Read:
 
 
 def load_study(
-    name_or_path: str | os.PathLike[str], storage: str | os.PathLike[str] = "studies"
+    name_or_path: str | os.PathLike[str],
+    storage: str | os.PathLike[str] = "studies",
+    *,
+    imports: Sequence[str] = (),
 ) -> LoadedStudy:
     """A study that somebody has run, or runs now; nothing of it is changed.
 
     Args:
         name_or_path: Its name, or the path of its folder.
         storage: Where studies of that name are: a folder or a URI.
+        imports: Modules that register what its trials name, as `--import`.
 
     Raises:
+        PluginError: If a module cannot be imported.
         StudyError: If there is none, or its record cannot be read.
 
     Example:
@@ -305,6 +311,7 @@ def load_study(
         orthotune.errors.StudyError: nowhere/unknown must be the folder of a study, \
 but there is no record.jsonl in it. There is no study in nowhere.
     """
+    import_plugins(imports)
     name, place = os.fspath(name_or_path), os.path.expanduser(os.fspath(storage))
     if not is_remote(place) and not Path(place, name, RECORD).exists():
         folder = Path(os.path.realpath(os.path.expanduser(name)))

@@ -80,7 +80,8 @@ class Trial:
             self._streams = Streams(config.seed)
             self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self._update = Update(config, self.model, self.device)
+            example = self._dataset.normalize(self._dataset.train.first(2).images)
+            self._update = Update(config, self.model, example)
 
     @property
     def dataset(self) -> Dataset:

@@ -53,7 +53,18 @@ def build_network(
             f"must name a network with a convolution or a linear layer, but {family} "
             "has none. Only such layers are initialized and penalized.",
         )
-    initialize(model, _fill(config), streams["init"], config.init.batch_norm_bias)
+    try:
+        initialize(
+            model,
+            _fill(config),
+            streams["init"],
+            config.init.batch_norm_bias,
+            by_outputs=config.init.scheme == "he",
+        )
+    except ValueError as err:  # of a weight that cannot be filled
+        raise ConfigError(
+            "init.scheme", f"must be {AS_BUILT} for {family}: {err}"
+        ) from err
     return model
 
 

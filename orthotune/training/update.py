@@ -23,7 +23,9 @@ from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError, cut
-from orthotune.nn.modulation import ErrorProbes, ModulationHandle
+from orthotune.nn.chain import chain_of, chains_within
+from orthotune.nn.modulation import ModulationHandle
+from orthotune.nn.probes import ErrorProbes, probed_layers
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
@@ -36,35 +38,40 @@ class Update:
     Args:
         config: What to train.
         model: The network, on `device`, in channels-last memory.
-        device: Where.
+        example: A few normalized images, there too, for a network that cannot be
+            looked through without running it.
 
     Raises:
-        ConfigError: If it is to be compiled and there is no compiler.
+        ConfigError: If it is to be compiled and there is no compiler; if the network is
+            no chain and is to be modulated; if what is registered gives something else
+            than it must.
 
     Example:
         >>> from orthotune.nn.networks import PlainCNN
         >>> config = TrialConfig.from_dict({"model.depth": 8})
         >>> model = PlainCNN(depth=8, in_channels=1)
-        >>> update = Update(config, model, torch.device("cpu"))
         >>> batch = Split(images=torch.randn(4, 1, 8, 8), targets=torch.arange(4))
+        >>> update = Update(config, model, batch.images)
         >>> loss, moments = update(batch, update.settings(epoch=0, updates=10)[0])
         >>> loss.shape, moments.shape
         (torch.Size([]), torch.Size([7]))
     """
 
-    def __init__(
-        self, config: TrialConfig, model: nn.Module, device: torch.device
-    ) -> None:
+    def __init__(self, config: TrialConfig, model: nn.Module, example: Tensor) -> None:
         self._config = config
+        device = example.device
         self._device = device
         # Fused SGD reads float32 on a GPU; a CPU can keep every digit.
         dtype = torch.float64 if device.type == "cpu" else torch.float32
         self._now = torch.zeros(len(CHANGEABLE), dtype=dtype, device=device)
         self._lr, self._coeff, self._threshold, self._strength = self._now.unbind()
-        layers: list[Any] = list(model.layers)  # pyright: ignore[reportArgumentType]
-        enabled = config.modulation.enabled
-        self._modulation = ModulationHandle(layers) if enabled else None
-        self._convolutions = [layer.get_submodule("conv") for layer in layers]
+        self._modulation = _modulation(config, model, example)
+        self._probed = []
+        if self._modulation is None:
+            # Without modulation the diagnostic needs one probed backward an epoch.
+            with self.precision():
+                layers = probed_layers(model, lambda: model(example))
+            self._probed = list(layers.values())
         self._regularizer = _regularizer(config, model)
         self._optimizer = _optimizer(config, model, self._lr)
         self._forward = _compiled(model) if config.training.compile else model
@@ -102,10 +109,7 @@ class Update:
             The task loss, and the backward-error moments `(L,)` if they were probed.
         """
         self._now.copy_(settings)
-        # Without modulation the diagnostic needs one probed backward an epoch.
-        probes = None
-        if probe and self._modulation is None:
-            probes = ErrorProbes(self._convolutions)
+        probes = ErrorProbes(self._probed) if probe and self._probed else None
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate_gradients(batch)
         moments = self._combine()
@@ -171,6 +175,28 @@ def _check_logits(logits: object, size: int) -> None:
         f"must name a network that gives logits of shape ({size}, classes) for {size} "
         f"images, but it gives {got}. End it with a flatten and a linear layer.",
     )
+
+
+def _modulation(
+    config: TrialConfig, model: nn.Module, example: Tensor
+) -> ModulationHandle | None:
+    """Modulation of the chains of a network, if it is switched on.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    if not config.modulation.enabled:
+        return None
+    try:
+        if config.modulation.allow_branches:
+            return ModulationHandle(chains_within(model, example))
+        return ModulationHandle([chain_of(model, example)])
+    except ValueError as err:
+        problem = str(err).removeprefix("`model` ")
+        raise ConfigError(
+            "modulation.enabled",
+            f"must be false for `model.family` {config.model.family}, which {problem}",
+        ) from err
 
 
 def _regularizer(config: TrialConfig, model: nn.Module) -> Regularizer | None:

@@ -44,6 +44,7 @@ CHANGED = {
     "modulation.enabled": False,
     "modulation.threshold": 0.7,
     "modulation.strength": 0.3,
+    "modulation.allow_branches": True,
     "optimizer.kind": "adamw",
     "optimizer.lr": 0.2,
     "optimizer.momentum": 0.5,
@@ -430,7 +431,8 @@ def test_a_value_out_of_range_is_refused_by_its_dotted_name(name, value, sentenc
         (
             {"model.family": "residual"},
             "`modulation.enabled` must be false for `model.family` residual, "
-            "but got True. Modulation is exact only without shortcuts.",
+            "but got True. Modulation is exact only without shortcuts; "
+            "`modulation.allow_branches` restricts it to what lies between them.",
         ),
         (
             {"optimizer.nesterov": True, "optimizer.momentum": 0},
@@ -516,7 +518,7 @@ def test_a_config_error_crosses_processes_whole():
 
 
 IDLE = {"data.root", "data.download", "training.evaluate_test", *OWN}
-LATER = {"optimizer.kind"}
+LATER = {"optimizer.kind", "modulation.allow_branches"}
 """What came when there were records, and is as it was then."""
 CHANGES = {name for name in FIELD_RULES if name.startswith("changes.")}
 UNREAD = {

@@ -60,3 +60,20 @@ def test_everything_is_put_back_when_the_forward_fails():
         recalibrate_batch_norm(net, torch.randn(4, 3, 8, 8))
     assert not net.training
     assert net.layers[0].bn.momentum == 0.1
+
+
+def test_a_network_without_running_statistics_is_left_as_it_is():
+    frozen = nn.BatchNorm1d(3, track_running_stats=False)
+    for net in (nn.Linear(3, 3), nn.Sequential(frozen), nn.InstanceNorm1d(3)):
+        recalibrate_batch_norm(net, torch.randn(4, 3))
+        assert net.training
+
+
+def test_dropout_does_not_reach_the_statistics():
+    """Of evaluation, in which nothing is dropped; nor does it take random numbers."""
+    net = nn.Sequential(nn.Dropout(0.9), nn.BatchNorm1d(3))
+    images, state = torch.randn(64, 3), torch.get_rng_state()
+    recalibrate_batch_norm(net, images)
+    torch.testing.assert_close(net[1].running_mean, images.mean(0))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(module.training for module in net.modules())

@@ -8,6 +8,7 @@ from orthotune.nn.diagnostics import (
     backward_error_ratio,
     extreme_singular_values,
     gram_deviation_norms,
+    singular_values,
 )
 from orthotune.nn.networks import PlainCNN, ResidualCNN
 from orthotune.nn.orthonormality import (
@@ -80,3 +81,61 @@ def test_the_error_grows_towards_the_bottom_of_a_plain_network():
     moments = backward_error_moments(net, lambda: F.cross_entropy(net(images), targets))
     ratio = backward_error_ratio(torch.tensor(list(moments.values())))
     assert ratio.item() > 1e3
+
+
+class Strange(nn.Module):
+    """A branch, groups, a computed weight, dropout, and layers that do not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.second = nn.Conv1d(6, 6, 3, groups=6, padding=1)
+        self.first = nn.utils.parametrizations.weight_norm(nn.Conv1d(2, 6, 3))
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.twice, self.unused = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = (x + F.dropout(self.second(x), 0.5)).transpose(1, 2)
+        x = self.twice(self.twice(self.attention(x, x, x)[0]))
+        return self.head(x.mean(1))
+
+
+def test_moments_of_any_network_are_of_the_layers_that_run_once(double):
+    torch.manual_seed(0)
+    net, images = Strange(), torch.randn(8, 2, 9)
+    errors = {}
+
+    def watch(name):
+        def hook(_module, _inputs, output):
+            output.register_hook(lambda error: errors.update({name: error}))
+
+        return hook
+
+    handles = [
+        net.get_submodule(n).register_forward_hook(watch(n))
+        for n in ("first", "second")
+    ]
+    state = torch.get_rng_state()
+    moments = backward_error_moments(net, lambda: net(images).logsumexp(1).sum())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert list(moments) == ["first", "second"]  # as they run, not as they are made
+    for name, moment in moments.items():
+        assert moment == pytest.approx(errors[name].square().mean().item())
+    assert len(handles) == 2
+
+
+def test_gram_deviation_and_singular_values_of_any_network(double):
+    torch.manual_seed(0)
+    net = Strange()
+    norms = gram_deviation_norms(net)
+    extremes = extreme_singular_values(net)
+    names = ["second", "first", "attention.out_proj", "twice", "unused", "head"]
+    assert list(extremes) == names
+    depthwise = net.second.weight.detach().flatten(1).norm(dim=1)
+    assert norms[0].item() == pytest.approx((depthwise**2 - 1).norm().item())
+    assert extremes["second"].largest == pytest.approx(depthwise.max().item())
+    computed = net.first.weight.detach().flatten(1)
+    deviation = computed @ computed.T - torch.eye(6)
+    assert norms[1].item() == pytest.approx(deviation.norm().item())
+    assert len(singular_values(net)) == 6 + 6 + 6 + 6 + 6 + 4

@@ -94,3 +94,45 @@ def test_the_error_grows_less_with_a_batch_norm_bias_and_vanishes_with_a_large_o
     assert 1.2 < growth[0] < 1.5
     assert 0.95 < growth[2] < 1.1
     assert growth[3] < 0.9
+
+
+def test_each_group_of_a_convolution_is_orthonormal(generator, double):
+    net = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.Conv1d(8, 4, 3, groups=2))
+    initialize(net, orthonormal_, generator)
+    for layer in net:
+        for part in layer.weight.detach().flatten(1).chunk(layer.groups):
+            torch.testing.assert_close(part @ part.T, torch.eye(len(part)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(24, 48, 3, groups=4, padding=1, bias=False),
+        nn.ConvTranspose2d(48, 24, 3, padding=1, bias=False),
+        nn.ConvTranspose1d(48, 24, 3, padding=1, groups=2, bias=False),
+    ],
+    ids=["grouped", "transposed", "grouped and transposed"],
+)
+def test_hes_gaussian_keeps_the_error_of_a_layer_through_a_relu(layer, generator):
+    """What comes out below has twice the moment of what comes in above."""
+    initialize(layer, he_, generator, by_outputs=True)
+    shape = (64, layer.in_channels, *[12] * (layer.weight.ndim - 2))
+    x = torch.zeros(shape, requires_grad=True)
+    out = layer(x)
+    out.backward(torch.randn(out.shape, generator=generator))
+    inside = x.grad[..., 1:-1] if x.ndim == 3 else x.grad[..., 1:-1, 1:-1]
+    assert inside.square().mean().item() == pytest.approx(2, rel=0.1)
+
+
+def test_a_weight_that_is_computed_is_refused_by_name(generator):
+    net = nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)))
+    with pytest.raises(ValueError, match=r"that of '0' .* is computed from others"):
+        initialize(net, he_, generator)
+
+
+def test_what_is_neither_layer_nor_batch_norm_is_left_as_it_is(generator):
+    net = nn.ModuleList([nn.Embedding(3, 4), nn.LSTM(4, 4), nn.LayerNorm(4)])
+    before = [parameter.clone() for parameter in net.parameters()]
+    initialize(net, he_, generator)
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)

@@ -178,3 +178,60 @@ def test_an_orthonormal_network_has_no_orthonormality_gradient(generator):
     penalty = OrthonormalityRegularizer([weight]).add_gradients(1.0)
     assert penalty.item() < 1e-10
     assert weight.grad.abs().max().item() < 1e-5
+
+
+# Layers of any network
+
+
+def test_groups_of_a_convolution_are_filter_banks_of_their_own(generator, double):
+    """Filters of different groups see different channels: orthogonal as they are."""
+    conv = nn.Conv2d(8, 12, 3, groups=4, bias=False)
+    operator = torch.zeros(12, 8, 3, 3)  # the same map as a full convolution
+    for k, part in enumerate(conv.weight.detach().chunk(4)):
+        operator[3 * k : 3 * k + 3, 2 * k : 2 * k + 2] = part
+    expected = orthonormality_penalty(operator)  # 12 filters of fan-in 72: one group
+    (reference,) = torch.autograd.grad(
+        sum(orthonormality_penalty(part) for part in conv.weight.chunk(4)), conv.weight
+    )
+    conv.weight.grad = None
+    total = OrthonormalityRegularizer(conv).add_gradients(0.5)
+    torch.testing.assert_close(total, expected)
+    torch.testing.assert_close(conv.weight.grad, 0.25 * reference)
+
+
+def test_a_depthwise_filter_has_its_norm_regularized_alone(double):
+    conv = nn.Conv2d(5, 5, 3, groups=5, bias=False)
+    norms = conv.weight.detach().flatten(1).norm(dim=1)
+    total = OrthonormalityRegularizer(conv).add_gradients(0.0)
+    torch.testing.assert_close(total, ((norms**2 - 1) ** 2).sum())
+
+
+def test_a_model_is_regularized_as_its_weights_are():
+    torch.manual_seed(0)
+    net = PlainCNN(depth=8, in_channels=1).to(memory_format=torch.channels_last)
+    results = []
+    for regularizer in (OrthonormalityRegularizer, L2Regularizer):
+        for weights in (net, parametric_weights(net)):
+            net.zero_grad()
+            total = regularizer(weights).add_gradients(0.1)
+            results.append([total, *(w.grad for w in parametric_weights(net))])
+    for one, other in (results[:2], results[2:]):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_an_isometric_transposed_convolution_has_no_penalty(double, generator):
+    """Read as what it transposes; with a kernel as large as its stride it is one."""
+    conv = nn.ConvTranspose2d(3, 2, 2, stride=2, bias=False)
+    orthonormal_(conv.weight.data, generator)
+    x = torch.randn(1, 3, 4, 4)
+    torch.testing.assert_close(conv(x).norm(), x.norm())
+    assert OrthonormalityRegularizer(conv).add_gradients(0.0).item() < 1e-26
+
+
+def test_a_weight_that_is_computed_is_refused_by_name():
+    net = nn.Sequential(
+        nn.Linear(3, 3), nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))
+    )
+    for use in (parametric_weights, OrthonormalityRegularizer, L2Regularizer):
+        with pytest.raises(ValueError, match=r"that of '1' .* is computed from others"):
+            use(net)

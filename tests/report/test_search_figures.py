@@ -105,7 +105,7 @@ def test_schedules_are_those_that_the_updates_are_given(figure, tmp_path):
     draw_schedules(tmp_path / "x.svg", [trial])
     config = TrialConfig.from_dict({**fields, **changed_fields})
     model = PlainCNN(depth=8, in_channels=1)
-    update = Update(config, model, torch.device("cpu"))
+    update = Update(config, model, torch.zeros(2, 1, 8, 8))
     updates = POINTS // 6
     given = torch.cat([update.settings(epoch, updates) for epoch in range(6)])
     for axes, name, column in zip(figure.axes, CHANGEABLE, given.T, strict=True):

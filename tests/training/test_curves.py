@@ -26,7 +26,7 @@ CHANGED_FIELDS = {
 def test_the_curves_are_what_the_updates_are_given(more):
     config = TrialConfig.from_dict({**PLAIN, **more})
     model = PlainCNN(depth=8, in_channels=1)
-    update = Update(config, model, torch.device("cpu"))
+    update = Update(config, model, torch.zeros(2, 1, 8, 8))
     updates = 4
     given = torch.cat([update.settings(epoch, updates) for epoch in range(6)])
     drawn = curves(config, points=6 * updates)

@@ -43,7 +43,7 @@ def make(*overrides, device=CPU):
     model = network(
         depth=config.model.depth, widths=config.model.widths, in_channels=1
     ).to(device, memory_format=torch.channels_last)
-    return Update(config, model, device), model
+    return Update(config, model, torch.zeros(2, 1, 8, 8, device=device)), model
 
 
 def batch_of(size, device=CPU):
