@@ -15,7 +15,6 @@ def orthonormal(model: "nn.Module") -> "Regularizer":
     """The orthonormality penalty of the paper."""
     from orthotune.nn.orthonormality import (
         OrthonormalityRegularizer,
-        parametric_weights,
     )
 
     return OrthonormalityRegularizer(model)

@@ -312,3 +312,40 @@ def test_a_bad_file_is_refused_before_torch_is_loaded(config):
     )
     assert done.stdout == "2 []\n"
     assert done.stderr.startswith("orthotune: config.yaml:2: `model.depth` must be 6n")
+
+
+def test_the_network_and_the_curve_are_written_where_asked_for(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    asked = ["--save", "net.pt", "--curve", "curve.svg"]
+    assert main([*settings(SMALL), *asked]) == 0
+    files = {"net.pt", "net.pt.yaml", "curve.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == files
+    weights = torch.load("net.pt", weights_only=True)
+    assert weights["network.layers.0.conv.weight"].shape == (4, 1, 3, 3)
+    *_, curve, network = capsys.readouterr().out.splitlines()
+    assert curve.split() == ["Curve", "curve.svg"]
+    assert network.split()[:2] == ["Network", "net.pt,"]
+    assert main(["net.pt.yaml", *asked, "--json"]) == 0  # the same again, over it
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "asked", [("--save", "a.onnx"), ("--save", "none/a.pt"), ("--curve", "a.pdf")]
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(
+    asked, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    def train(_trial):
+        raise AssertionError
+
+    monkeypatch.setattr(Trial, "run_epoch", train)
+    assert main([*settings(SMALL), *asked]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"orthotune: {asked[1]} must be ")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
