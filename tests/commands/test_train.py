@@ -129,7 +129,8 @@ def test_a_diverged_trial_says_so_and_is_no_failure(capsys):
         (
             "seed: 1\nmodel.family: residual\nmodulation.enabled: true\n",
             "config.yaml:3: `modulation.enabled` must be false for `model.family` "
-            "residual, but got True. Modulation is exact only without shortcuts.",
+            "residual, but got True. Modulation is exact only without shortcuts; "
+            "`modulation.allow_branches` restricts it to what lies between them.",
         ),
         (
             "seed: 1\nregularizer.schedule.milestones:\n- 0.7\n- 0.3\n",
