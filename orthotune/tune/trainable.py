@@ -10,9 +10,11 @@ from ray import tune
 
 from orthotune.cluster.nodes import as_started
 from orthotune.config.nested import flattened
+from orthotune.config.plugins import Shipment, import_plugins, shipment, take
 from orthotune.config.takeover import changeable, taken_over
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuMissingError
+from orthotune.storage.scratch import scratch_folder
 from orthotune.training import gpu
 from orthotune.training.checkpoint import (
     config_of,
@@ -59,8 +61,39 @@ class OrthoTrainable(tune.Trainable):
             best = tuner.fit().get_best_result()
     """
 
+    _plugins: Shipment | None = None
+
+    @classmethod
+    def importing(cls, *modules: str) -> "type[OrthoTrainable]":
+        """The trainable of trials that name what others have registered.
+
+        Workers are sent the modules: they need no copy of their own.
+
+        Args:
+            modules: That register it, by name or by their file, as `--import`.
+
+        Raises:
+            PluginError: If one cannot be imported, or registers nothing.
+
+        Example:
+            ::
+
+                tuner = tune.Tuner(
+                    OrthoTrainable.importing("my_net.py"),
+                    param_space={
+                        "model": {
+                            "family": "my_net",
+                            "my_net": {"width": tune.choice([8, 16])},
+                        }
+                    },
+                )
+        """
+        import_plugins(modules)
+        return type(cls.__name__, (cls,), {"_plugins": shipment()})
+
     def setup(self, config: dict[str, Any]) -> None:
         """Build the trial; on the GPU if Ray has given one."""
+        take(self._plugins, scratch_folder())
         self._start(flattened(config))
         self._last: dict[str, Any] | None = None
 

@@ -1,4 +1,7 @@
-"""The trainable in a user's own Tuner, under the schedulers that Ray has."""
+"""The trainable in a user's own Tuner, under the schedulers that Ray has.
+
+The network is the user's own, too, from a file that the workers do not have.
+"""
 
 from pathlib import Path
 
@@ -18,12 +21,13 @@ from orthotune.config.metrics import METRICS
 from orthotune.training.checkpoint import config_of, load_checkpoint
 from orthotune.training.loop import Trial
 from orthotune.tune.trainable import CHECKPOINT, OrthoTrainable
+from tests.plugins import NET
 from tests.small import TIMINGS
 
 pytestmark = pytest.mark.ray
 
 FIXED = {
-    "model": {"depth": 8, "widths": [4, 8, 8]},
+    "model": {"family": "my_net", "my_net": {"width": 6, "dropout": 0.1}},
     "data.num_train": 96,
     "data.batch_size": 32,
     "optimizer.schedule": {"kind": "constant", "warmup": 0},
@@ -37,18 +41,25 @@ VARIED = {
 
 @pytest.fixture(scope="module")
 def started_ray():
+    """Before the plug-in is there: Ray tells its workers where the driver imports."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
 
 @pytest.fixture
-def fit(started_ray, tmp_path):
+def trainable(started_ray, plugin):
+    plugin.write(NET)
+    return OrthoTrainable.importing("my_plugin")
+
+
+@pytest.fixture
+def fit(trainable, tmp_path):
     """A function that runs trials under a scheduler, to the end of them all."""
 
     def run(scheduler, num_samples=4, **how):
         results = tune.Tuner(
-            tune.with_resources(OrthoTrainable, {"cpu": 2}),  # one process, that starts
+            tune.with_resources(trainable, {"cpu": 2}),  # one process, that starts
             param_space={**FIXED, **VARIED},
             tune_config=tune.TuneConfig(
                 metric="val_loss",
@@ -140,5 +151,5 @@ def test_bohb_ends_all_its_trials(fit):
 
 
 @pytest.mark.soak
-def test_rays_own_check_of_saving_and_restoring_passes(started_ray):
-    assert validate_save_restore(OrthoTrainable, {**FIXED, "training.num_epochs": 3})
+def test_rays_own_check_of_saving_and_restoring_passes(trainable):
+    assert validate_save_restore(trainable, {**FIXED, "training.num_epochs": 3})
