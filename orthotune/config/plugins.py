@@ -49,16 +49,18 @@ class Shipment:
     digest: str
 
 
-def import_plugins(modules: Iterable[str]) -> None:
+def import_plugins(modules: Iterable[str], folder: str = ".") -> None:
     """Import modules that register ingredients, by name or by their file.
 
-    The working directory is looked into as well.
+    Args:
+        modules: The modules.
+        folder: Where they are looked for, too.
 
     Raises:
         PluginError: If one cannot be imported, with its own error; or registers
             nothing; or settings have a name that is taken.
     """
-    here = str(Path.cwd())
+    here = str(Path(folder).resolve())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     for module in modules:

@@ -10,11 +10,10 @@ from ray import tune
 
 from orthotune.cluster.nodes import as_started
 from orthotune.config.nested import flattened
-from orthotune.config.plugins import Shipment, import_plugins, shipment, take
+from orthotune.config.plugins import import_plugins
 from orthotune.config.takeover import changeable, taken_over
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuMissingError
-from orthotune.storage.scratch import scratch_folder
 from orthotune.training import gpu
 from orthotune.training.checkpoint import (
     config_of,
@@ -25,6 +24,9 @@ from orthotune.training.loop import Trial
 
 CHECKPOINT = "trial.pt"
 
+IMPORTS = "imports"
+"""Key of a config, beside the fields: modules that register what the fields name."""
+
 LAST_RESULT = "last_result"
 """Key of a checkpoint, beside the trial's state: what was reported last."""
 
@@ -34,9 +36,10 @@ class OrthoTrainable(tune.Trainable):
 
     The config holds `TrialConfig` fields by dotted name (`model.depth`), in sections
     (`{"model": {"depth": 8}}`), or both; what is left out has its default. Every result
-    holds the `METRICS`, all finite, and `epoch`. A diverged trial ends as a result with
-    `diverged = 1`, never as an error. A trial that has ended says so again when it is
-    stepped once more. A reused actor starts each trial from nothing: its metrics are
+    holds the `METRICS`, all finite, and `epoch`. `"imports": ["my_net"]` imports what
+    registers a network of one's own, on every worker. A diverged trial ends as a result
+    with `diverged = 1`, never as an error. A trial that has ended says so again when
+    it is stepped once more. A reused actor starts each trial from nothing: its metrics are
     those of a fresh one.
 
     A trial may go on from another's checkpoint, as schedulers like
@@ -61,40 +64,11 @@ class OrthoTrainable(tune.Trainable):
             best = tuner.fit().get_best_result()
     """
 
-    _plugins: Shipment | None = None
-
-    @classmethod
-    def importing(cls, *modules: str) -> "type[OrthoTrainable]":
-        """The trainable of trials that name what others have registered.
-
-        Workers are sent the modules: they need no copy of their own.
-
-        Args:
-            modules: That register it, by name or by their file, as `--import`.
-
-        Raises:
-            PluginError: If one cannot be imported, or registers nothing.
-
-        Example:
-            ::
-
-                tuner = tune.Tuner(
-                    OrthoTrainable.importing("my_net.py"),
-                    param_space={
-                        "model": {
-                            "family": "my_net",
-                            "my_net": {"width": tune.choice([8, 16])},
-                        }
-                    },
-                )
-        """
-        import_plugins(modules)
-        return type(cls.__name__, (cls,), {"_plugins": shipment()})
-
     def setup(self, config: dict[str, Any]) -> None:
         """Build the trial; on the GPU if Ray has given one."""
-        take(self._plugins, scratch_folder())
-        self._start(flattened(config))
+        fields = dict(config)
+        import_plugins(fields.pop(IMPORTS, ()), as_started("."))
+        self._start(flattened(fields))
         self._last: dict[str, Any] | None = None
 
     def _start(self, fields: Mapping[str, Any]) -> None:

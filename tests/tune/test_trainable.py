@@ -1,18 +1,13 @@
 """The trainable's logic, in-process: no Ray runtime is started here."""
 
-import subprocess
-import sys
-
 import pytest
-from ray import cloudpickle
 
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
-from orthotune.errors import CheckpointError, ConfigError, PluginError
+from orthotune.errors import CheckpointError, ConfigError
 from orthotune.training.checkpoint import save_checkpoint
 from orthotune.training.loop import Trial
 from orthotune.tune.trainable import CHECKPOINT, OrthoTrainable
-from tests.plugins import NET
 from tests.small import TIMINGS
 
 CONFIG = {
@@ -208,33 +203,3 @@ def test_sections_and_dotted_names_mean_the_same(trainable):
         trainable({"model.depth": 8, "model": {"depth": 14}})
     with pytest.raises(ConfigError, match=r"`optimizer\.rate` is not a config field"):
         trainable({"optimizer": {"rate": 0.1}})
-
-
-ELSEWHERE = """
-import pickle
-import sys
-
-trainable = pickle.load(open("trainable.pickle", "rb"))
-one = trainable(config={"model.family": "my_net", "training.num_epochs": 1})
-print(one.train()["done"], len(sys.modules["my_plugin"].__file__) > 0)
-"""
-
-
-def test_what_others_have_registered_goes_with_the_trainable(plugin, tmp_path):
-    plugin.write(NET)
-    trainable = OrthoTrainable.importing("my_plugin")
-    assert trainable.__name__ == "OrthoTrainable"
-    (tmp_path / "trainable.pickle").write_bytes(cloudpickle.dumps(trainable))
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "True True\n"
-
-
-def test_a_module_that_is_not_there_is_refused():
-    with pytest.raises(PluginError, match=r"but no_such_module is not found"):
-        OrthoTrainable.importing("no_such_module")
