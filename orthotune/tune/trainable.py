@@ -39,8 +39,8 @@ class OrthoTrainable(tune.Trainable):
     holds the `METRICS`, all finite, and `epoch`. `"imports": ["my_net"]` imports what
     registers a network of one's own, on every worker. A diverged trial ends as a result
     with `diverged = 1`, never as an error. A trial that has ended says so again when
-    it is stepped once more. A reused actor starts each trial from nothing: its metrics are
-    those of a fresh one.
+    it is stepped once more. A reused actor starts each trial from nothing: its metrics
+    are those of a fresh one.
 
     A trial may go on from another's checkpoint, as schedulers like
     PopulationBasedTraining want it. The settings that can change in training
