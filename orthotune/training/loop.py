@@ -3,6 +3,7 @@
 Nothing is logged here: whoever calls `run_epoch` reports what it returns.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +12,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import TrialConfig
 from orthotune.data.augmentation import augment
-from orthotune.data.dataset import Dataset, Split
+from orthotune.data.dataset import Dataset
 from orthotune.data.datasets import load_dataset
 from orthotune.data.image_format import ImageFormat
+from orthotune.data.splits import AnySplit, Split, fitting
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
     backward_error_moments,
@@ -34,6 +36,8 @@ from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
+"""Of 32x32 pixels; of larger ones fewer (`fitting`)."""
+
 PROFILE_IMAGES = 128
 NUM_QUANTILES = 33
 
@@ -282,39 +286,41 @@ class Trial:
         }
 
     def _batches(self) -> Iterator[Split]:
-        """The epoch's batches, gathered from the resident split, normalized."""
+        """The epoch's batches, normalized; all that is drawn is drawn here."""
         size, updates = self.config.data.batch_size, self.updates_per_epoch
         train = self._dataset.train
         order = torch.randperm(len(train), generator=self._streams["order"])
-        order = order[: updates * size].view(updates, size).to(self.device)
+        order = order[: updates * size].view(updates, size)
         draws = None
         if self.config.data.augment:
             generator = self._streams["augmentation"]
             draws = torch.rand(updates, size, 3, generator=generator).to(self.device)
-        for index in range(updates):
-            batch = train.take(order[index])
+        for index, batch in enumerate(train.batches(order)):
             images = self._dataset.normalize(batch.images)
             if draws is not None:
                 images = augment(images, draws[index], self._dataset.flips)
             yield Split(images=images, targets=batch.targets)
 
+    @functools.cached_property
+    def _recalibration_images(self) -> Tensor:
+        train = self._dataset.train
+        return train.first(fitting(RECALIBRATION_IMAGES, train.shape)).images
+
     @torch.no_grad()
-    def _evaluate(self, split: Split) -> tuple[float, float]:
+    def _evaluate(self, split: AnySplit) -> tuple[float, float]:
         """Mean cross-entropy and error of a split, in evaluation mode."""
         if self.config.training.batch_norm == "recalibrated":
-            images = self._dataset.train.images[:RECALIBRATION_IMAGES]
+            images = self._dataset.normalize(self._recalibration_images)
             with self._update.precision():
-                recalibrate_batch_norm(self.model, self._dataset.normalize(images))
+                recalibrate_batch_norm(self.model, images)
         self.model.eval()
         loss = torch.zeros((), device=self.device)
         wrong = torch.zeros((), device=self.device)
-        for start in range(0, len(split), EVALUATION_BATCH):
-            images = split.images[start : start + EVALUATION_BATCH]
-            targets = split.targets[start : start + EVALUATION_BATCH]
+        for batch in split.in_order(fitting(EVALUATION_BATCH, split.shape)):
             with self._update.precision():
-                logits = self.model(self._dataset.normalize(images)).float()
-            loss += F.cross_entropy(logits, targets, reduction="sum")
-            wrong += (logits.argmax(1) != targets).sum()
+                logits = self.model(self._dataset.normalize(batch.images)).float()
+            loss += F.cross_entropy(logits, batch.targets, reduction="sum")
+            wrong += (logits.argmax(1) != batch.targets).sum()
         return loss.item() / len(split), wrong.item() / len(split)
 
 
