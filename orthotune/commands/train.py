@@ -74,7 +74,6 @@ COMMAND = Command(
     summary="Train one configuration and print its metrics.",
     examples=(
         "orthotune train studies/modulation/best.yaml --set seed=7",
-        "orthotune train --set model.depth=20 --set training.num_epochs=4 --json",
         "orthotune train config.yaml --save network.pt2 --curve curve.svg",
     ),
     configure=_configure,

@@ -230,6 +230,7 @@ class Trial:
             "diverged": self.diverged,
             "model": self.model.state_dict(),
             "optimizer": self._update.state_dict(),
+            "regularizer": self._update.penalty_state(),
             "streams": self._streams.state_dict(),
             "sources": self.config.sources(),
             IMAGES: self._images.state_dict(),
@@ -246,6 +247,7 @@ class Trial:
         self.diverged = state["diverged"]
         self.model.load_state_dict(state["model"])
         self._update.load_state_dict(state["optimizer"])
+        self._update.load_penalty_state(state.get("regularizer"))
         self._streams.load_state_dict(state["streams"])
 
     def _train(self) -> dict[str, float]:

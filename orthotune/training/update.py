@@ -135,6 +135,17 @@ class Update:
         # The momenta are the file's; how to step is this configuration's.
         self._optimizer.param_groups[0].update(self._optimizer.defaults)
 
+    def penalty_state(self) -> dict[str, Any] | None:
+        """The regularizer's state; None if it has none."""
+        own = getattr(self._regularizer, "state_dict", None)
+        return None if own is None else own()
+
+    def load_penalty_state(self, state: dict[str, Any] | None) -> None:
+        """Continue the regularizer from its state, if it has one."""
+        own = getattr(self._regularizer, "load_state_dict", None)
+        if own is not None and state is not None:
+            own(copy.deepcopy(state))
+
     def _accumulate_gradients(self, batch: Split) -> Tensor:
         """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""
         total = torch.zeros((), device=self._device)

@@ -130,7 +130,8 @@ def test_a_diverged_trial_says_so_and_is_no_failure(capsys):
         (
             "seed: 1\nmodel.family: residual\nmodulation.enabled: true\n",
             "config.yaml:3: `modulation.enabled` must be false for `model.family` "
-            "residual, but got True. Modulation is exact only without shortcuts.",
+            "residual, but got True. Modulation is exact only without shortcuts; "
+            "`modulation.allow_branches` restricts it to what lies between them.",
         ),
         (
             "seed: 1\nregularizer.schedule.milestones:\n- 0.7\n- 0.3\n",
@@ -157,11 +158,13 @@ def test_a_bad_file_is_one_line_with_its_place_and_exit_code_2(
     assert capsys.readouterr() == ("", f"orthotune: {message}\n")
 
 
-def test_sections_in_a_file_are_refused_with_the_flat_names(config, capsys):
-    assert main([config("seed: 1\nmodel:\n  depth: 20\n")]) == 2
+def test_what_is_wrong_in_a_section_is_refused_by_its_line(config, capsys):
+    assert main([config("seed: 1\nmodel:\n  depth: 21\n")]) == 2
     assert capsys.readouterr().err.startswith(
-        "orthotune: config.yaml:2: `model` is not a config field. Did you mean `model."
+        "orthotune: config.yaml:3: `model.depth` must be 6n + 2"
     )
+    assert main([config("model:\n  depth: 20\nmodel.depth: 8\n")]) == 2
+    assert "`model.depth` stands on line 2 too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
