@@ -2,8 +2,9 @@
 
 Everything that changes from update to update or from trial to trial (learning rate,
 coefficient, threshold, strength) is data in one small tensor on the device, never a
-number in the program. So an update waits for nothing on a GPU, and what is compiled or
-captured for a shape serves every epoch and every trial of that shape.
+number in the program. So an update waits for nothing on a GPU (but in float16: whether
+its gradients fit), and what is compiled or captured for a shape serves every epoch and
+every trial of that shape.
 """
 
 import copy
@@ -80,6 +81,9 @@ class Update:
         # float16 has no room for small errors; where it is off it does nothing.
         scaled = config.training.precision == "fp16"
         self._scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+        if scaled:
+            # Or torch's fused SGD leaves momenta as memory was, if its first is skipped.
+            self._optimizer._step_supports_amp_scaling = False  # pyright: ignore[reportAttributeAccessIssue]
         self._forward = _compiled(model) if config.training.compile else model
 
     def settings(self, epoch: int, updates: int) -> Tensor:

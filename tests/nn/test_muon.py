@@ -94,7 +94,11 @@ def test_matrices_step_as_torchs_muon_and_all_else_as_its_adamw(
 def test_filters_of_convolutions_are_rows_in_any_memory_layout():
     """Judged by torch's on matrices of the same numbers, kernel by kernel."""
     torch.manual_seed(0)
-    weights = [torch.randn(8, 3, 3, 3), torch.randn(8, 3, 3), torch.randn(6, 2, 1, 2, 3)]
+    weights = [
+        torch.randn(8, 3, 3, 3),
+        torch.randn(8, 3, 3),
+        torch.randn(6, 2, 1, 2, 3),
+    ]
     ours = [nn.Parameter(weight.clone()) for weight in weights]
     ours[0] = nn.Parameter(weights[0].to(memory_format=torch.channels_last))
     theirs = [nn.Parameter(weight.flatten(1).clone()) for weight in weights]
