@@ -15,13 +15,13 @@ from collections.abc import Callable
 from import_graph import ROOT, size_table
 from pages import room_docstrings
 
-from orthotune.config.fields import leaves
 from orthotune.config.reference import attribute_docstrings, described_fields
-from orthotune.config.rules import RULE, Rule
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation, Claim
 from orthotune.design.ablation_file import TOP_LEVEL as ABLATION_KEYS
 from orthotune.design.retune import Retune
+from orthotune.schema.fields import leaves
+from orthotune.schema.rules import RULE, Rule
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,

@@ -1,8 +1,13 @@
 """What type checkers and editors see: `__init__.py` loads all of it late."""
 
 from orthotune.api import ablate, search, train
-from orthotune.config.contracts import DataPlace, ImageShape, Regularizer
-from orthotune.config.decorators import (
+from orthotune.config.trial import TrialConfig
+from orthotune.data.dataset import Source
+from orthotune.nn.modulation import attach
+from orthotune.nn.orthonormality import OrthonormalityRegularizer
+from orthotune.nn.penalty import PenaltyRegularizer
+from orthotune.schema.contracts import DataPlace, ImageShape, Regularizer
+from orthotune.schema.decorators import (
     dataset,
     initialization,
     network,
@@ -11,11 +16,6 @@ from orthotune.config.decorators import (
     schedule,
     setting,
 )
-from orthotune.config.trial import TrialConfig
-from orthotune.data.dataset import Source
-from orthotune.nn.modulation import attach
-from orthotune.nn.orthonormality import OrthonormalityRegularizer
-from orthotune.nn.penalty import PenaltyRegularizer
 from orthotune.study.loaded import load_study
 from orthotune.training.loop import Trial
 from orthotune.training.network_file import save_network

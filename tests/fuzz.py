@@ -26,10 +26,10 @@ import yaml
 
 from orthotune.api import read_config
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import read_mapping
 from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as overview_of_ablation
 from orthotune.errors import OrthotuneError
+from orthotune.schema.yaml_file import read_mapping
 from orthotune.study.overview import overview as overview_of_search
 from orthotune.study.study_file import read_study
 

@@ -5,9 +5,9 @@ import textwrap
 
 import pytest
 
-from orthotune.config import registry
 from orthotune.config.plugins import import_plugins
 from orthotune.config.sources import read_again
+from orthotune.schema import registry
 
 HEAD = """
 from dataclasses import dataclass

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from orthotune.commands import common
-from orthotune.config.fields import rules
 from orthotune.config.metrics import METRICS, TARGETS
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import parse_value
 from orthotune.design.ablation_file import TOP_LEVEL
+from orthotune.schema.fields import rules
+from orthotune.schema.yaml_file import parse_value
 from orthotune.space.settings import StudySettings
 from tests.crashes import HANGING_S
 from tests.manual import ROOT

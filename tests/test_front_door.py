@@ -131,7 +131,7 @@ def test_function_and_command_give_the_same(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     code = (
         "import threading, torch, orthotune\n"
-        "from orthotune.config.yaml_file import read_mapping\n"
+        "from orthotune.schema.yaml_file import read_mapping\n"
         "def run():\n"
         "    content = read_mapping('tiny.yaml').data\n"
         "    name = {'search.max_concurrent': 1, 'name': 'function'}\n"

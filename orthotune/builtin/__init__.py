@@ -2,7 +2,7 @@
 
 What may enter: a decorated function that calls what does the work, and imports it only
 then: a file is checked without torch. What may not: the work. Read `networks.py` first,
-then `orthotune.config.decorators`.
+then `orthotune.schema.decorators`.
 """
 
 from orthotune.builtin import (

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from orthotune.config.contracts import DataPlace
-from orthotune.config.decorators import dataset
 from orthotune.readers.settings import (
     HuggingfaceConfig,
     ImageFolderConfig,
@@ -11,6 +9,8 @@ from orthotune.readers.settings import (
     PtConfig,
     TorchvisionConfig,
 )
+from orthotune.schema.contracts import DataPlace
+from orthotune.schema.decorators import dataset
 
 if TYPE_CHECKING:
     from orthotune.data.dataset import LazySource, Source

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from orthotune.config.decorators import initialization
+from orthotune.schema.decorators import initialization
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from orthotune.config.contracts import ImageShape
-from orthotune.config.decorators import network
 from orthotune.config.sections import ModelConfig
+from orthotune.schema.contracts import ImageShape
+from orthotune.schema.decorators import network
 
 if TYPE_CHECKING:
     from torch import nn

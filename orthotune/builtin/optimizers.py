@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orthotune.config.contracts import Parameters
-from orthotune.config.decorators import optimizer, setting
 from orthotune.config.sections import OptimizerConfig
+from orthotune.schema.contracts import Parameters
+from orthotune.schema.decorators import optimizer, setting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from orthotune.config.decorators import regularizer
+from orthotune.schema.decorators import regularizer
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from orthotune.config.contracts import Regularizer
+    from orthotune.schema.contracts import Regularizer
 
 
 @regularizer("orthonormal")

@@ -2,8 +2,8 @@
 
 import math
 
-from orthotune.config.decorators import schedule
 from orthotune.config.schedules import Schedule
+from orthotune.schema.decorators import schedule
 
 
 def _after_warmup(settings: Schedule, progress: float) -> float:

@@ -321,7 +321,8 @@ def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list
         how = task.options(num_cpus=0, scheduling_strategy=only_on(node), max_retries=0)
         asked[how.remote(expected, name_of_node(node), gpus_of(node))] = node
     fetches = any(fields.get("data.download") for fields, _ in expected.data)
-    many = any(map(reads_anew, expected.data))
+    configs = (TrialConfig.from_dict(fields).data for fields, _ in expected.data)
+    many = any(map(reads_anew, configs))
     wait_s = PROBE_WAIT_S + FETCH_WAIT_S * fetches + READ_WAIT_S * many
     ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)
     noticed = time.monotonic() + LEAVING_S

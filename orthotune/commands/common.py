@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from orthotune.api import STORAGE, default_tracking_uri
 from orthotune.commands.completion import completed
 from orthotune.config.trial import FIELD_RULES
-from orthotune.config.yaml_file import parse_value
 from orthotune.console import is_heard, note, say
 from orthotune.errors import (
     FileError,
@@ -19,6 +18,7 @@ from orthotune.errors import (
     RayLostError,
     StudyStoppedError,
 )
+from orthotune.schema.yaml_file import parse_value
 from orthotune.shipped import shipped_names
 from orthotune.storage.redaction import without_secrets
 from orthotune.storage.scratch import remove_scratch_folder

@@ -6,11 +6,11 @@ import textwrap
 from orthotune.commands.common import EXIT_OK
 from orthotune.commands.completion import completed
 from orthotune.commands.parsing import Command, add_import_option
-from orthotune.config.hints import nearest
 from orthotune.config.reference import FieldReference, field_reference
 from orthotune.config.trial import FIELD_RULES
 from orthotune.console import say
 from orthotune.errors import FileError, cut
+from orthotune.schema.hints import nearest
 
 WIDTH = 80
 

@@ -17,11 +17,11 @@ import orthotune
 from orthotune.commands.common import EXIT_OK, overrides_of
 from orthotune.commands.parsing import Command, add_import_option
 from orthotune.config.plugins import module_name, shipment, write_files
-from orthotune.config.yaml_file import read_mapping
 from orthotune.console import say
 from orthotune.design.ablation_file import read_ablation
 from orthotune.errors import FileError
 from orthotune.record.provenance import PACKED, packed_text
+from orthotune.schema.yaml_file import read_mapping
 from orthotune.shipped import found_file
 from orthotune.study.study_file import read_study
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orthotune.config.fields import check_fields
-from orthotune.config.rules import Rule, setting, show
 from orthotune.config.sections import COEFF, LR, STRENGTH, THRESHOLD
 from orthotune.errors import ConfigError
+from orthotune.schema.fields import check_fields
+from orthotune.schema.rules import Rule, setting, show
 
 CHANGEABLE = {
     "lr": "optimizer.lr",

@@ -6,8 +6,8 @@ from typing import Any
 
 from orthotune.config.nested import flattened, no_value, unnested
 from orthotune.config.trial import TrialConfig, check_field
-from orthotune.config.yaml_file import mapping_file
 from orthotune.errors import ConfigError, FileError
+from orthotune.schema.yaml_file import mapping_file
 
 
 def configured(

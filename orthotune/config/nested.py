@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from orthotune.config.rules import show
-from orthotune.config.yaml_file import MAX_NESTING, YamlFile
 from orthotune.errors import ConfigError, FileError, quoted
+from orthotune.schema.rules import show
+from orthotune.schema.yaml_file import MAX_NESTING, YamlFile
 
 IsValue = Callable[[Mapping[str, Any]], bool]
 """Whether a mapping is a value, such as a parameter, and no section."""

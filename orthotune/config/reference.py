@@ -13,9 +13,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orthotune.config.fields import leaves, ruled_fields
-from orthotune.config.rules import Rule
 from orthotune.config.trial import TrialConfig
+from orthotune.schema.fields import leaves, ruled_fields
+from orthotune.schema.rules import Rule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ update.
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.config.fields import check_fields, own_settings
-from orthotune.config.registry import Names, ingredient
-from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
+from orthotune.schema.fields import check_fields, own_settings
+from orthotune.schema.registry import Names, ingredient
+from orthotune.schema.rules import Rule, setting, show
 
 _FRACTION = Rule(kind=float, low=0, high=1)
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from orthotune.config.fields import check_fields, own_settings
-from orthotune.config.registry import Names
-from orthotune.config.rules import Rule, setting, show
 from orthotune.config.schedules import Schedule
 from orthotune.nn.depth import check_depth
+from orthotune.schema.fields import check_fields, own_settings
+from orthotune.schema.registry import Names
+from orthotune.schema.rules import Rule, setting, show
 
 # Of settings that `changes` can hold too.
 LR = Rule(kind=float, above=0, high=100)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orthotune.config.registry import Ingredient
+from orthotune.schema.registry import Ingredient
 
 MAIN = "__main__"
 
@@ -57,7 +57,7 @@ def digest_of(ingredient: Ingredient) -> str:
     """A hash of an ingredient's source.
 
     Example:
-        >>> from orthotune.config.registry import ingredient
+        >>> from orthotune.schema.registry import ingredient
         >>> len(digest_of(ingredient("network", "plain")))
         16
     """

@@ -10,23 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE, ChangesConfig
-from orthotune.config.fields import (
-    build,
-    check_fields,
-    later_fields,
-    leaves,
-    rules,
-    sections,
-)
-from orthotune.config.hints import nearest
-from orthotune.config.registry import (
-    KINDS,
-    Ingredient,
-    ingredient,
-    ingredients,
-    version,
-)
-from orthotune.config.rules import Rule, setting
 from orthotune.config.sections import (
     DataConfig,
     InitConfig,
@@ -38,6 +21,23 @@ from orthotune.config.sections import (
 )
 from orthotune.config.sources import digest_of
 from orthotune.errors import ConfigError, PluginError
+from orthotune.schema.fields import (
+    build,
+    check_fields,
+    later_fields,
+    leaves,
+    rules,
+    sections,
+)
+from orthotune.schema.hints import nearest
+from orthotune.schema.registry import (
+    KINDS,
+    Ingredient,
+    ingredient,
+    ingredients,
+    version,
+)
+from orthotune.schema.rules import Rule, setting
 
 NO_RESULT = (
     "data.root",

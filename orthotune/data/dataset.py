@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from orthotune.config.contracts import ImageShape
 from orthotune.data.feed import Feed, LazyImages
 from orthotune.data.splits import AnySplit, Split, StreamedSplit
+from orthotune.schema.contracts import ImageShape
 
 SPLIT_SEED = 1703_01827
 HELD_OUT = 300  # images each of validation and test where no part of the data is either

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from orthotune.config.contracts import DataPlace
-from orthotune.config.registry import ingredient, version
-from orthotune.config.rules import show
 from orthotune.config.sections import DataConfig
 from orthotune.data.dataset import Dataset, LazySource, Source, split_source
 from orthotune.data.memory import free_bytes
 from orthotune.data.splits import AnySplit
 from orthotune.errors import DataError, DataMissingError, DataUnreadableError, cut
+from orthotune.schema.contracts import DataPlace
+from orthotune.schema.registry import ingredient, version
+from orthotune.schema.rules import show
 
 HASHED = 1000
 """Images that are hashed at a time."""

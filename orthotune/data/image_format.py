@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from orthotune.config.contracts import ImageShape
 from orthotune.data.dataset import Dataset
+from orthotune.schema.contracts import ImageShape
 
 
 @dataclass(frozen=True, kw_only=True)

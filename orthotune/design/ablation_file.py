@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orthotune.config.fields import build, rules
-from orthotune.config.hints import nearest
 from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE, minimized
-from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.console import note
 from orthotune.design.ablation import (
     DATA_PLACES,
@@ -26,6 +22,10 @@ from orthotune.design.field_sections import flat_file, flat_overrides
 from orthotune.design.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.design.seeds_file import SeedsReader
 from orthotune.errors import AblationError, ConfigError, cut
+from orthotune.schema.fields import build, rules
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, show
+from orthotune.schema.yaml_file import IN_MEMORY, mapping_file
 from orthotune.space.file_reader import FileReader
 from orthotune.space.settings import Resources, StudySettings
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from orthotune.config.hints import nearest
-from orthotune.config.rules import Rule, show
 from orthotune.design.ablation import Arm, Claim
 from orthotune.errors import AblationError
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, show
 from orthotune.space.file_reader import FileReader
 
 CLAIM_KEYS = ("better", "than", "by")

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orthotune.config.nested import EACH, flattened, no_value, unnested
-from orthotune.config.yaml_file import YamlFile
 from orthotune.errors import AblationError, ConfigError
+from orthotune.schema.yaml_file import YamlFile
 from orthotune.space.space_reader import is_parameter
 
 SECTIONS = ("resources", "retune")

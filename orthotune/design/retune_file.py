@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from orthotune.config.hints import nearest
-from orthotune.config.rules import Rule, assigned
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.design.ablation import DATA_PLACES, Arm
 from orthotune.design.retune import Retune
 from orthotune.errors import AblationError, ConfigError, cut
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, assigned
 from orthotune.space.parameters import Parameter
 from orthotune.space.space_reader import SpaceReader
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import AblationError
+from orthotune.schema.rules import Rule, show
 from orthotune.space.file_reader import FileReader
 from orthotune.statistics.interim_looks import looks
 

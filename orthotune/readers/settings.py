@@ -5,9 +5,9 @@ Checked before torch, Pillow or the files are looked at.
 
 from dataclasses import dataclass
 
-from orthotune.config.fields import check_fields
-from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
+from orthotune.schema.fields import check_fields
+from orthotune.schema.rules import Rule, setting, show
 
 
 def _check_channels(channels: int) -> None:

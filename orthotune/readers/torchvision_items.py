@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from orthotune.config.hints import nearest
 from orthotune.data.dataset import LazySource
 from orthotune.errors import DataMissingError, DataUnreadableError
 from orthotune.readers.item_images import Items, first_line, item_source
 from orthotune.readers.settings import TorchvisionConfig
 from orthotune.readers.torchvision_files import Kind
 from orthotune.readers.torchvision_reader import only_fetcher, torchvision_datasets
+from orthotune.schema.hints import nearest
 
 SPLITS = (("train", "trainval"), ("val", "valid"), ("test",))
 """What torchvision calls the parts to train, to validate and to test with."""

@@ -1,8 +1,8 @@
 """Data sets that torchvision reads."""
 
-from orthotune.config.contracts import DataPlace
 from orthotune.data.dataset import Source
 from orthotune.readers.torchvision_reader import read_parts
+from orthotune.schema.contracts import DataPlace
 
 
 def torchvision_source(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orthotune.config.fields import leaves
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
 from orthotune.report.drawing import MOST_LINES
@@ -12,6 +11,7 @@ from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
 from orthotune.report.status_counts import counts_text, divergence_rate
+from orthotune.schema.fields import leaves
 from orthotune.space.conditions import condition_text
 from orthotune.text import counted, duration, markdown_table
 

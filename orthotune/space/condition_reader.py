@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from orthotune.config.hints import nearest
 from orthotune.config.nested import flattened
-from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import ConfigError, cut, quoted
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, show
 from orthotune.space.conditions import (
     Between,
     Condition,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.config.rules import show
+from orthotune.schema.rules import show
 
 MAX_LETTERS = 300
 _SUMS: dict[type, Callable[[Any, Any], Any]] = {

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from orthotune.config.hints import nearest
-from orthotune.config.rules import Rule, show
-from orthotune.config.yaml_file import YamlFile
 from orthotune.errors import ConfigError, OrthotuneError, quoted
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, show
+from orthotune.schema.yaml_file import YamlFile
 
 
 class FileReader:

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from orthotune.config.fields import check_fields
 from orthotune.config.metrics import ACCURACY, TARGETS, minimized
-from orthotune.config.rules import Rule, setting, show
 from orthotune.errors import ConfigError
+from orthotune.schema.fields import check_fields
+from orthotune.schema.rules import Rule, setting, show
 
 
 def _check_name(name: str) -> None:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orthotune.config.hints import nearest
 from orthotune.config.nested import flattened
-from orthotune.config.rules import Rule, show
 from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import ConfigError, quoted
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, show
 from orthotune.space.condition_reader import ConditionReader
 from orthotune.space.conditions import Condition
 from orthotune.space.parameters import (

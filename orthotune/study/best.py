@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.config.fields import build
 from orthotune.record.population import validated
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import TUNING, Study
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.schema.fields import build
 from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import StudySettings
 

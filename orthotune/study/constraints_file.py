@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orthotune.config.hints import nearest
-from orthotune.config.rules import show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.errors import SearchSpaceError, cut, quoted
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import show
 from orthotune.space.constraints import Constraint, fields_named
 from orthotune.space.file_reader import FileReader
 from orthotune.space.parameters import CategoricalParameter, field_extremes

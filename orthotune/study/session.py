@@ -10,7 +10,6 @@ from typing import Generic
 from orthotune.cluster.node_watch import watched_nodes
 from orthotune.cluster.preflight import preflight
 from orthotune.cluster.resources import ResourceAllocation
-from orthotune.config.yaml_file import IN_MEMORY
 from orthotune.console import note
 from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.files import remove_partials
@@ -29,6 +28,7 @@ from orthotune.record.provenance import COMMIT, ORIGIN_FILES, UNKNOWN, origin_te
 from orthotune.record.study_definition import Listed, Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.status_counts import counts, divergence_rate
+from orthotune.schema.yaml_file import IN_MEMORY
 from orthotune.space.settings import SMALLEST_POPULATION
 from orthotune.storage.folder import StorageFolder, absolute, is_remote
 from orthotune.storage.redaction import last_line

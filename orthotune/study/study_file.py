@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from orthotune.config.changes import CHANGEABLE
-from orthotune.config.fields import build, rules
-from orthotune.config.hints import nearest
 from orthotune.config.metrics import ACCURACY, ACCURACY_NOTE
 from orthotune.config.nested import flattened, no_value, unnested
-from orthotune.config.rules import Rule, assigned, show
 from orthotune.config.trial import FIELD_RULES, TrialConfig
-from orthotune.config.yaml_file import IN_MEMORY, mapping_file
 from orthotune.console import note
 from orthotune.errors import ConfigError, SearchSpaceError, quoted
 from orthotune.record.study_definition import Study
+from orthotune.schema.fields import build, rules
+from orthotune.schema.hints import nearest
+from orthotune.schema.rules import Rule, assigned, show
+from orthotune.schema.yaml_file import IN_MEMORY, mapping_file
 from orthotune.space.conditions import holds
 from orthotune.space.parameters import IntParameter, Parameter
 from orthotune.space.search_space import SearchSpace

@@ -4,12 +4,12 @@ import functools
 
 from torch import nn
 
-from orthotune.config.contracts import ImageShape
-from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, cut
 from orthotune.nn.initialization import Fill, initialize
 from orthotune.nn.orthonormality import parametric_layers
+from orthotune.schema.contracts import ImageShape
+from orthotune.schema.registry import ingredient
 from orthotune.training.streams import Streams, seeded
 
 AS_BUILT = "as_built"

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from orthotune.config.plugins import own_trace
-from orthotune.config.registry import Ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import OrthotuneError, PluginError
+from orthotune.schema.registry import Ingredient
 from orthotune.training.loop import Trial
 
 

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from orthotune.config.changes import CHANGEABLE
-from orthotune.config.contracts import Parameters, Regularizer
-from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError, cut
 from orthotune.nn.chain import chain_of, chains_within
 from orthotune.nn.modulation import ModulationHandle
 from orthotune.nn.probes import ErrorProbes, probed_layers
+from orthotune.schema.contracts import Parameters, Regularizer
+from orthotune.schema.registry import ingredient
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
@@ -82,7 +82,7 @@ class Update:
         scaled = config.training.precision == "fp16"
         self._scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         if scaled:
-            # Or torch's fused SGD leaves momenta as memory was, if its first is skipped.
+            # Or fused SGD leaves momenta as memory was, if its first step is skipped.
             self._optimizer._step_supports_amp_scaling = False  # pyright: ignore[reportAttributeAccessIssue]
         self._forward = _compiled(model) if config.training.compile else model
 

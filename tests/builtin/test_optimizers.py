@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from orthotune.config.contracts import Parameters
-from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.nn.lars import LARS
 from orthotune.nn.muon import Muon
 from orthotune.nn.networks import PlainCNN
+from orthotune.schema.contracts import Parameters
+from orthotune.schema.registry import ingredient
 
 RATES = [0.1, 0.3, 0.0, 0.02, 0.5]
 

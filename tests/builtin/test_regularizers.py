@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from orthotune.config.registry import ingredient
+from orthotune.schema.registry import ingredient
 
 
 @pytest.mark.parametrize(

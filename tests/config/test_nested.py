@@ -4,8 +4,8 @@ import pytest
 
 from orthotune.config.config_file import configured
 from orthotune.config.nested import EACH, flattened, no_value, unnested
-from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import ConfigError, FileError
+from orthotune.schema.yaml_file import read_mapping
 
 
 def read(tmp_path, text, **kwargs):

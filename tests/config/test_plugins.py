@@ -7,9 +7,9 @@ import pytest
 
 from orthotune.config import plugins as module
 from orthotune.config.plugins import import_plugins, shipment, take
-from orthotune.config.registry import ingredients
 from orthotune.config.trial import FIELD_RULES, TrialConfig
 from orthotune.errors import ConfigError, PluginError
+from orthotune.schema.registry import ingredients
 from tests.plugins import HEAD, NET
 
 

@@ -18,11 +18,11 @@ from orthotune.config import changes, sections
 from orthotune.config import schedules as schedules_module
 from orthotune.config import trial as config_module
 from orthotune.config.reference import field_reference
-from orthotune.config.registry import KINDS, ingredients
 from orthotune.config.schedules import Schedule
 from orthotune.config.sections import ModelConfig
 from orthotune.config.trial import FIELD_RULES, NO_RESULT, TrialConfig, check_field
 from orthotune.errors import ConfigError
+from orthotune.schema.registry import KINDS, ingredients
 
 OTHER_SCHEDULE = {
     "kind": "window",

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from orthotune.commands import ablate, search
 from orthotune.config.trial import TrialConfig
-from orthotune.config.yaml_file import read_mapping
+from orthotune.schema.yaml_file import read_mapping
 
 OLD = Path(__file__).parents[1] / "records" / "2026-11"
 COMMANDS = {"search": search, "population": search, "ablation": ablate}

@@ -10,12 +10,12 @@ from ray.tune.result import TRIAL_INFO
 
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
-from orthotune.config.yaml_file import read_mapping
 from orthotune.errors import SearchSpaceError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.population import missing_validations, settings_at, validated
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.report.search_report import write_report
+from orthotune.schema.yaml_file import read_mapping
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
 from orthotune.tune.assignment import CHANGED_FIELDS, STUDY, assignment

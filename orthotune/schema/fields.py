@@ -9,16 +9,16 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orthotune.config.field_types import rule_of
-from orthotune.config.registry import (
+from orthotune.errors import ConfigError
+from orthotune.schema.field_types import rule_of
+from orthotune.schema.registry import (
     SECTION_OF,
     Ingredient,
     default_of,
     ingredients,
     own_of,
 )
-from orthotune.config.rules import LATER, RULE, Rule
-from orthotune.errors import ConfigError
+from orthotune.schema.rules import LATER, RULE, Rule
 
 Own = tuple[tuple[str, Any], ...]
 """Settings of registered ingredients that are not as by default, by name."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from orthotune.config.rules import plain, show
 from orthotune.errors import FileError, cut, quoted
+from orthotune.schema.rules import plain, show
 
 MAX_BYTES = 100_000
 """Read in a second at most, whatever it holds; ours have 1,000 to 4,000."""

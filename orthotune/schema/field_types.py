@@ -5,7 +5,7 @@ import types
 import typing
 from typing import Any, Literal
 
-from orthotune.config.rules import RULE, Rule
+from orthotune.schema.rules import RULE, Rule
 
 KINDS = (bool, int, float, str)
 """The types that a field can have."""

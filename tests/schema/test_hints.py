@@ -1,7 +1,7 @@
 import pytest
 
-from orthotune.config.hints import OTHER_NAMES, nearest
 from orthotune.config.trial import FIELD_RULES, check_field
+from orthotune.schema.hints import OTHER_NAMES, nearest
 from orthotune.study.study_file import SECTIONS, SETTING_RULES, TOP_LEVEL
 
 SETTABLE = [*SETTING_RULES, *FIELD_RULES]

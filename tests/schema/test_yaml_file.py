@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import yaml
 
-from orthotune.config import yaml_file
-from orthotune.config.yaml_file import (
+from orthotune.errors import FileError
+from orthotune.schema import yaml_file
+from orthotune.schema.yaml_file import (
     MAX_BYTES,
     mapping_file,
     parse_value,
     read_mapping,
 )
-from orthotune.errors import FileError
 
 
 @pytest.fixture

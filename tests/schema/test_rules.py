@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from orthotune.config.fields import build, check_fields, leaves, rules
-from orthotune.config.rules import RULE, Rule, setting, show
 from orthotune.errors import ConfigError
+from orthotune.schema.fields import build, check_fields, leaves, rules
+from orthotune.schema.rules import RULE, Rule, setting, show
 
 FRACTION = Rule(kind=float, low=0, high=1)
 RATE = Rule(kind=float, above=0, high=100)

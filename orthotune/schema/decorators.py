@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from orthotune.config.field_types import rule_of
-from orthotune.config.registry import check_name, register
-from orthotune.config.rules import RULE, Rule
 from orthotune.errors import ConfigError, PluginError
+from orthotune.schema.field_types import rule_of
+from orthotune.schema.registry import check_name, register
+from orthotune.schema.rules import RULE, Rule
 
 F = TypeVar("F", bound=Callable[..., Any])
 
