@@ -18,6 +18,7 @@ from orthotune.nn.orthonormality import OrthonormalityRegularizer
 from orthotune.nn.penalty import PenaltyRegularizer
 from orthotune.study.loaded import load_study
 from orthotune.training.loop import Trial
+from orthotune.training.network_file import save_network
 from orthotune.tune.trainable import OrthoTrainable
 
 __version__: str
@@ -41,6 +42,7 @@ __all__ = [
     "network",
     "optimizer",
     "regularizer",
+    "save_network",
     "schedule",
     "search",
     "setting",

@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import shlex
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,15 +20,15 @@ from orthotune.console import note
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as ablation_overview
-from orthotune.errors import ConfigError
 from orthotune.record.study_definition import Study
+from orthotune.report.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.shipped import found_file
 from orthotune.storage.redaction import first_line
 from orthotune.study.data import data_of, read_data
 from orthotune.study.overview import overview
 from orthotune.study.study_file import read_study
-from orthotune.text import duration
 from orthotune.training.progress import ProgressLine
+from orthotune.training.targets import NETWORK_SUFFIXES, check_target
 
 if TYPE_CHECKING:
     from orthotune.ablation.report import AblationReport
@@ -58,6 +57,7 @@ def search(
     address: str | None = None,
     name: str | None = None,
     imports: Sequence[str] = (),
+    tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **overrides: object,
 ) -> "LoadedStudy":
@@ -73,6 +73,7 @@ def search(
         address: Ray cluster to run on; $RAY_ADDRESS, or one on this machine.
         name: Of the study; the file's by default.
         imports: Modules that register what the file names, as `--import`.
+        tensorboard: Folder for files that TensorBoard shows; none by default.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`**{"search.num_trials": 4}`), or fields of a
             trial, which are fixed then and leave the space: as `--set`.
@@ -113,7 +114,7 @@ def search(
         study = _as_read(file, overrides)
     else:
         study = read_study(found_file(file, "search_spaces"), overrides)
-        command = command or _call("search", file, overrides)
+        command = command or _call("search", file, imports, overrides)
     _announce(overview(study))
     fingerprints = read_data(data_of(study))
     _rehearse(study.space.corners(MOST_TRIED))
@@ -128,7 +129,7 @@ def search(
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
     write = functools.partial(write_report, command=command or "")
-    locations = Locations.of(storage, uri, address)
+    locations = Locations.of(storage, uri, address, tensorboard)
     outcome = run_study(study, locations, fingerprints, write)
     _note_trace(outcome, "trials")
     return LoadedStudy(study.settings.name, storage, outcome=outcome)
@@ -144,6 +145,7 @@ def ablate(
     name: str | None = None,
     imports: Sequence[str] = (),
     reuse: bool = True,
+    tensorboard: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **overrides: object,
 ) -> "LoadedStudy":
@@ -159,6 +161,7 @@ def ablate(
         imports: As for `search`.
         reuse: Whether cells that another study of the MLflow store has run with this
             code are taken from there.
+        tensorboard: As for `search`.
         command: What the report shall say that runs it again.
         **overrides: Keys of the file (`seeds=[1, 2]`), or fields of a trial, which are
             set in every arm that does not set them itself: as `--set`.
@@ -184,7 +187,7 @@ def ablate(
         ablation = _as_read(file, overrides)
     else:
         ablation = read_ablation(found_file(file, "ablations"), overrides)
-        command = command or _call("ablate", file, overrides)
+        command = command or _call("ablate", file, imports, overrides)
     _announce(ablation_overview(ablation))
     fingerprints = read_data(ablation.data())
     _rehearse(arm.fields for arm in ablation.arms)
@@ -199,7 +202,7 @@ def ablate(
     from orthotune.study.run import run_study
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
-    locations = Locations.of(storage, uri, address)
+    locations = Locations.of(storage, uri, address, tensorboard)
     write = report_writer(ablation, fingerprints, command or "")
     more = further_trials(ablation, fingerprints)
     study = ablation.study(more, reuse=reuse)
@@ -215,6 +218,8 @@ def train(
     /,
     *,
     imports: Sequence[str] = (),
+    save: str | os.PathLike[str] | None = None,
+    curve: str | os.PathLike[str] | None = None,
     **overrides: object,
 ) -> "Trial":
     """Train one configuration to its end, on the GPU if there is one.
@@ -223,6 +228,10 @@ def train(
         config: A file of dotted names such as a study's `best.yaml`, what it holds, a
             `TrialConfig`, or None for the defaults.
         imports: As for `search`.
+        save: Where the network goes, as a file that plain torch reads: `NAME.pt2`,
+            `NAME.safetensors` or `NAME.pt`, as `save_network` has them.
+        curve: Where a figure of the training goes: `NAME.svg`, `NAME.png`, or
+            `NAME.html` with a table of its metrics.
         **overrides: Fields that are set over it (`**{"model.depth": 20}`).
 
     Returns:
@@ -232,6 +241,8 @@ def train(
         FileError: If the file cannot be read, or holds what no field may; with its
             line.
         ConfigError: If a field is not allowed, or a batch does not fit into memory.
+        TargetError: If a file to be written has no such name or no such folder; before
+            anything is trained.
         DataError: If the data set cannot be loaded.
 
     Example:
@@ -242,23 +253,17 @@ def train(
     """
     import_plugins(imports)
     wanted = read_config(config, overrides)
-    import torch  # it loads once the file is valid
+    save = None if save is None else check_target(save, NETWORK_SUFFIXES)
+    curve = None if curve is None else check_target(curve, CURVE_SUFFIXES)
+    # torch loads once the file is valid.
+    from orthotune.training.epochs import train_to_end
+    from orthotune.training.network_file import save_network
 
-    from orthotune.training.gpu import is_out_of_memory
-    from orthotune.training.loop import Trial
-
-    try:
-        trial = Trial(wanted, "cuda" if torch.cuda.is_available() else "cpu")
-        _run_epochs(trial)
-    except Exception as err:
-        if not is_out_of_memory(err):
-            raise
-        parts = wanted.data.num_micro_batches
-        raise ConfigError(
-            "data.num_micro_batches",
-            f"must leave parts of a batch that fit into memory, but with {parts} one "
-            "does not. Raise it, or lower data.batch_size.",
-        ) from err
+    trial, epochs = train_to_end(wanted, ProgressLine())
+    if curve is not None:
+        write_training_curve(curve, epochs, wanted)
+    if save is not None:
+        save_network(trial, save)
     return trial
 
 
@@ -308,12 +313,16 @@ def _storage(storage: str | os.PathLike[str]) -> str:
     return os.path.expanduser(os.fspath(storage))
 
 
-def _call(function: str, file: File, overrides: Mapping[str, Any]) -> str:
+def _call(
+    function: str, file: File, imports: Sequence[str], overrides: Mapping[str, Any]
+) -> str:
     """What runs the same again: a command, or a call where there is no file."""
     if isinstance(file, Mapping):
-        more = f", **{dict(overrides)!r}" if overrides else ""
+        more = f", imports={list(imports)!r}" if imports else ""
+        more += f", **{dict(overrides)!r}" if overrides else ""
         return f"orthotune.{function}({dict(file)!r}{more})"
     words = ["python", "-m", f"orthotune.{function}", os.fspath(file)]
+    words += [word for one in imports for word in ("--import", one)]
     for key, value in overrides.items():
         setting = ["--set", f"{key}={json.dumps(value, default=str)}"]
         words += ["--name", str(value)] if key == "name" else setting
@@ -344,21 +353,3 @@ def _registered(
         )
         return dataclasses.replace(outcome, registered="")
     return dataclasses.replace(outcome, registered=done)
-
-
-def _run_epochs(trial: "Trial") -> None:
-    """Train to the end, with a line of progress."""
-    progress, num_epochs = ProgressLine(), trial.config.training.num_epochs
-    start = time.monotonic()
-    while not trial.finished:
-        metrics = trial.run_epoch()
-        left = num_epochs - trial.epoch
-        rate = (time.monotonic() - start) / trial.epoch
-        progress.show(
-            f"epoch {trial.epoch}/{num_epochs}"
-            f"  train_loss {metrics['train_loss']:.4f}"
-            f"  val_error {metrics['val_error']:.4f}"
-            f"  {duration(left * rate)} left",
-            final=trial.finished,
-        )
-    progress.close()

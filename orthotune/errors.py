@@ -60,6 +60,10 @@ class AblationError(OrthotuneError, ValueError):
     """An ablation file cannot be read as one."""
 
 
+class TargetError(OrthotuneError, ValueError):
+    """A file that is to be written has no such name, or no such folder."""
+
+
 class DataError(OrthotuneError):
     """A data set is missing, broken, or too small for what was asked of it."""
 

@@ -176,7 +176,7 @@ def test_function_and_command_give_the_same(tmp_path):
     ],
 )
 def test_a_report_says_what_runs_it_again(file, overrides, said):
-    assert _call("search", file, overrides) == said
+    assert _call("search", file, (), overrides) == said
 
 
 def test_what_was_read_cannot_be_overridden(tiny_study):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orthotune.ablation.findings import Findings
 from orthotune.ablation.replicates import Replicate
+from orthotune.data.datasets import load_dataset
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.trial_record import Status
@@ -156,7 +157,8 @@ def _log_model(
             "`register` must be in the file when the ablation begins: run it anew with "
             "--name"
         )
-    classifier, images = trained_classifier(state["trial"])
+    classifier = trained_classifier(state["trial"])
+    images = load_dataset(classifier.config.data).val.first(2).images.float()
     packages = (f"torch=={version('torch')}", f"numpy=={version('numpy')}")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about tensors that share memory

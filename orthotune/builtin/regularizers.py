@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 @regularizer("orthonormal")
 def orthonormal(model: "nn.Module") -> "Regularizer":
     """The orthonormality penalty of the paper."""
-    from orthotune.nn.orthonormality import (
-        OrthonormalityRegularizer,
-        parametric_weights,
-    )
+    from orthotune.nn.orthonormality import OrthonormalityRegularizer
 
     return OrthonormalityRegularizer(model)
 
@@ -24,6 +21,6 @@ def orthonormal(model: "nn.Module") -> "Regularizer":
 @regularizer("l2")
 def l2(model: "nn.Module") -> "Regularizer":
     """Weight decay."""
-    from orthotune.nn.orthonormality import L2Regularizer, parametric_weights
+    from orthotune.nn.orthonormality import L2Regularizer
 
-    return L2Regularizer(parametric_weights(model))
+    return L2Regularizer(model)

@@ -34,8 +34,8 @@ from orthotune.cluster.nodes import (
 from orthotune.config.plugins import shipment, take
 from orthotune.config.trial import TrialConfig
 from orthotune.data.datasets import data_fingerprint
-from orthotune.data.torchvision_reader import FETCH_WAIT_S
 from orthotune.errors import ConfigError, DataError, PluginError, StudyError
+from orthotune.readers.torchvision_reader import FETCH_WAIT_S
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
 from orthotune.storage.folder import StorageFolder, is_remote, joined

@@ -66,6 +66,7 @@ def _ablate(options: argparse.Namespace) -> int:
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         address=options.address,
+        tensorboard=options.tensorboard,
         reuse=not options.no_reuse,
         command=same_study("orthotune.ablate", options),
     )

@@ -31,6 +31,9 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+TENSORBOARD = "tensorboard"
+"""The folder for TensorBoard's files by default."""
+
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     """The values of `--set KEY=VALUE`, each read as in a YAML file.
@@ -112,6 +115,13 @@ def add_study_options(
         "one on this machine)",
     )
     parser.add_argument(
+        "--tensorboard",
+        nargs="?",
+        const=TENSORBOARD,
+        metavar="DIR",
+        help="write files for TensorBoard too (default folder: tensorboard)",
+    )
+    parser.add_argument(
         "--plan",
         action="store_true",
         help="print what would run and about how long; start nothing",
@@ -130,6 +140,11 @@ def overrides_of(options: argparse.Namespace) -> dict[str, Any]:
     return overrides if options.name is None else {**overrides, "name": options.name}
 
 
+def import_words(options: argparse.Namespace) -> list[str]:
+    """What was typed to import modules of one's own."""
+    return [word for one in options.imports for word in ("--import", one)]
+
+
 def same_study(module: str, options: argparse.Namespace) -> str:
     """The command line that continues the same study.
 
@@ -137,9 +152,7 @@ def same_study(module: str, options: argparse.Namespace) -> str:
         module: The command's.
         options: Of `add_study_options`.
     """
-    words = ["python", "-m", module, options.file]
-    for one in options.imports:
-        words += ["--import", one]
+    words = ["python", "-m", module, options.file, *import_words(options)]
     for setting in options.set:
         words += ["--set", setting]
     if options.name is not None:
@@ -177,6 +190,9 @@ def print_next(
         say(f"Runs, best first    {outcome.ui.runs}")
         say(f"Curves of the best  {outcome.ui.curves}")
         say(f"Report there        {outcome.ui.report}")
+    if options.tensorboard is not None:
+        folder = shlex.quote(options.tensorboard)
+        say(f"TensorBoard         tensorboard --logdir {folder}")
     if not outcome.finished:
         _print_again("Continue it", module, options)
     elif outcome.tracking_error is not None:

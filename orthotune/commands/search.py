@@ -18,6 +18,7 @@ from orthotune.commands.common import (
     EXIT_OK,
     add_study_options,
     exit_code,
+    import_words,
     overrides_of,
     print_next,
     print_troubles,
@@ -62,6 +63,7 @@ def _search(options: argparse.Namespace) -> int:
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         address=options.address,
+        tensorboard=options.tensorboard,
         command=same_study("orthotune.search", options),
     )
     if found.outcome is None:
@@ -77,7 +79,7 @@ def _report(study: Study, options: argparse.Namespace) -> int:
     command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
     report = report_so_far(study, options.storage, lambda _: write)
-    _print_best(report)
+    _print_best(report, options)
     say(f"Report              {report.page}")
     return EXIT_OK
 
@@ -108,12 +110,12 @@ def _print_outcome(
     if rate > 0:
         say(f"Diverged            {rate:.0%} of the trials that have ended")
     print_troubles(outcome)
-    _print_best(outcome.report)
+    _print_best(outcome.report, options)
     say(f"Report              {outcome.report.page}")
     print_next(outcome, "orthotune.search", options)
 
 
-def _print_best(report: "Report") -> None:
+def _print_best(report: "Report", options: argparse.Namespace) -> None:
     """The best trials so far, and how to train the first of them again."""
     findings = report.findings
     if report.best_file is None:
@@ -128,6 +130,7 @@ def _print_best(report: "Report") -> None:
     if report.choices:
         say(f"What each choice came to:\n{report.choices}\n")
     words = [sys.executable, "-m", "orthotune.train", str(report.best_file)]
+    words += import_words(options)
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])
     say(f"Best configuration  {report.best_file}")
     say(f"Train it again      {again}")

@@ -35,6 +35,17 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     completed(change, lambda: [f"{name}=" for name in FIELD_RULES])
     parser.add_argument(
+        "--save",
+        metavar="NET.pt2",
+        help="write the network as a file that plain torch reads: NAME.pt2 (a "
+        "program), NAME.safetensors or NAME.pt (the weights)",
+    )
+    parser.add_argument(
+        "--curve",
+        metavar="FILE.svg",
+        help="write a figure of the training: NAME.svg, NAME.png or NAME.html",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the last epoch's metrics as one JSON object, and nothing else",
@@ -42,7 +53,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    trial = train(read_config(options.config, parse_settings(options.set)))
+    config = read_config(options.config, parse_settings(options.set))
+    trial = train(config, save=options.save, curve=options.curve)
     if options.json:
         say(json.dumps({"epoch": trial.epoch, **trial.metrics}))
         return EXIT_OK
@@ -50,6 +62,10 @@ def _train(options: argparse.Namespace) -> int:
         say(f"{name:24} {value:.6g}")
     if trial.diverged:
         say(f"The trial diverged in epoch {trial.epoch}: loss or weights not finite.")
+    if options.curve:
+        say(f"{'Curve':24} {options.curve}")
+    if options.save:
+        say(f"{'Network':24} {options.save}, trained by {options.save}.yaml")
     return EXIT_OK
 
 
@@ -58,7 +74,7 @@ COMMAND = Command(
     summary="Train one configuration and print its metrics.",
     examples=(
         "orthotune train studies/modulation/best.yaml --set seed=7",
-        "orthotune train --set model.depth=20 --set training.num_epochs=4 --json",
+        "orthotune train config.yaml --save network.pt2 --curve curve.svg",
     ),
     configure=_configure,
     execute=_train,

@@ -1,6 +1,7 @@
 """A trial's configuration as a file of fields has it, such as a `best.yaml`."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orthotune.config.nested import flattened, no_value, unnested
@@ -49,3 +50,22 @@ def configured(
         if err.field in file.data and err.field not in settings:
             raise FileError(f"{file.where(err.field)}: {err}") from err
         raise
+
+
+def config_text(config: TrialConfig, comments: Sequence[str] = ()) -> str:
+    """A whole configuration as a file that `orthotune train` takes.
+
+    Args:
+        config: The configuration.
+        comments: Lines above it.
+
+    Example:
+        >>> config_text(TrialConfig(), ["The defaults."]).splitlines()[:2]
+        ['# The defaults.', 'model.family: "plain"']
+    """
+    lines = [f"# {comment}" for comment in comments]
+    # JSON scalars are YAML that reads back as what it was, whatever a string holds.
+    lines += [
+        f"{name}: {json.dumps(value)}" for name, value in config.to_dict().items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ installed package is not sent, but compared.
 
 import importlib
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,17 @@ from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import PluginError, cut
 from orthotune.files import atomic_write
 
-LINES_SHOWN = 3
-"""Of a traceback: where an import failed."""
+FRAMES_SHOWN = 2
+"""Of a traceback of somebody's own code."""
+
+_OTHERS = tuple(
+    str(Path(folder).resolve())
+    for folder in (
+        *(sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")),
+        Path(__file__).parents[1],
+    )
+)
+"""Folders of code that is nobody's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +49,18 @@ class Shipment:
     digest: str
 
 
-def import_plugins(modules: Iterable[str]) -> None:
+def import_plugins(modules: Iterable[str], folder: str = ".") -> None:
     """Import modules that register ingredients, by name or by their file.
 
-    The working directory is looked into as well.
+    Args:
+        modules: The modules.
+        folder: Where they are looked for, too.
 
     Raises:
         PluginError: If one cannot be imported, with its own error; or registers
             nothing; or settings have a name that is taken.
     """
-    here = str(Path.cwd())
+    here = str(Path(folder).resolve())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     for module in modules:
@@ -167,11 +179,18 @@ def _import(name: str, shown: str) -> None:
                 "is not found. Run the command where it is, or add its folder to "
                 "PYTHONPATH."
             ) from err
-        frames = traceback.format_exception(err)[1:][-LINES_SHOWN:]
         raise PluginError(
             f"--import must name a module that can be imported, but {cut(shown)} "
-            f"fails:\n{''.join(frames).rstrip()}"
+            f"fails:\n{own_trace(err)}"
         ) from err
+
+
+def own_trace(err: BaseException) -> str:
+    """Where an error came from in somebody's own code, and what it says."""
+    frames = traceback.extract_tb(err.__traceback__)
+    own = [one for one in frames if not one.filename.startswith((*_OTHERS, "<"))]
+    lines = traceback.format_list(own[-FRAMES_SHOWN:])
+    return "".join([*lines, *traceback.format_exception_only(err)]).rstrip()
 
 
 def module_name(module: str) -> str:

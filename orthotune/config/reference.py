@@ -73,12 +73,19 @@ def described_fields(
 
 @functools.cache
 def attribute_docstrings(section: type) -> dict[str, str]:
-    """The string under each field of a class, as one line.
+    """The string under each field of a class, inherited ones too, as one line.
 
     Example:
         >>> attribute_docstrings(FieldReference)
         {}
     """
+    found = {}
+    for one in reversed(section.__mro__[:-1]):
+        found |= _own_docstrings(one)
+    return found
+
+
+def _own_docstrings(section: type) -> dict[str, str]:
     try:
         (body,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     except (OSError, TypeError, ValueError):  # typed in by a user

@@ -166,9 +166,9 @@ class DataConfig:
     """The data set and its batches."""
 
     name: str = chosen("dataset", "digits")
-    """digits (scikit-learn's, embedded), cifar10, cifar100, svhn, fashion_mnist (read
-    from `root` by torchvision), synthetic (seeded), or a registered one. Default
-    digits."""
+    """digits (scikit-learn's, embedded); cifar10, cifar100, svhn, mnist, fashion_mnist,
+    kmnist (their files in `root`); image_folder, npz, pt, torchvision, huggingface
+    (images of your own); synthetic (seeded); or a registered one. Default digits."""
 
     root: str = setting("data", Rule(kind=str, extra=_check_path))
     """Folder of the data sets that are files. Default `data` in the working
@@ -194,6 +194,15 @@ class DataConfig:
         None, Rule(kind=int, low=2, high=10**9, optional=True)
     )
     """Training images used, of the training split; null for all. Default null."""
+
+    memory_share: float = setting(0.1, Rule(kind=float, low=0, high=1))
+    """The share of the memory that is free in which a process may hold images that are
+    read from files one by one; where they do not fit they are read anew every epoch,
+    with the same result. In [0, 1]; default 0.1, for some trials side by side."""
+
+    workers: int = setting(1, Rule(kind=int, low=0, high=64))
+    """Processes of a trial that read such images while it trains, a core each at most;
+    0 to read them in between. Default 1."""
 
     own: tuple[Any, ...] = own_settings("dataset")
 

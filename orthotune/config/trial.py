@@ -39,6 +39,15 @@ from orthotune.config.sections import (
 from orthotune.config.sources import digest_of
 from orthotune.errors import ConfigError, PluginError
 
+NO_RESULT = (
+    "data.root",
+    "data.download",
+    "data.memory_share",
+    "data.workers",
+    "training.evaluate_test",
+)
+"""Fields on which no result depends."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
@@ -220,14 +229,14 @@ class TrialConfig:
     def canonical(self) -> dict[str, Any]:
         """The fields that can change the result, by dotted name.
 
-        Those in effect, but for where the data lie and whether the test images are
-        looked at. Of fields that came later only what is not as by default, so that
-        what was recorded before keeps its identity; of what others have registered, a
-        hash of its source. Two configs with equal canonical forms give equal metrics.
+        Those in effect, but for where the data lie, how they are read, and whether the
+        test images are looked at. Of fields that came later only what is not as by
+        default, so that what was recorded before keeps its identity; of what others
+        have registered, a hash of its source. Two configs with equal canonical forms
+        give equal metrics.
         """
-        aside = {"data.root", "data.download", "training.evaluate_test"}
         values = self.in_effect()
-        found = {name: value for name, value in values.items() if name not in aside}
+        found = {name: val for name, val in values.items() if name not in NO_RESULT}
         for name, default in later_fields(TrialConfig):
             if name in found and found[name] == default:
                 del found[name]

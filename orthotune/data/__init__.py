@@ -1,5 +1,5 @@
-"""Data sets: found, checked, read into memory, split and augmented.
+"""Data sets: held in memory or read while they are used, split and augmented.
 
-What may enter: a data set and how its files are read. What may not: the network, the
-loop. Read `datasets.py` first.
+What may enter: what training needs of a data set. What may not: a format of files (see
+`readers`), the network, the loop. Read `datasets.py` first.
 """

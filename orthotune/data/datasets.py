@@ -14,8 +14,13 @@ from orthotune.config.contracts import DataPlace
 from orthotune.config.registry import ingredient, version
 from orthotune.config.rules import show
 from orthotune.config.sections import DataConfig
-from orthotune.data.dataset import Dataset, Source, split_source
+from orthotune.data.dataset import Dataset, LazySource, Source, split_source
+from orthotune.data.memory import free_bytes
+from orthotune.data.splits import AnySplit
 from orthotune.errors import DataError, DataMissingError, DataUnreadableError, cut
+
+HASHED = 1000
+"""Images that are hashed at a time."""
 
 
 def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Dataset:
@@ -29,7 +34,9 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         device: Where its tensors live.
 
     Returns:
-        The data set. Its tensors are shared between callers: never write to them.
+        The data set. Its tensors are shared between callers: never write to them. What
+        does not fit into `data.memory_share` is read while it is used, by processes of
+        this data set's own.
 
     Raises:
         DataError: If it is smaller than `data.num_train` or `data.batch_size` ask.
@@ -46,7 +53,8 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
     """
     root = _root(config)
     bare = replace(config, **_ASIDE, root=root)
-    return _cut(_load(bare, version(), str(torch.device(device))), config)
+    whole = _load(bare, version(), str(torch.device(device)))
+    return _cut(whole, config).with_workers(config.workers)
 
 
 _ASIDE: dict[str, Any] = {
@@ -54,6 +62,7 @@ _ASIDE: dict[str, Any] = {
     "num_micro_batches": 1,
     "augment": False,
     "num_train": None,
+    "workers": 0,
 }
 """Fields that the files have nothing to do with, as they are by default."""
 
@@ -121,12 +130,21 @@ def data_fingerprint(config: DataConfig) -> str:
         False
     """
     dataset = load_dataset(replace(config, num_train=None))
+    if dataset.digest is not None:
+        return dataset.digest()
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.val, dataset.test):
-        for tensor in (split.images, split.targets):
-            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.numpy().tobytes())
+        _hash_split(split, digest)
     return digest.hexdigest()[:16]
+
+
+def _hash_split(split: AnySplit, digest: "hashlib._Hash") -> None:
+    dtype = split.first(1).images.dtype
+    digest.update(f"{dtype} {(len(split), *split.shape)}".encode())
+    for batch in split.in_order(HASHED):
+        digest.update(batch.images.numpy().tobytes())
+    digest.update(f"{split.targets.dtype} {tuple(split.targets.shape)}".encode())
+    digest.update(split.targets.numpy().tobytes())
 
 
 def _cut(dataset: Dataset, config: DataConfig) -> Dataset:
@@ -148,9 +166,10 @@ def _load(config: DataConfig, _version: int, device: str) -> Dataset:
     """The whole data set; `_version` is that of what is registered."""
     place = DataPlace(root=Path(config.root), download=config.download)
     found = ingredient("dataset", config.name).of(config, place)
-    if not isinstance(found, Source):
+    if not isinstance(found, (Source, LazySource)):
         raise DataError(
             f"The data set {config.name} must be a `Source`, but its function gives "
             f"{cut(repr(found))}. Return orthotune.Source(...)."
         )
-    return split_source(found).to(torch.device(device))
+    room = config.memory_share * free_bytes(torch.device(device))
+    return split_source(found, room).to(torch.device(device))

@@ -14,7 +14,7 @@ from typing import Any
 
 from orthotune.config.plugins import plugins
 from orthotune.config.sources import digest_of
-from orthotune.config.trial import TrialConfig
+from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
 from orthotune.space.parameters import definition_of
 
@@ -29,8 +29,6 @@ _MAY_CHANGE = {"num_trials", "time_budget_s", "max_concurrent", "keep_checkpoint
 
 _OF_PBT = {"perturbation_epochs", "validation_seeds"}
 """Search settings that nothing else reads."""
-
-_NO_RESULT = ("data.root", "data.download", "training.evaluate_test")
 
 
 def trial_key(fields: Mapping[str, Any], fingerprints: Fingerprints) -> str:
@@ -100,9 +98,7 @@ def _asked(study: Study) -> Definition:
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
         **_constraints(study),
-        **{
-            f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in _NO_RESULT
-        },
+        **{f"fixed.{k}": v for k, v in study.space.fixed.items() if k not in NO_RESULT},
     }
 
 

@@ -41,6 +41,16 @@ class Observer(Protocol):
         """A trial has ended, or is interrupted."""
 
 
+class SessionObserver(Observer, Protocol):
+    """Is also told of the begin and the end of a session."""
+
+    def start(self, records: Sequence[TrialRecord]) -> None:
+        """A session begins, with these trials from before."""
+
+    def close(self) -> None:
+        """The session is over; every trial that ran has ended or is interrupted."""
+
+
 class Journal:
     """The records of a study, rebuilt from its event log and kept up to date.
 

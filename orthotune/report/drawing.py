@@ -19,6 +19,8 @@ T = TypeVar("T")
 MOST_LINES = 250
 """Lines of a kind; with more a figure grows to megabytes and shows less."""
 
+PNG_DPI = 150
+
 FAR_APART = 3.0
 """How many times the smallest value the largest is, where an axis is logarithmic."""
 
@@ -163,3 +165,25 @@ def draw_svg(
     text = text.replace("<defs>", f"{_THEME}<defs>", 1)
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def draw_png(
+    path: Path, size: tuple[float, float], draw: "Callable[[Figure], None]"
+) -> None:
+    """Write a figure as a PNG file, in black on white.
+
+    Args:
+        path: The file.
+        size: Width and height in inches.
+        draw: Draws on an empty figure.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())

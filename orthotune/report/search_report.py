@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthotune.config.config_file import config_text
 from orthotune.config.trial import TrialConfig
 from orthotune.files import atomic_write
 from orthotune.record.population import population
@@ -203,16 +204,14 @@ def write_config(
         why: What it is, a sentence.
         commits: Of the code that ran the study, in which it is.
     """
-    lines = [
-        f"# {why}",
-        f"# Code: {commits_text(commits)}.",
-        f"# Again: python -m orthotune.train {shlex.quote(str(path))}",
+    comments = [
+        why,
+        f"Code: {commits_text(commits)}.",
+        f"Again: python -m orthotune.train {shlex.quote(str(path))}",
     ]
-    config = TrialConfig.from_dict(record.trained).to_dict()
-    # JSON scalars are YAML that reads back as what it was, whatever a string holds.
-    lines += [f"{name}: {json.dumps(value)}" for name, value in config.items()]
+    text = config_text(TrialConfig.from_dict(record.trained), comments)
     with atomic_write(path) as file:
-        file.write(("\n".join(lines) + "\n").encode())
+        file.write(text.encode())
 
 
 def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:

@@ -99,7 +99,7 @@ class Constraint:
     def _sides(
         self, values: Mapping[str, Any]
     ) -> Iterator[tuple[Callable[[Any, Any], bool], Any, Any]]:
-        known = {name: values.get(name, self.defaults[name]) for name in self.names}
+        known = {**self.defaults, **values}
         sides = [self._comparison.left, *self._comparison.comparators]
         found = [_value(side, known) for side in sides]
         for compare, a, b in zip(

@@ -211,7 +211,8 @@ class LoadedStudy:
 
         It takes images as the data set has them, `(N, C, H, W)`, uint8 or float32, and
         gives logits `(N, classes)`: the normalization of the training is part of it.
-        That is measured on the data set, which must be where the trial found it.
+        A checkpoint of an older version lacks it: the data set must then be where the
+        trial found it.
 
         Args:
             trial: Its number; the best by default.
@@ -219,7 +220,7 @@ class LoadedStudy:
         Raises:
             StudyError: If there is no such trial, or its checkpoint was not kept.
             CheckpointError: If it is damaged, or not of this version of orthotune.
-            DataError: If the data set cannot be loaded.
+            DataError: If the data set is needed, and cannot be loaded.
         """
         # torch takes a second to import: who wants tables does not wait for it.
         from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -245,7 +246,7 @@ class LoadedStudy:
                 "of these, or train it again: "
                 f"orthotune.train(study.config({record.number}))"
             )
-        return trained_classifier(state["trial"])[0]
+        return trained_classifier(state["trial"])
 
     @functools.cached_property
     def _read(self) -> "_Read":

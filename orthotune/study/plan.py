@@ -265,6 +265,7 @@ def timed_epoch(fields: Mapping[str, Any], resources: Resources) -> tuple[float,
     batch = TrialConfig.from_dict({**fields, "data.num_train": timed.data.batch_size})
     Trial(batch, device).run_epoch()  # pays for what is done once a process
     trial = Trial(config, device)
+    next(trial.dataset.val.in_order(1))  # starts processes that read images, if any
     metrics = trial.run_epoch()
     seconds = metrics["epoch_time_s"] + (whole - few) / metrics["images_per_s"]
     return seconds, len(dump_checkpoint(trial.state_dict()))

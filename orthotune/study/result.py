@@ -1,5 +1,6 @@
 """The locations of a study, and its result at the end of a session."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import absolute, joined
 from orthotune.tracking.summary import Group
+from orthotune.tracking.tensorboard import check_tensorboard
 from orthotune.tracking.tracking_uri import resolve_tracking_uri
 from orthotune.tracking.ui_view import Addresses
 
@@ -22,21 +24,35 @@ class Locations:
         storage: Folder or URI under which the study keeps its files.
         tracking_uri: MLflow store, as `resolve_tracking_uri` gives it.
         address: Ray cluster to join, or None for one on this machine.
+        tensorboard: Folder for TensorBoard's files, or None for no such files.
     """
 
     storage: str
     tracking_uri: str
     address: str | None = None
+    tensorboard: Path | None = None
 
     @classmethod
-    def of(cls, storage: str, tracking_uri: str, address: str | None) -> "Locations":
+    def of(
+        cls,
+        storage: str,
+        tracking_uri: str,
+        address: str | None,
+        tensorboard: str | os.PathLike[str] | None = None,
+    ) -> "Locations":
         """The locations that a user names.
 
         Raises:
-            StudyError: If the tracking URI is not one this program can write to.
+            StudyError: If the tracking URI or the folder for TensorBoard is not one
+                this program can write to, or the package for it is missing.
         """
-        uri = resolve_tracking_uri(tracking_uri)
-        return cls(storage=storage, tracking_uri=uri, address=address)
+        uri, folder = resolve_tracking_uri(tracking_uri), None
+        if tensorboard is not None:
+            folder = Path(tensorboard).expanduser().absolute()
+            check_tensorboard(folder)
+        return cls(
+            storage=storage, tracking_uri=uri, address=address, tensorboard=folder
+        )
 
     def of_study(self, study: Study, *names: str) -> str:
         """The path or URI of something in a study's folder, as all nodes see it."""

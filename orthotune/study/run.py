@@ -29,7 +29,7 @@ from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition
-from orthotune.record.journal import Journal
+from orthotune.record.journal import Journal, SessionObserver
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
@@ -42,6 +42,7 @@ from orthotune.study.session import Session
 from orthotune.tracking.artifact_locations import check_artifacts
 from orthotune.tracking.reuse import EarlierTrials, code_text
 from orthotune.tracking.store_draft import store_draft
+from orthotune.tracking.tensorboard import TensorBoard
 from orthotune.tracking.tracked_run import MIXED_CODE
 from orthotune.tracking.tracker import Tracker
 from orthotune.tracking.tracking_uri import check_store
@@ -154,6 +155,7 @@ def run_study(
                 plugins=plugins,
             ),
             write=write,
+            observers=_observers(study, locations, study_id),
         ).run(tags, finished=finished)
 
 
@@ -167,6 +169,22 @@ def _folder(locations: Locations, study: Study, *names: str) -> CheckpointFolder
 
 def _journal(study: Study, log: EventLog) -> Journal:
     return Journal(log, study.settings.search.max_epochs)
+
+
+def _observers(
+    study: Study, locations: Locations, study_id: str
+) -> list[SessionObserver]:
+    """Who is told of what happens, beside MLflow."""
+    if locations.tensorboard is None:
+        return []
+    return [
+        TensorBoard(
+            locations.tensorboard,
+            name=study.settings.name,
+            study_id=study_id,
+            metric=study.settings.metric,
+        )
+    ]
 
 
 def _tracker(

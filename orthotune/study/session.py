@@ -1,6 +1,7 @@
 """One session of a study: settle the past, run what is left, write the files."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from orthotune.files import remove_partials
 from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.record.identity import Fingerprints, trial_key
-from orthotune.record.journal import Journal
+from orthotune.record.journal import Journal, SessionObserver
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.population import (
     is_member,
@@ -58,6 +59,7 @@ class Session(Generic[R]):
         earlier: Trials of other studies that answer for listed ones.
         runner: Runs its trials.
         write: Writes what it leaves for people.
+        observers: Told of what happens, beside MLflow.
     """
 
     study: Study
@@ -72,6 +74,7 @@ class Session(Generic[R]):
     earlier: EarlierTrials
     runner: TrialRunner
     write: ReportWriter[R]
+    observers: Sequence[SessionObserver] = ()
 
     def run(self, tags: dict[str, str], *, finished: bool) -> StudyResult[R]:
         """Run what is left, and close everything whatever happens."""
@@ -92,8 +95,9 @@ class Session(Generic[R]):
             **({} if self.mirror is None else {"when_safe": self.mirror.later}),
         )
         progress = ProgressDisplay(self.study, self.journal, self._slots)
-        self.tracker.start(self.journal.records)
-        self.journal.observers = [self.tracker, keeper, progress]
+        for observer in (self.tracker, *self.observers):
+            observer.start(self.journal.records)
+        self.journal.observers = [self.tracker, *self.observers, keeper, progress]
         try:
             if not finished:
                 self._note_origin()
@@ -105,7 +109,8 @@ class Session(Generic[R]):
                     self._fit_all()
         finally:  # also when Ray itself fails: no run stays open
             self.journal.suspend()
-            progress.close()
+            for closed in (progress, *self.observers):
+                closed.close()
             with contextlib.suppress(OSError):  # it is cleared before it is used, too
                 self._settle_record()
                 self.runner.shared.clear()

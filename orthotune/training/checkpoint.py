@@ -2,12 +2,14 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from orthotune.errors import CheckpointError
+from orthotune.config.trial import TrialConfig
+from orthotune.errors import CheckpointError, ConfigError
 from orthotune.files import atomic_write
 
 FORMAT = 1
@@ -87,3 +89,48 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "Use another one, or train from the start."
         ) from err
     return parse_checkpoint(content, str(path))
+
+
+def config_of(state: Mapping[str, Any]) -> TrialConfig:
+    """The configuration of a trial's state.
+
+    Args:
+        state: What `Trial.state_dict` gave.
+
+    Raises:
+        CheckpointError: If it is of another version.
+    """
+    try:
+        return TrialConfig.from_dict(state["config"])
+    except (KeyError, ConfigError) as err:
+        raise CheckpointError(
+            "The checkpoint must be of this version of orthotune, but its "
+            f"configuration cannot be read: {err}. Train from the start."
+        ) from err
+
+
+def check_same(config: TrialConfig, state: Mapping[str, Any]) -> None:
+    """Refuse the state of a configuration with another result.
+
+    Args:
+        config: What is to go on from it.
+        state: What `Trial.state_dict` gave.
+
+    Raises:
+        CheckpointError: If they differ, in a field or in a registered source.
+    """
+    ours = config.canonical()
+    theirs = config_of(state).canonical() | state.get("sources", {})
+    differing = sorted(
+        name
+        for name in ours.keys() | theirs.keys()
+        # A trial that did not fit into memory goes on in smaller parts.
+        if ours.get(name) != theirs.get(name) and name != "data.num_micro_batches"
+    )
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            "The checkpoint must be of the same configuration, but "
+            f"`{name}` is {theirs.get(name)!r} there and {ours.get(name)!r} here. "
+            "Train from the start, or use the checkpoint's own configuration."
+        )

@@ -95,6 +95,8 @@ def _registered(config: TrialConfig) -> Iterator[str]:
         own = name.rpartition(".")[0] + f".{chosen.name}."
         if name in SHAPE_FIELDS:
             yield from (f"{n}={v}" for n, v in read.items() if n.startswith(own))
+    if "data.memory_share" in read:  # held on the GPU, or not
+        yield f"data.memory_share={config.data.memory_share:g}"
     yield from config.sources().values()
 
 

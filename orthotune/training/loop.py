@@ -3,22 +3,24 @@
 Nothing is logged here: whoever calls `run_epoch` reports what it returns.
 """
 
+import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.trial import TrialConfig
 from orthotune.data.augmentation import augment
-from orthotune.data.dataset import Dataset, Split
+from orthotune.data.dataset import Dataset
 from orthotune.data.datasets import load_dataset
-from orthotune.errors import CheckpointError, ConfigError
+from orthotune.data.image_format import ImageFormat
+from orthotune.data.splits import AnySplit, Split, fitting
 from orthotune.nn.batchnorm import recalibrate_batch_norm
 from orthotune.nn.diagnostics import (
     backward_error_moments,
@@ -27,14 +29,20 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.training.allocator import keep_freed_memory
+from orthotune.training.checkpoint import check_same
 from orthotune.training.networks import build_network
 from orthotune.training.streams import Streams, seeded
 from orthotune.training.update import Update
 
 EVALUATION_BATCH = 1000
 RECALIBRATION_IMAGES = 4096
+"""Of 32x32 pixels; of larger ones fewer (`fitting`)."""
+
 PROFILE_IMAGES = 128
 NUM_QUANTILES = 33
+
+IMAGES = "images"
+"""Key of a state, for who uses the network without the data: their format."""
 
 
 class Trial:
@@ -53,6 +61,7 @@ class Trial:
         epoch: Epochs finished.
         diverged: Whether loss or weights have ceased to be finite.
         metrics: Those of the last epoch that was run here; empty before the first.
+        on_update: Called after every update with the share of the epoch that is done.
 
     Raises:
         DataError: If the data set cannot be loaded.
@@ -73,11 +82,13 @@ class Trial:
         self.epoch = 0
         self.diverged = False
         self.metrics: dict[str, float] = {}
+        self.on_update: Callable[[float], object] = lambda _share: None
         if self.device.type == "cpu":
             keep_freed_memory()
         with _deterministic(self.device):
             self._dataset = load_dataset(config.data, self.device)
             self._streams = Streams(config.seed)
+            self._images = ImageFormat.of(self._dataset)
             self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             example = self._dataset.normalize(self._dataset.train.first(2).images)
@@ -141,6 +152,16 @@ class Trial:
             if name in metrics
         }
         return dict(self.metrics)
+
+    def measure(self) -> dict[str, float]:
+        """Validation, and the state of the weights, as they are now.
+
+        Returns:
+            Those of the `METRICS` that need no training.
+        """
+        with _deterministic(self.device):
+            metrics = self._measure()
+        return {k: reportable(k, v, self.diverged) for k, v in metrics.items()}
 
     def rehearse(self) -> None:
         """Train one batch and evaluate another; the trial is of no use afterwards."""
@@ -209,8 +230,10 @@ class Trial:
             "diverged": self.diverged,
             "model": self.model.state_dict(),
             "optimizer": self._update.state_dict(),
+            "regularizer": self._update.penalty_state(),
             "streams": self._streams.state_dict(),
             "sources": self.config.sources(),
+            IMAGES: self._images.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -219,32 +242,12 @@ class Trial:
         Raises:
             CheckpointError: If the state is of a configuration with another result.
         """
-        try:
-            theirs = TrialConfig.from_dict(state["config"]).canonical()
-        except (KeyError, ConfigError) as err:
-            raise CheckpointError(
-                "The checkpoint must be of this version of orthotune, but its "
-                f"configuration cannot be read: {err}. Train from the start."
-            ) from err
-        ours = self.config.canonical()
-        theirs |= state.get("sources", {})
-        differing = sorted(
-            name
-            for name in ours.keys() | theirs.keys()
-            # A trial that did not fit into memory goes on in smaller parts.
-            if ours.get(name) != theirs.get(name) and name != "data.num_micro_batches"
-        )
-        if differing:
-            name = differing[0]
-            raise CheckpointError(
-                "The checkpoint must be of the same configuration, but "
-                f"`{name}` is {theirs.get(name)!r} there and {ours.get(name)!r} here. "
-                "Train from the start, or use the checkpoint's own configuration."
-            )
+        check_same(self.config, state)
         self.epoch = state["epoch"]
         self.diverged = state["diverged"]
         self.model.load_state_dict(state["model"])
         self._update.load_state_dict(state["optimizer"])
+        self._update.load_penalty_state(state.get("regularizer"))
         self._streams.load_state_dict(state["streams"])
 
     def _train(self) -> dict[str, float]:
@@ -260,6 +263,7 @@ class Trial:
         ):
             loss, moments = self._update(batch, row, probe=index == updates - 1)
             total += loss
+            self.on_update((index + 1) / updates)
         train_loss = total.item() / updates  # waits for the device: before the clock
         images = updates * self.config.data.batch_size
         metrics = {
@@ -284,39 +288,41 @@ class Trial:
         }
 
     def _batches(self) -> Iterator[Split]:
-        """The epoch's batches, gathered from the resident split, normalized."""
+        """The epoch's batches, normalized; all that is drawn is drawn here."""
         size, updates = self.config.data.batch_size, self.updates_per_epoch
         train = self._dataset.train
         order = torch.randperm(len(train), generator=self._streams["order"])
-        order = order[: updates * size].view(updates, size).to(self.device)
+        order = order[: updates * size].view(updates, size)
         draws = None
         if self.config.data.augment:
             generator = self._streams["augmentation"]
             draws = torch.rand(updates, size, 3, generator=generator).to(self.device)
-        for index in range(updates):
-            batch = train.take(order[index])
+        for index, batch in enumerate(train.batches(order)):
             images = self._dataset.normalize(batch.images)
             if draws is not None:
                 images = augment(images, draws[index], self._dataset.flips)
             yield Split(images=images, targets=batch.targets)
 
+    @functools.cached_property
+    def _recalibration_images(self) -> Tensor:
+        train = self._dataset.train
+        return train.first(fitting(RECALIBRATION_IMAGES, train.shape)).images
+
     @torch.no_grad()
-    def _evaluate(self, split: Split) -> tuple[float, float]:
+    def _evaluate(self, split: AnySplit) -> tuple[float, float]:
         """Mean cross-entropy and error of a split, in evaluation mode."""
         if self.config.training.batch_norm == "recalibrated":
-            images = self._dataset.train.images[:RECALIBRATION_IMAGES]
+            images = self._dataset.normalize(self._recalibration_images)
             with self._update.precision():
-                recalibrate_batch_norm(self.model, self._dataset.normalize(images))
+                recalibrate_batch_norm(self.model, images)
         self.model.eval()
         loss = torch.zeros((), device=self.device)
         wrong = torch.zeros((), device=self.device)
-        for start in range(0, len(split), EVALUATION_BATCH):
-            images = split.images[start : start + EVALUATION_BATCH]
-            targets = split.targets[start : start + EVALUATION_BATCH]
+        for batch in split.in_order(fitting(EVALUATION_BATCH, split.shape)):
             with self._update.precision():
-                logits = self.model(self._dataset.normalize(images)).float()
-            loss += F.cross_entropy(logits, targets, reduction="sum")
-            wrong += (logits.argmax(1) != targets).sum()
+                logits = self.model(self._dataset.normalize(batch.images)).float()
+            loss += F.cross_entropy(logits, batch.targets, reduction="sum")
+            wrong += (logits.argmax(1) != batch.targets).sum()
         return loss.item() / len(split), wrong.item() / len(split)
 
 

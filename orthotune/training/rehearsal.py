@@ -1,16 +1,12 @@
 """One update of a configuration before a study begins, if others' code is in it."""
 
-import traceback
 from collections.abc import Iterable
-from typing import Any
 
+from orthotune.config.plugins import own_trace
 from orthotune.config.registry import Ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import OrthotuneError, PluginError
 from orthotune.training.loop import Trial
-
-FRAMES_SHOWN = 3
-"""Of the traceback of an error in somebody's own code."""
 
 
 def rehearse(configs: Iterable[TrialConfig]) -> None:
@@ -46,8 +42,7 @@ def _rehearse(config: TrialConfig, foreign: list[Ingredient]) -> None:
     except OrthotuneError:
         raise
     except Exception as err:  # of somebody's own code
-        frames: list[Any] = traceback.format_exception(err)[1:][-FRAMES_SHOWN:]
         raise PluginError(
             f"A trial with {names} must train, but its first batch fails:\n"
-            f"{''.join(frames).rstrip()}"
+            f"{own_trace(err)}"
         ) from err

@@ -1,6 +1,7 @@
 """The trial as a Ray Tune Trainable, for the search and for one's own Tuner."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +9,43 @@ import torch
 from ray import tune
 
 from orthotune.cluster.nodes import as_started
+from orthotune.config.nested import flattened
+from orthotune.config.plugins import import_plugins
+from orthotune.config.takeover import changeable, taken_over
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuMissingError
 from orthotune.training import gpu
-from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
+from orthotune.training.checkpoint import (
+    config_of,
+    load_checkpoint,
+    save_checkpoint,
+)
 from orthotune.training.loop import Trial
 
 CHECKPOINT = "trial.pt"
+
+IMPORTS = "imports"
+"""Key of a config, beside the fields: modules that register what the fields name."""
+
+LAST_RESULT = "last_result"
+"""Key of a checkpoint, beside the trial's state: what was reported last."""
 
 
 class OrthoTrainable(tune.Trainable):
     """One training iteration is one epoch of one `Trial`.
 
-    The config is a flat dict of `TrialConfig` fields by dotted name; what is left out
-    has its default. Every result holds the `METRICS`, all finite, and `epoch`. A
-    diverged trial ends as a result with `diverged = 1`, never as an error. A reused
-    actor starts each trial from nothing: its metrics are those of a fresh one.
+    The config holds `TrialConfig` fields by dotted name (`model.depth`), in sections
+    (`{"model": {"depth": 8}}`), or both; what is left out has its default. Every result
+    holds the `METRICS`, all finite, and `epoch`. `"imports": ["my_net"]` imports what
+    registers a network of one's own, on every worker. A diverged trial ends as a result
+    with `diverged = 1`, never as an error. A trial that has ended says so again when
+    it is stepped once more. A reused actor starts each trial from nothing: its metrics
+    are those of a fresh one.
+
+    A trial may go on from another's checkpoint, as schedulers like
+    PopulationBasedTraining want it. The settings that can change in training
+    (`CHANGEABLE`) are then the config's own from that epoch on; the checkpoint knows
+    what they were before.
 
     Example:
         ::
@@ -45,6 +67,13 @@ class OrthoTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Build the trial; on the GPU if Ray has given one."""
         fields = dict(config)
+        import_plugins(fields.pop(IMPORTS, ()), as_started("."))
+        self._start(flattened(fields))
+        self._last: dict[str, Any] | None = None
+
+    def _start(self, fields: Mapping[str, Any]) -> None:
+        """Build the trial of some fields by dotted name."""
+        fields = dict(fields)
         fields["data.root"] = as_started(TrialConfig.from_dict(fields).data.root)
         vars(self).pop("_trial", None)  # of before: there may be no room for two
         device = self._device()
@@ -82,21 +111,44 @@ class OrthoTrainable(tune.Trainable):
         return None
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch."""
-        metrics = self._trial.run_epoch()
-        return {
-            **metrics,
-            "epoch": self._trial.epoch,
-            "done": self._trial.finished,
-        }
+        """Train one epoch; a trial that has ended reports its last one again."""
+        if not self._trial.finished:
+            self._last = self._result(self._trial.run_epoch())
+        elif self._last is None:  # its checkpoint is of a version that kept none
+            state = {"diverged": float(self._trial.diverged)}
+            self._last = self._result(self._trial.measure() | state)
+        return self._last
+
+    def _result(self, metrics: dict[str, float]) -> dict[str, Any]:
+        trial = self._trial
+        return {**metrics, "epoch": trial.epoch, "done": trial.finished}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the whole training state into a folder."""
-        save_checkpoint(Path(checkpoint_dir, CHECKPOINT), self._trial.state_dict())
+        state = {**self._trial.state_dict(), LAST_RESULT: self._last}
+        save_checkpoint(Path(checkpoint_dir, CHECKPOINT), state)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Continue from a folder; the rest is as if training had never stopped."""
-        self._trial.load_state_dict(load_checkpoint(Path(checkpoint_dir, CHECKPOINT)))
+        """Continue from a folder; the rest is as if training had never stopped.
+
+        The state may be another trial's: what may change in training is as this trial
+        has it from here on.
+
+        Raises:
+            CheckpointError: If it is damaged, or differs in anything else.
+        """
+        state = load_checkpoint(Path(checkpoint_dir, CHECKPOINT))
+        ours, theirs = self._trial.config, config_of(state)
+        self._go_on(taken_over(ours, theirs, state["epoch"]), state)
+        self._last = state.get(LAST_RESULT)
+
+    def _go_on(self, config: TrialConfig, state: dict[str, Any]) -> None:
+        """Continue from a state whose configuration may differ in what can change."""
+        if config != self._trial.config:
+            self._start(config.to_dict())
+        settings = changeable(self._trial.config.to_dict())
+        state = state | {"config": {**state["config"], **settings}}
+        self._trial.load_state_dict(state)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another trial in this actor, from nothing."""

@@ -23,6 +23,7 @@ from orthotune.cluster.preflight import node_problem
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.metrics import METRICS, reportable
 from orthotune.config.plugins import take
+from orthotune.config.takeover import changeable
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, DataError, GpuMissingError, PluginError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
@@ -31,6 +32,7 @@ from orthotune.record.trial_record import PARTS, SETTING
 from orthotune.storage.redaction import without_secrets
 from orthotune.storage.scratch import scratch_folder
 from orthotune.training.checkpoint import (
+    config_of,
     dump_checkpoint,
     load_checkpoint,
     save_checkpoint,
@@ -94,7 +96,7 @@ class StudyTrainable(OrthoTrainable):
         self._trouble = {}
         parts = {PARTS: self._fields[PARTS]} if self._parted else {}
         if self._task["member"]:
-            parts |= _changeable(self._trial.config.to_dict())
+            parts |= changeable(self._trial.config.to_dict())
         if parts:
             result[CHANGED_FIELDS] = parts
         return result
@@ -161,8 +163,8 @@ class StudyTrainable(OrthoTrainable):
         state = self._loaded()
         if state is not None and self._task["member"]:
             # The study may not have heard of the last change.
-            self._fields |= _changeable(state["trial"]["config"])
-        super().setup(self._fields)
+            self._fields |= changeable(state["trial"]["config"])
+        self._start(self._fields)
         self._history: list[dict[str, Any]] = []
         if state is not None:
             self._trial.load_state_dict(state["trial"])
@@ -202,7 +204,7 @@ class StudyTrainable(OrthoTrainable):
             and _last_epoch(state) != _last_epoch(self._state())
         ):
             state = self._state()
-        config = TrialConfig.from_dict(state["trial"]["config"])
+        config = config_of(state["trial"])
         epoch = state["trial"]["epoch"]
         new = {
             name: value
@@ -211,10 +213,8 @@ class StudyTrainable(OrthoTrainable):
         }
         if copied and new:
             config = config.changed(epoch, new)
-        self._fields |= _changeable(config.to_dict())
-        super().setup(self._fields)
-        trial = state["trial"] | {"config": self._trial.config.to_dict()}
-        self._trial.load_state_dict(trial)
+        self._fields |= changeable(config.to_dict())
+        self._go_on(TrialConfig.from_dict(self._fields), state["trial"])
         self._history, self._replay = state["history"], []
         if copied:  # before its next epoch is known to anyone
             self._trouble |= self._save()
@@ -257,13 +257,13 @@ class StudyTrainable(OrthoTrainable):
 
     def _next_epoch(self) -> dict[str, Any]:
         if not self._task["member"]:
-            return super().step()
+            return self._result(self._trial.run_epoch())
         config = self._trial.config
         if self._trial.diverged:  # and waits for the state of a better member
             last = self._history[-1]
             result = {**last, "epoch": last["epoch"] + 1}
         else:
-            result = super().step()
+            result = self._result(self._trial.run_epoch())
         before = result["epoch"] - 1
         values = {
             SETTING + CHANGEABLE[name]: config.value(name, before)
@@ -302,12 +302,6 @@ class StudyTrainable(OrthoTrainable):
 
 def _last_epoch(state: dict[str, Any]) -> int:
     return state["history"][-1]["epoch"]
-
-
-def _changeable(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that a population changes, with their schedule."""
-    names = set(CHANGEABLE.values())
-    return {k: v for k, v in fields.items() if k in names or k.startswith("changes.")}
 
 
 _WORST = {name: reportable(name, math.nan, diverged=True) for name in METRICS}

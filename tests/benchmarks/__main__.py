@@ -11,7 +11,16 @@ import time
 from orthotune.text import duration
 from tests.benchmarks.rows import say, show
 
-MODULES = ("step", "together", "platform", "tracking", "trials", "slots", "search")
+MODULES = (
+    "step",
+    "together",
+    "platform",
+    "tracking",
+    "trials",
+    "slots",
+    "search",
+    "streaming",
+)
 
 
 def main():

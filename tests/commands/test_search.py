@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from orthotune.commands.search import main
 from tests.bad_input import BAD, GOOD
 
 HEAVY = {"torch", "numpy", "ray", "mlflow", "optuna", "pyarrow", "sklearn"}
@@ -43,3 +44,14 @@ def test_a_good_file_is_not_refused(tmp_path):
     out, err = search(tmp_path, GOOD, ("--plan",))
     assert err == ""
     assert out.startswith("study      good (study.yaml)\n")
+
+
+def test_tensorboard_without_its_package_is_refused_before_anything_starts(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("orthotune.tracking.tensorboard.find_spec", lambda _name: None)
+    assert main(["modulation", "--tensorboard"]) == 2
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].endswith("Run: pip install tensorboard")
+    assert list(tmp_path.iterdir()) == []

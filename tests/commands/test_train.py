@@ -129,7 +129,8 @@ def test_a_diverged_trial_says_so_and_is_no_failure(capsys):
         (
             "seed: 1\nmodel.family: residual\nmodulation.enabled: true\n",
             "config.yaml:3: `modulation.enabled` must be false for `model.family` "
-            "residual, but got True. Modulation is exact only without shortcuts.",
+            "residual, but got True. Modulation is exact only without shortcuts; "
+            "`modulation.allow_branches` restricts it to what lies between them.",
         ),
         (
             "seed: 1\nregularizer.schedule.milestones:\n- 0.7\n- 0.3\n",
@@ -156,11 +157,13 @@ def test_a_bad_file_is_one_line_with_its_place_and_exit_code_2(
     assert capsys.readouterr() == ("", f"orthotune: {message}\n")
 
 
-def test_sections_in_a_file_are_refused_with_the_flat_names(config, capsys):
-    assert main([config("seed: 1\nmodel:\n  depth: 20\n")]) == 2
+def test_what_is_wrong_in_a_section_is_refused_by_its_line(config, capsys):
+    assert main([config("seed: 1\nmodel:\n  depth: 21\n")]) == 2
     assert capsys.readouterr().err.startswith(
-        "orthotune: config.yaml:2: `model` is not a config field. Did you mean `model."
+        "orthotune: config.yaml:3: `model.depth` must be 6n + 2"
     )
+    assert main([config("model:\n  depth: 20\nmodel.depth: 8\n")]) == 2
+    assert "`model.depth` stands on line 2 too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -310,3 +313,40 @@ def test_a_bad_file_is_refused_before_torch_is_loaded(config):
     )
     assert done.stdout == "2 []\n"
     assert done.stderr.startswith("orthotune: config.yaml:2: `model.depth` must be 6n")
+
+
+def test_the_network_and_the_curve_are_written_where_asked_for(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    asked = ["--save", "net.pt", "--curve", "curve.svg"]
+    assert main([*settings(SMALL), *asked]) == 0
+    files = {"net.pt", "net.pt.yaml", "curve.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == files
+    weights = torch.load("net.pt", weights_only=True)
+    assert weights["network.layers.0.conv.weight"].shape == (4, 1, 3, 3)
+    *_, curve, network = capsys.readouterr().out.splitlines()
+    assert curve.split() == ["Curve", "curve.svg"]
+    assert network.split()[:2] == ["Network", "net.pt,"]
+    assert main(["net.pt.yaml", *asked, "--json"]) == 0  # the same again, over it
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "asked", [("--save", "a.onnx"), ("--save", "none/a.pt"), ("--curve", "a.pdf")]
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(
+    asked, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    def train(_trial):
+        raise AssertionError
+
+    monkeypatch.setattr(Trial, "run_epoch", train)
+    assert main([*settings(SMALL), *asked]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"orthotune: {asked[1]} must be ")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from orthotune.config.reference import field_reference
 from orthotune.config.registry import KINDS, ingredients
 from orthotune.config.schedules import Schedule
 from orthotune.config.sections import ModelConfig
-from orthotune.config.trial import FIELD_RULES, TrialConfig, check_field
+from orthotune.config.trial import FIELD_RULES, NO_RESULT, TrialConfig, check_field
 from orthotune.errors import ConfigError
 
 OTHER_SCHEDULE = {
@@ -56,6 +56,8 @@ CHANGED = {
     "data.num_micro_batches": 8,
     "data.augment": True,
     "data.num_train": 500,
+    "data.memory_share": 0.3,
+    "data.workers": 0,
     "training.num_epochs": 3,
     "training.precision": "bf16",
     "training.label_smoothing": 0.1,
@@ -103,6 +105,16 @@ def test_a_config_with_every_field_changed_round_trips():
     config = TrialConfig.from_dict(CHANGED)
     assert config.to_dict() == defaults | CHANGED
     assert TrialConfig.from_dict(config.to_dict()) == config
+
+
+def test_no_result_depends_on_where_data_lie_or_how_they_are_read():
+    folder = {"data.name": "image_folder", "data.image_folder.size": 32}
+    config = TrialConfig.from_dict(folder)
+    how = {"data.root": "/other", "data.memory_share": 1.0, "data.workers": 8}
+    assert TrialConfig.from_dict(folder | how).canonical() == config.canonical()
+    assert "data.image_folder.size" in config.canonical()
+    assert how.keys() <= config.in_effect().keys()
+    assert not {"data.memory_share", "data.workers"} & TrialConfig().in_effect().keys()
 
 
 def test_a_flat_name_reaches_the_field_it_names():
@@ -383,9 +395,10 @@ def test_a_field_like_no_other_is_refused_with_all_sections():
         ("optimizer.schedule.warmup", 1.0, "must be a number in [0, 1), but got 1.0."),
         (
             "data.name",
-            "mnist",
-            "must be one of digits, cifar10, cifar100, svhn, fashion_mnist, synthetic, "
-            "but got the string 'mnist'.",
+            "imagenet",
+            "must be one of digits, cifar10, cifar100, svhn, fashion_mnist, mnist, "
+            "kmnist, synthetic, image_folder, npz, pt, torchvision, huggingface, but "
+            "got the string 'imagenet'.",
         ),
         ("data.root", 5, "must be a string, but got 5."),
         ("data.batch_size", 1, "must be an integer in [2, 65536], but got 1."),
@@ -528,7 +541,7 @@ def test_a_config_error_crosses_processes_whole():
     assert (copy.field, copy.problem) == (caught.value.field, caught.value.problem)
 
 
-IDLE = {"data.root", "data.download", "training.evaluate_test", *OWN}
+IDLE = {*NO_RESULT, *OWN}
 LATER = {
     "optimizer.kind",
     "modulation.allow_branches",

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,12 @@ import torch
 from orthotune.config.sections import DataConfig
 from orthotune.config.trial import TrialConfig
 from orthotune.data import datasets as data
-from orthotune.data.datasets import data_fingerprint, load_dataset
+from orthotune.data.datasets import data_at_hand, data_fingerprint, load_dataset
+from orthotune.data.splits import Split, StreamedSplit
 from orthotune.errors import DataError
+from orthotune.readers.settings import ImageFolderConfig
 from tests.data.small_files import fashion_config, splits, write_idx
+from tests.data.small_images import content_of, picture, write_classes
 
 
 def test_the_splits_do_not_depend_on_the_trials_seed_or_on_torchs(fresh):
@@ -203,3 +207,61 @@ def test_a_fingerprint_is_of_the_data_and_not_of_their_use(fashion, tmp_path):
     assert fingerprint(moved) == before
     assert len(before) == 16
     assert int(before, 16) >= 0
+
+
+# Images that are read from files
+
+
+def folder(root, **more):
+    own = ImageFolderConfig(size=8)
+    return DataConfig(
+        name="image_folder",
+        root=str(root),
+        batch_size=4,
+        own=(("image_folder", own),),
+        **more,
+    )
+
+
+def test_what_does_not_fit_is_read_anew_and_has_the_same_fingerprint(tmp_path, fresh):
+    write_classes(tmp_path, num=10)
+    held, anew = folder(tmp_path), folder(tmp_path, memory_share=0, workers=0)
+    assert isinstance(load_dataset(held).train, Split)
+    assert isinstance(load_dataset(anew).train, StreamedSplit)
+    assert data_fingerprint(held) == data_fingerprint(anew)
+    assert len(load_dataset(replace(anew, num_train=7)).train) == 7
+
+
+def test_another_pixel_class_or_image_gives_a_folder_another_fingerprint(
+    tmp_path, fresh
+):
+    def fingerprint():
+        data._load.cache_clear()
+        return data_fingerprint(folder(tmp_path))
+
+    write_classes(tmp_path, num=10)
+    found = [fingerprint()]
+    (tmp_path / "ant" / "000.png").rename(tmp_path / "bee" / "100.png")
+    found.append(fingerprint())
+    (tmp_path / "bee" / "000.png").unlink()
+    found.append(fingerprint())
+    (tmp_path / "bee" / "100.png").write_bytes(content_of(picture(99)))
+    found.append(fingerprint())
+    (tmp_path / "bee").rename(tmp_path / "cow")
+    found.append(fingerprint())
+    assert len(set(found)) == 5
+
+
+def test_what_is_wrong_with_a_folder_is_said_before_a_study(tmp_path, fresh):
+    write_classes(tmp_path, num=10)
+    anew = folder(tmp_path, memory_share=0, workers=0)
+    fingerprints, missing = data_at_hand([anew])
+    assert (list(fingerprints), missing) == (["image_folder"], [])
+    # Behind the images that statistics are taken of, no trial has looked at it yet.
+    load_dataset(anew)
+    file = tmp_path / "bee" / "009.png"
+    file.write_bytes(file.read_bytes()[:100])
+    fingerprints, missing = data_at_hand([anew])
+    assert fingerprints == {}
+    assert len(missing) == 1
+    assert f"but {file} is only a part of an image. Convert" in missing[0]

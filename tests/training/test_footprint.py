@@ -39,6 +39,19 @@ def test_every_field_of_the_shape_changes_it_and_no_other_does():
     assert shape_of(TrialConfig.from_dict(numbers)) == shape_of(TrialConfig())
 
 
+def test_how_much_is_held_and_how_large_is_part_of_the_shape():
+    folder = {"data.name": "image_folder"}
+    others = {"data.memory_share": 0.5}, {"data.image_folder.size": 32}
+    shapes = {
+        shape_of(TrialConfig.from_dict({**folder, **other})) for other in ({}, *others)
+    }
+    assert len(shapes) == 3
+    ahead = TrialConfig.from_dict({**folder, "data.workers": 7})
+    assert shape_of(ahead) in shapes
+    idle = TrialConfig.from_dict({"data.memory_share": 0.5})
+    assert shape_of(idle) == shape_of(TrialConfig())
+
+
 class FakeGpu:
     """Counts what a trial on the CPU would have taken, by a script."""
 

@@ -10,13 +10,16 @@ import torch.nn.functional as F
 
 from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
+from orthotune.data import splits
 from orthotune.data.dataset import Dataset
 from orthotune.data.datasets import load_dataset
+from orthotune.data.splits import Split, StreamedSplit
 from orthotune.errors import CheckpointError, DataError
 from orthotune.nn.networks import PlainCNN
 from orthotune.training import loop
 from orthotune.training.checkpoint import load_checkpoint, save_checkpoint
 from orthotune.training.loop import Trial
+from tests.data.small_images import write_classes
 from tests.small import TIMINGS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -962,3 +965,57 @@ def test_there_is_no_profile_of_what_is_not_finite():
     with torch.no_grad():
         next(trial.model.parameters()).fill_(float("nan"))
     assert trial.profile() == {}
+
+
+# Images that are read from files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The fields of a trial on class folders of images."""
+    write_classes(tmp_path, ("ant", "bee", "cat"), num=30)
+    own = {"data.name": "image_folder", "data.root": str(tmp_path)}
+    own |= {"data.image_folder.size": 12, "data.image_folder.flips": True}
+    return own | {"data.num_train": 50, "data.batch_size": 16, "data.augment": True}
+
+
+def test_a_trial_is_the_same_whether_images_are_held_or_read_anew(folder):
+    held, streamed = make(folder), make(folder, {"data.memory_share": 0})
+    assert isinstance(held.dataset.train, Split)
+    assert isinstance(streamed.dataset.train, StreamedSplit)
+    assert finish(streamed) == finish(held)
+    same_weights(held, streamed)
+    assert streamed.profile() == held.profile()
+
+
+def test_a_trial_that_reads_its_images_continues_as_if_never_stopped(folder, tmp_path):
+    streamed = {**folder, "data.memory_share": 0, "data.workers": 0}
+    whole = make(streamed)
+    expected = finish(whole)
+    first = make(streamed)
+    first.run_epoch()
+    save_checkpoint(tmp_path / "trial.pt", first.state_dict())
+    # Continued on a machine with more memory.
+    second = make(folder)
+    second.load_state_dict(load_checkpoint(tmp_path / "trial.pt"))
+    assert finish(second) == expected[1:]
+    same_weights(whole, second)
+
+
+def test_an_image_that_breaks_while_it_trains_is_named(folder, tmp_path):
+    trial = make(folder, {"data.memory_share": 0, "data.workers": 0})
+    trial.run_epoch()
+    for file in sorted((tmp_path / "bee").iterdir()):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"/bee/\d+\.png is empty\. Convert or mend it"):
+        trial.run_epoch()
+
+
+def test_fewer_of_larger_images_are_evaluated_at_once(folder, monkeypatch):
+    seen = []
+    trial = make(folder, {"data.image_folder.size": 128})
+    trial.model.register_forward_pre_hook(lambda _, images: seen.append(len(images[0])))
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", 160)
+    monkeypatch.setattr(splits, "FEWEST", 5)
+    trial._evaluate(trial.dataset.val)
+    assert seen == [50, 10, 8]  # to recalibrate with, and 18 images

@@ -2,7 +2,7 @@
 
 from orthotune.config.contracts import DataPlace
 from orthotune.data.dataset import Source
-from orthotune.data.torchvision_reader import read_parts
+from orthotune.readers.torchvision_reader import read_parts
 
 
 def torchvision_source(

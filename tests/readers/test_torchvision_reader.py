@@ -1,3 +1,4 @@
+import gzip
 import os
 import re
 import shutil
@@ -14,9 +15,9 @@ import pytest
 import torch
 
 from orthotune.config.sections import DataConfig
-from orthotune.data import torchvision_reader
-from orthotune.data.datasets import load_dataset
+from orthotune.data.datasets import data_fingerprint, load_dataset
 from orthotune.errors import DataError
+from orthotune.readers import torchvision_reader
 from tests.data.small_files import (
     RAW,
     check_splits,
@@ -34,11 +35,6 @@ NAMES = {
     ],
     "CIFAR100": [f"cifar-100-python/{name}" for name in ("train", "test", "meta")],
     "SVHN": ["train_32x32.mat", "test_32x32.mat"],
-    "FashionMNIST": [
-        str(RAW / f"{part}-{kind}-ubyte")
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ],
 }
 
 
@@ -48,7 +44,6 @@ NAMES = {
         ("cifar10", "CIFAR10"),
         ("cifar100", "CIFAR100"),
         ("svhn", "SVHN"),
-        ("fashion_mnist", "FashionMNIST"),
     ],
 )
 def test_a_missing_data_set_is_refused_with_where_and_how_to_get_it(
@@ -68,6 +63,19 @@ def test_a_missing_data_set_is_refused_with_where_and_how_to_get_it(
     assert "\n" not in message
     assert caught.value.__cause__ is not None
     assert not root.exists()
+
+
+def test_what_is_missing_of_fashion_mnist_is_said_file_by_file(tmp_path, fresh):
+    pytest.importorskip("torchvision")
+    with pytest.raises(DataError) as caught:
+        load_dataset(DataConfig(name="fashion_mnist", root=str(tmp_path)))
+    assert str(caught.value) == (
+        f"`data.root` must hold FashionMNIST, but {tmp_path}/FashionMNIST is not there."
+        " Set `data.download` to true where there is a network, or put torchvision's "
+        f"files into {tmp_path} or its FashionMNIST/raw, gzipped or not: "
+        "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
+        "t10k-labels-idx1-ubyte."
+    )
 
 
 @pytest.mark.parametrize("numbers", ["none", "no pair", "labels"])
@@ -168,9 +176,9 @@ def test_an_archive_that_is_there_is_unpacked_without_a_network(
     for file in (tmp_path / RAW).iterdir():
         shutil.move(tmp_path / "away" / f"{file.name}.gz", tmp_path / RAW)
         file.unlink()
-    assert "unpacks. Set `data.download`" in refusal(fashion_config(tmp_path))
     check_splits(fashion_fetched(tmp_path), train, test, (1, 28, 28))
     assert asked == []
+    assert all(name.endswith(".gz") for name in seen(tmp_path))
 
 
 def test_a_data_set_is_fetched_once_however_many_want_it(fetched, tmp_path):
@@ -261,3 +269,63 @@ def test_a_missing_torchvision_is_refused_with_how_to_get_it(fresh, monkeypatch)
         "failed (import of torchvision halted"
     )
     assert message.endswith("in one command: pip install torch torchvision.")
+
+
+LAYOUTS = ["FashionMNIST/raw", "."]
+
+
+@pytest.mark.parametrize("folder", LAYOUTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_fashion_mnist_is_read_wherever_its_files_lie(
+    folder, packed, fashion, tmp_path
+):
+    train, test = fashion()
+    before = data_fingerprint(fashion_config(tmp_path))
+    files = sorted((tmp_path / RAW).iterdir())
+    root = tmp_path / "elsewhere"
+    (root / folder).mkdir(parents=True)
+    for file in files:
+        content = file.read_bytes()
+        name = f"{file.name}.gz" if packed else file.name
+        content = gzip.compress(content) if packed else content
+        (root / folder / name).write_bytes(content)
+    names = sorted(str(path) for path in root.rglob("*"))
+    check_splits(load_dataset(fashion_config(root)), train, test, (1, 28, 28))
+    assert data_fingerprint(fashion_config(root)) == before
+    assert sorted(str(path) for path in root.rglob("*")) == names
+
+
+def test_a_whole_layout_is_read_beside_a_broken_one(fashion, tmp_path):
+    train, test = fashion()
+    for file in list((tmp_path / RAW).iterdir()):
+        shutil.copy(file, tmp_path)
+        file.write_bytes(file.read_bytes()[:100])
+    check_splits(load_dataset(fashion_config(tmp_path)), train, test, (1, 28, 28))
+
+
+def test_the_file_that_a_layout_lacks_is_named(fashion, tmp_path):
+    fashion()
+    for file in list((tmp_path / RAW).iterdir()):
+        archive = gzip.compress(file.read_bytes())
+        (tmp_path / f"{file.name}.gz").write_bytes(archive)
+    shutil.rmtree(tmp_path / "FashionMNIST")
+    lost = tmp_path / "t10k-labels-idx1-ubyte"
+    lost.with_name(f"{lost.name}.gz").unlink()
+    assert f"but {lost} is not there. Set" in refusal(fashion_config(tmp_path))
+
+
+def test_debians_fashion_mnist_is_torchvisions(tmp_path, fresh):
+    """Where Debian's package is installed; torchvision reads it unpacked."""
+    mnist = pytest.importorskip("torchvision.datasets.mnist")
+    folder = Path("/usr/share/datasets/fashion-mnist")
+    if not folder.is_dir():
+        pytest.skip("Debian's dataset-fashion-mnist is not installed")
+    (tmp_path / RAW).mkdir(parents=True)
+    for archive in folder.glob("t10k-*.gz"):
+        file = tmp_path / RAW / archive.stem
+        file.write_bytes(gzip.decompress(archive.read_bytes()))
+        shutil.copy(file, file.with_name(file.name.replace("t10k", "train")))
+    theirs = mnist.FashionMNIST(str(tmp_path), train=False)
+    ours = load_dataset(DataConfig(name="fashion_mnist", root=str(folder))).test
+    assert torch.equal(ours.images[:, 0], theirs.data)
+    assert torch.equal(ours.targets, theirs.targets)

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from orthotune.data.torchvision_files import (
+from orthotune.errors import DataMissingError, DataUnreadableError
+from orthotune.readers.mnist_format import NAMES, read_idx
+from orthotune.readers.torchvision_files import (
     Kind,
     fault_of,
     fetch_again,
     files_of,
     forbidden,
+    idx_layouts,
 )
-from orthotune.errors import DataMissingError, DataUnreadableError
 
 FETCH_WAIT_S = 600
 """For another process of the same root, which fetches the same data."""
@@ -49,7 +51,7 @@ def read_parts(
         DataMissingError: If files are missing or broken, and are not or cannot be
             fetched.
     """
-    kind = getattr(_torchvision_datasets(), name)
+    kind = getattr(torchvision_datasets(), name)
     try:
         # Without the lock: what is there already may be on a read-only mount.
         return _read(kind, root, parts, num_classes, download=False)
@@ -57,7 +59,7 @@ def read_parts(
         if not download:
             raise
     _check_writable(kind, root)
-    with _only_fetcher(name, root):
+    with only_fetcher(name, root):
         return _read(kind, root, parts, num_classes, download=True)
 
 
@@ -72,6 +74,8 @@ def _read(
     try:
         if download:
             fetch_again(kind, root)
+        if idx_layouts(kind, root):
+            return _read_idx_files(kind, root)
         found = (kind(root=str(root), download=download, **part) for part in parts)
         return [_arrays(one, num_classes) for one in found]
     except MemoryError:
@@ -80,8 +84,32 @@ def _read(
         raise _unreadable(kind, root, err, tried=download) from err
 
 
+def _read_idx_files(kind: Kind, root: Path) -> list[Part]:
+    """Both parts of a data set in MNIST's format, by the first layout that is whole.
+
+    Raises:
+        Exception: Of any kind, if none is.
+    """
+    problem: Exception = FileNotFoundError()
+    for names in idx_layouts(kind, root):
+        try:
+            images, labels, *test = (_regular(root / name) for name in names)
+            parts = [(images, labels), tuple(test)]
+            return [_fitting(one[:, None], other, 10) for one, other in parts]
+        except (OSError, ValueError) as err:
+            problem = err
+    raise problem
+
+
+def _regular(path: Path) -> np.ndarray:
+    """What a file holds; a pipe would be read without end."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return read_idx(path)
+
+
 @contextlib.contextmanager
-def _only_fetcher(name: str, root: Path) -> Iterator[None]:
+def only_fetcher(name: str, root: Path) -> Iterator[None]:
     """Hold the lock under which one process at a time downloads into a root."""
     from filelock import FileLock, Timeout  # which those who do not fetch need not load
 
@@ -104,7 +132,7 @@ def _only_fetcher(name: str, root: Path) -> Iterator[None]:
         lock.release()
 
 
-def _arrays(data: Any, num_classes: int) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN401
+def _arrays(data: Any, num_classes: int) -> Part:  # noqa: ANN401
     """The images and classes of a part, as torchvision has read it.
 
     Raises:
@@ -112,11 +140,20 @@ def _arrays(data: Any, num_classes: int) -> tuple[np.ndarray, np.ndarray]:  # no
     """
     images = np.asarray(data.data)
     targets = np.asarray(data.labels if hasattr(data, "labels") else data.targets)
+    return _fitting(_channels_first(images), targets, num_classes)
+
+
+def _fitting(images: np.ndarray, targets: np.ndarray, num_classes: int) -> Part:
+    """Images `(N, C, H, W)` and classes that belong together.
+
+    Raises:
+        ValueError: If they do not.
+    """
     if not len(images) or targets.shape != (len(images),):
         raise ValueError(f"{len(images)} images and labels of shape {targets.shape}")
     if not np.isin(targets, range(num_classes)).all():
         raise ValueError(f"labels from {targets.min()} to {targets.max()}")
-    return _channels_first(images), targets
+    return images, targets
 
 
 def _unreadable(
@@ -132,7 +169,10 @@ def _unreadable(
     """
     fault, names = fault_of(kind, root), list(files_of(kind, root))
     others = f" and {len(names) - 1} more" if names[1:] else ""
-    files = f"{names[0]}{others}"
+    files, where = f"{names[0]}{others}", f"{root}"
+    if idx_layouts(kind, root):
+        files = ", ".join(NAMES)
+        where = f"{root} or its {kind.__name__}/raw, gzipped or not"
     must = f"`data.root` must hold {kind.__name__}"
     if fault is None:
         return DataUnreadableError(
@@ -142,7 +182,7 @@ def _unreadable(
     problem = f"{must}, but {fault.path} {fault.problem}"
     if fault.remedy:
         return DataUnreadableError(f"{problem}. {fault.remedy}")
-    put = f"put torchvision's files into {root}: {files}"
+    put = f"put torchvision's files into {where}: {files}"
     if tried:
         why = " ".join(str(err).split()) or type(err).__name__
         return DataMissingError(
@@ -179,7 +219,12 @@ def _channels_first(images: np.ndarray) -> np.ndarray:
     return images if images.shape[1] in (1, 3) else images.transpose(0, 3, 1, 2)
 
 
-def _torchvision_datasets() -> object:
+def torchvision_datasets() -> Any:  # noqa: ANN401 - a module
+    """The module of torchvision's data sets.
+
+    Raises:
+        DataUnreadableError: If torchvision cannot be imported.
+    """
     try:
         from torchvision import datasets
     except (ImportError, RuntimeError) as err:

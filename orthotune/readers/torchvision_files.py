@@ -5,22 +5,16 @@ some it checks only that they are there: a web page that was saved under the nam
 Fashion-MNIST's images is taken for them, by a download as well.
 """
 
-import math
 import os
 import stat
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orthotune.readers.mnist_format import IMAGES, LABELS, NAMES, read_idx
+
 Kind = Any
 """A class of torchvision's: CIFAR10, CIFAR100, SVHN, or one in MNIST's format."""
-
-LABELS, IMAGES = "labels-idx1", "images-idx3"
-"""In the names of files in MNIST's format."""
-
-UBYTE = 8
-"""In their headers: what follows are bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +35,9 @@ class Fault:
 def files_of(kind: Kind, root: Path) -> dict[str, str | None]:
     """The files of a data set below its root, each with its MD5 if it has one.
 
-    Of MNIST's format torchvision knows only the archives' checksums, and prefers two
-    files that an older torchvision has made.
+    Those of MNIST's format may lie as torchvision keeps them or in the root itself, as
+    Debian packs them, each compressed or not; where two older files of torchvision's
+    are, these are they.
 
     Example:
         >>> from torchvision.datasets import SVHN
@@ -56,11 +51,42 @@ def files_of(kind: Kind, root: Path) -> dict[str, str | None]:
         meta = (kind.meta["filename"], kind.meta["md5"])
         listed = [*kind.train_list, *kind.test_list, meta]
         return {f"{kind.base_folder}/{name}": md5 for name, md5 in listed}
-    older = [f"{kind.__name__}/processed/{name}.pt" for name in ("training", "test")]
-    if all(os.path.isfile(root / name) for name in older):
-        return dict.fromkeys(older)
-    names = (name.removesuffix(".gz") for name, _ in kind.resources)
-    return dict.fromkeys(f"{kind.__name__}/raw/{name}" for name in names)
+    return dict.fromkeys(next(iter(idx_layouts(kind, root)), _older(kind)))
+
+
+def idx_layouts(kind: Kind, root: Path) -> list[list[str]]:
+    """The files in MNIST's format for each way to lay them out, below the root.
+
+    Args:
+        kind: The data set.
+        root: Its folder.
+
+    Returns:
+        Names of images and labels to train and to test with; first the layout of which
+        most files are there, torchvision's own if none is. Nothing where the data set
+        is of another format, or files are there that torchvision would rather read.
+    """
+    if not hasattr(kind, "resources"):
+        return []
+    if all(os.path.isfile(root / name) for name in _older(kind)):
+        return []
+    layouts = []
+    for folder in (f"{kind.__name__}/raw/", ""):
+        found = [_there(root, f"{folder}{name}") for name in NAMES]
+        missing = sum(not os.path.lexists(root / name) for name in found)
+        layouts.append((missing, found))
+    return [found for _, found in sorted(layouts, key=lambda one: one[0])]
+
+
+def _there(root: Path, name: str) -> str:
+    """A file's name, or that of its archive if only this is there."""
+    packed = f"{name}.gz"
+    only_packed = not os.path.lexists(root / name) and os.path.lexists(root / packed)
+    return packed if only_packed else name
+
+
+def _older(kind: Kind) -> list[str]:
+    return [f"{kind.__name__}/processed/{name}.pt" for name in ("training", "test")]
 
 
 def fault_of(kind: Kind, root: Path) -> Fault | None:
@@ -155,15 +181,13 @@ def _fault(path: Path, md5: str | None) -> Fault | None:
     try:
         with path.open("rb") as file:
             head, size = file.read(64), path.stat().st_size
-        problem = _checksum(path, size, md5) if md5 else _format(path, head, size)
+        problem = _checksum(path, size, md5) if md5 else _format(path)
     except OSError as err:
         return _unreadable(path, err)
     if not problem:
         return None
     if not size:
         problem = "is empty"
-    elif head.startswith(b"\x1f\x8b"):
-        problem = "is compressed (gzip)"
     elif head.lstrip().startswith(b"<"):
         problem = "is a web page"
     return Fault(path=path, problem=problem)
@@ -176,26 +200,24 @@ def _checksum(path: Path, size: int, md5: str) -> str:
     return "" if whole else f"is another file, or a part of it ({size} bytes)"
 
 
-def _format(path: Path, head: bytes, size: int) -> str:
-    """What is wrong with a file in MNIST's format: a header, and then bytes."""
+def _format(path: Path) -> str:
+    """What is wrong with a file in MNIST's format; nothing if it is whole."""
     if path.suffix == ".pt":  # torch's own, which it reads or does not
         return ""
-    num_dims = 1 if LABELS in path.name else 3
-    start = 4 + 4 * num_dims
-    if size < start or head[:4] != bytes((0, 0, UBYTE, num_dims)):
-        return "is no file in MNIST's format"
-    whole = start + math.prod(struct.unpack_from(f">{num_dims}I", head, 4))
-    if size != whole:
-        return f"has {size} bytes in place of {whole}"
-    largest = max(path.read_bytes()[start:], default=0) if num_dims == 1 else 0
-    return "" if largest < 10 else f"holds the label {largest} of 10 classes from 0"
+    try:
+        read_idx(path)
+    except ValueError as err:
+        return str(err)
+    return ""
 
 
 def _count_fault(labels: Path) -> Fault | None:
     """The fault of a file with another number of labels than there are images."""
-    images = labels.with_name(labels.name.replace(LABELS, IMAGES))
-    both = (labels.read_bytes()[:8], images.read_bytes()[:8])
-    counts = [struct.unpack(">4xI", head)[0] for head in both]
+    name = labels.name.removesuffix(".gz").replace(LABELS, IMAGES)
+    images = labels.with_name(name)
+    if not os.path.lexists(images):
+        images = labels.with_name(f"{name}.gz")
+    counts = [len(read_idx(path)) for path in (labels, images)]
     if counts[0] == counts[1]:
         return None
     problem = f"holds {counts[0]} labels for the {counts[1]} images in {images.name}"

@@ -7,8 +7,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from orthotune.config.sections import DataConfig
-from orthotune.data import digits
 from orthotune.data.datasets import load_dataset
+from orthotune.readers import digits
 from tests.data.small_files import keys, splits
 
 
