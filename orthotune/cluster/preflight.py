@@ -33,7 +33,7 @@ from orthotune.cluster.nodes import (
 )
 from orthotune.config.plugins import shipment, take
 from orthotune.config.trial import TrialConfig
-from orthotune.data.datasets import data_fingerprint
+from orthotune.data.datasets import data_fingerprint, reads_anew
 from orthotune.errors import ConfigError, DataError, PluginError, StudyError
 from orthotune.readers.torchvision_reader import FETCH_WAIT_S
 from orthotune.record.identity import Fingerprints
@@ -50,6 +50,9 @@ ROOM_BYTES = 1 << 30
 
 PROBE_WAIT_S = 120
 """For the slowest node, which may import torch from a network drive."""
+
+READ_WAIT_S = 1800
+"""For millions of image files, each of which is hashed and checked."""
 
 LEAVING_S = 30
 """After which Ray has noticed that a node is dead."""
@@ -318,7 +321,8 @@ def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list
         how = task.options(num_cpus=0, scheduling_strategy=only_on(node), max_retries=0)
         asked[how.remote(expected, name_of_node(node), gpus_of(node))] = node
     fetches = any(fields.get("data.download") for fields, _ in expected.data)
-    wait_s = PROBE_WAIT_S + (FETCH_WAIT_S if fetches else 0)
+    many = any(map(reads_anew, expected.data))
+    wait_s = PROBE_WAIT_S + FETCH_WAIT_S * fetches + READ_WAIT_S * many
     ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)
     noticed = time.monotonic() + LEAVING_S
     return [c for ref, node in asked.items() for c in _answer(ref, node, noticed)]

@@ -51,8 +51,9 @@ def load_dataset(config: DataConfig, device: torch.device | str = "cpu") -> Data
         >>> digits.train.images.shape[1:], digits.num_classes
         (torch.Size([1, 8, 8]), 10)
     """
-    root = _root(config)
-    bare = replace(config, **_ASIDE, root=root)
+    bare = replace(config, **_ASIDE, root=_root(config))
+    if not reads_anew(config):
+        bare = replace(bare, memory_share=0)
     whole = _load(bare, version(), str(torch.device(device)))
     return _cut(whole, config).with_workers(config.workers)
 
@@ -65,6 +66,18 @@ _ASIDE: dict[str, Any] = {
     "workers": 0,
 }
 """Fields that the files have nothing to do with, as they are by default."""
+
+
+def reads_anew(config: DataConfig) -> bool:
+    """Whether its images may be read one by one, as often as they are used.
+
+    Example:
+        >>> reads_anew(DataConfig(name="digits"))
+        False
+        >>> reads_anew(DataConfig(name="image_folder"))
+        True
+    """
+    return "memory_share" in ingredient("dataset", config.name).reads
 
 
 def _root(config: DataConfig) -> str:
@@ -129,7 +142,8 @@ def data_fingerprint(config: DataConfig) -> str:
         >>> digits == data_fingerprint(DataConfig(name="synthetic"))
         False
     """
-    dataset = load_dataset(replace(config, num_train=None))
+    # Of what is read one by one the files are looked at: nothing need be held.
+    dataset = load_dataset(replace(config, num_train=None, memory_share=0))
     if dataset.digest is not None:
         return dataset.digest()
     digest = hashlib.sha256()

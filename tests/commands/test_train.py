@@ -12,6 +12,7 @@ from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, FileError
 from orthotune.training.loop import Trial
+from tests.data.small_images import write_classes
 
 SMALL = {
     "model.depth": 8,
@@ -350,3 +351,21 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(
     assert err.startswith(f"orthotune: {asked[1]} must be ")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_are_broken_are_refused_and_nothing_is_made(
+    config, tmp_path, capsys
+):
+    write_classes(tmp_path / "photos", num=6)
+    broken = tmp_path / "photos" / "bee" / "004.png"
+    broken.write_bytes(broken.read_bytes()[:90])
+    before = sorted(tmp_path.rglob("*"))
+    how = {"data.name": "image_folder", "data.root": "photos", "data.batch_size": 4}
+    assert main(settings(how)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "orthotune: `data.root` must hold whole and opaque JPEG or PNG images, but "
+        f"{broken} is only a part of an image. Convert or mend it, or move it away.\n"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
