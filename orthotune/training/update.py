@@ -30,6 +30,7 @@ from orthotune.schema.registry import ingredient
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
+SCALER = "scaler"  # in a checkpoint, beside the optimizer's state
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NO_PENALTY = "none"
 
@@ -139,9 +140,9 @@ class Update:
         return torch.autocast(self._device.type, half, enabled=half is not None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state; with it that of what else has one."""
-        parts = {name: part.state_dict() for name, part in self._stateful().items()}
-        return self._optimizer.state_dict() | parts
+        """The optimizer's state, and the loss's scale in float16."""
+        scaler = {SCALER: self._scaler.state_dict()}
+        return self._optimizer.state_dict() | (scaler if self._is_scaled() else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
@@ -150,21 +151,12 @@ class Update:
         ours = [{name: group[name] for name in settings} for group in groups]
         # A copy: torch's optimizers keep the tensors they are given.
         state = copy.deepcopy(state)
-        for name, part in self._stateful().items():
-            part.load_state_dict(state.pop(name))
+        if self._is_scaled():
+            self._scaler.load_state_dict(state.pop(SCALER))
         self._optimizer.load_state_dict(state)
         # The momenta are the file's; how to step is this configuration's.
         for group, own in zip(self._optimizer.param_groups, ours, strict=True):
             group.update(own)
-
-    def _stateful(self) -> dict[str, Any]:
-        """What has a state beside the optimizer, by its name in a checkpoint."""
-        found: dict[str, Any] = {}
-        if self._scaler.is_enabled():
-            found["scaler"] = self._scaler
-        if hasattr(self._regularizer, "load_state_dict"):
-            found["regularizer"] = self._regularizer
-        return found
 
     def penalty_state(self) -> dict[str, Any] | None:
         """The regularizer's state; None if it has none."""
@@ -176,6 +168,9 @@ class Update:
         own = getattr(self._regularizer, "load_state_dict", None)
         if own is not None and state is not None:
             own(copy.deepcopy(state))
+
+    def _is_scaled(self) -> bool:
+        return self._scaler.is_enabled()
 
     def _accumulate_gradients(self, batch: Split) -> Tensor:
         """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""

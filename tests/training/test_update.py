@@ -119,28 +119,6 @@ def test_every_group_of_parameters_steps_as_this_configuration_says():
     assert not any(map(torch.equal, before, model.parameters()))
 
 
-def test_a_regularizer_with_a_state_continues_with_it():
-    class Counting:
-        def __init__(self):
-            self.count = 0
-
-        def add_gradients(self, coeff):
-            self.count += 1
-            return coeff * 0
-
-        def state_dict(self):
-            return {"count": self.count}
-
-        def load_state_dict(self, state):
-            self.count = state["count"]
-
-    (first, _), (second, _) = make(), make()
-    first._regularizer, second._regularizer = Counting(), Counting()
-    first(batch_of(8), first.settings(0, 1)[0])
-    second.load_state_dict(first.state_dict())
-    assert second._regularizer.count == 1
-
-
 # Gradients
 
 

@@ -24,6 +24,7 @@ OTHER = {
     "regularizer.kind": "l2",
     "modulation.enabled": False,
     "training.precision": "bf16",
+    "optimizer.kind": "muon",
     "seed": 7,
 }
 
