@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,23 @@ class DataPlace:
 
     root: Path
     download: bool
+
+
+class Parameters(list["nn.Parameter"]):
+    """The parameters of a network, as an optimizer is given them: a list.
+
+    Args:
+        model: The network, for an optimizer that treats its layers differently.
+
+    Example:
+        >>> from torch import nn
+        >>> len(Parameters(nn.Linear(2, 3)))
+        2
+    """
+
+    def __init__(self, model: "nn.Module") -> None:
+        super().__init__(model.parameters())
+        self.model = model
 
 
 class Regularizer(Protocol):

@@ -100,9 +100,9 @@ def initialization(name: str, *, reads: Sequence[str] = ()) -> Callable[[F], F]:
 def optimizer(name: str, *, reads: Sequence[str] = ()) -> Callable[[F], F]:
     """Register an optimizer, as `optimizer.kind`.
 
-    The function takes its settings, the parameters (a list), and the learning rate as a
-    scalar tensor that changes from update to update, and returns a
-    `torch.optim.Optimizer` that reads this tensor.
+    The function takes its settings, the parameters (a list, with the network as its
+    `model`), and the learning rate as a scalar tensor that changes from update to
+    update, and returns a `torch.optim.Optimizer` that reads this tensor.
 
     Args:
         name: As for `network`.

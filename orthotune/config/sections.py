@@ -136,7 +136,8 @@ class OptimizerConfig:
     """How the network is changed in an update."""
 
     kind: str = chosen("optimizer", "sgd", later=True)
-    """sgd (with momentum), or a registered optimizer. Default sgd."""
+    """sgd (with momentum), adamw, muon (hidden layers; AdamW on the rest), lars (rates
+    by the norms of layers), or a registered optimizer. Default sgd."""
 
     lr: float = setting(0.01, LR)
     """Learning rate at the schedule's factor 1. In (0, 100]; default 0.01, measured on
@@ -216,9 +217,23 @@ class TrainingConfig:
     num_epochs: int = setting(10, Rule(kind=int, low=1, high=100_000))
     """Passes over the training images; the schedules span them. Default 10."""
 
-    precision: str = setting("fp32", Rule(kind=str, choices=("fp32", "bf16")))
-    """fp32, also in a GPU's convolutions (no TF32), or bf16: forward and backward in
-    bfloat16 autocast, weights in float32. Default fp32."""
+    precision: str = setting("fp32", Rule(kind=str, choices=("fp32", "bf16", "fp16")))
+    """fp32, also in a GPU's convolutions (no TF32); bf16: forward and backward in
+    bfloat16 autocast, weights in float32; or fp16: likewise in float16, with the loss
+    scaled so that errors fit, and updates left out whose gradients did not. For a GPU
+    without bfloat16, and not measured on one; on a CPU ten times as slow. Default
+    fp32."""
+
+    label_smoothing: float = setting(0.0, Rule(kind=float, low=0, below=1), later=True)
+    """Share of each target that is spread evenly over all classes, in the training loss
+    alone (Szegedy et al., 2016). In [0, 1); default 0: none."""
+
+    clip_norm: float | None = setting(
+        None, Rule(kind=float, above=0, high=1e6, optional=True), later=True
+    )
+    """Largest norm of all gradients together: longer ones are shortened to it. That of
+    what reaches the optimizer, so modulated and with the penalty's. In (0, 1e6], or
+    null for none. Default null."""
 
     compile: bool = setting(False, Rule(kind=bool))
     """Whether forward and backward are compiled (torch.compile), once for each shape in

@@ -210,9 +210,22 @@ def weight_parameter(name: str, layer: nn.Module) -> nn.Parameter:
     return weight
 
 
-def _stack(tensors: Iterable[Tensor]) -> Tensor:
-    """One `(L, O, M)` tensor of same-shape filter banks."""
-    return torch.stack([_filters_last(tensor).flatten(1) for tensor in tensors])
+def stacked(tensors: Iterable[Tensor], groups: int) -> Tensor:
+    """One `(L G, O / G, M)` tensor of the filter banks of L weights of one shape.
+
+    The entries of a filter are in an order of their own, that of `add_stacked`.
+    """
+    matrices = torch.stack([_filters_last(tensor).flatten(1) for tensor in tensors])
+    if groups == 1:
+        return matrices  # (L, O, M)
+    return matrices.unflatten(1, (groups, -1)).flatten(0, 1)
+
+
+def add_stacked(tensors: list[Tensor], steps: Tensor) -> None:
+    """Add to each of L tensors of one shape its part of what `stacked` gives."""
+    views = [_filters_last(tensor) for tensor in tensors]
+    rows = steps.reshape(len(tensors), -1).unbind()
+    torch._foreach_add_(views, [row.view(views[0].shape) for row in rows])
 
 
 def _filters_last(tensor: Tensor) -> Tensor:
@@ -269,13 +282,11 @@ class OrthonormalityRegularizer:
         """
         penalties = []
         for groups, bank in self._banks:
-            matrices = _stack(bank)  # (L, O, M)
-            if groups > 1:  # (L G, O / G, M)
-                matrices = matrices.unflatten(1, (groups, -1)).flatten(0, 1)
+            matrices = stacked(bank, groups)  # (L, O, M)
             deviation = gram_deviation(matrices)  # (L, O, O)
             penalties.append(deviation.square().sum())
-            step = torch.bmm(deviation * (2 * coeff), matrices)  # (L, O, M)
-            _add_to_gradients(bank, step.reshape(len(bank), -1))
+            steps = torch.bmm(deviation * (2 * coeff), matrices)  # (L, O, M)
+            add_stacked([_gradient(weight) for weight in bank], steps)
         return torch.stack(penalties).sum()
 
 
@@ -329,10 +340,3 @@ def _gradient(weight: Tensor) -> Tensor:
     if weight.grad is None:
         weight.grad = torch.zeros_like(weight)
     return weight.grad
-
-
-def _add_to_gradients(bank: list[Tensor], step: Tensor) -> None:
-    """Add row l of `step` `(L, O M)` to the gradient of weight l of the bank."""
-    gradients = [_filters_last(_gradient(weight)) for weight in bank]
-    shape = gradients[0].shape
-    torch._foreach_add_(gradients, [row.view(shape) for row in step.unbind()])

@@ -1,9 +1,10 @@
-"""One optimizer update: gradients of a batch, both ingredients, a step of SGD.
+"""One optimizer update: gradients of a batch, both ingredients, an optimizer's step.
 
 Everything that changes from update to update or from trial to trial (learning rate,
 coefficient, threshold, strength) is data in one small tensor on the device, never a
-number in the program. So an update waits for nothing on a GPU, and what is compiled or
-captured for a shape serves every epoch and every trial of that shape.
+number in the program. So an update waits for nothing on a GPU (but in float16: whether
+its gradients fit), and what is compiled or captured for a shape serves every epoch and
+every trial of that shape.
 """
 
 import copy
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from orthotune.config.changes import CHANGEABLE
-from orthotune.config.contracts import Regularizer
+from orthotune.config.contracts import Parameters, Regularizer
 from orthotune.config.registry import ingredient
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
@@ -29,6 +30,7 @@ from orthotune.nn.probes import ErrorProbes, probed_layers
 from orthotune.training.curves import scheduled_settings
 
 MAX_SHAPES = 256  # compiled in one process
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NO_PENALTY = "none"
 
 
@@ -73,7 +75,15 @@ class Update:
                 layers = probed_layers(model, lambda: model(example))
             self._probed = list(layers.values())
         self._regularizer = _regularizer(config, model)
-        self._optimizer = _optimizer(config, model, self._lr)
+        self._parameters = Parameters(model)
+        self._optimizer = _optimizer(config, self._parameters, self._lr)
+        self._smoothing = config.training.label_smoothing
+        # float16 has no room for small errors; where it is off it does nothing.
+        scaled = config.training.precision == "fp16"
+        self._scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+        if scaled:
+            # Or torch's fused SGD leaves momenta as memory was, if its first is skipped.
+            self._optimizer._step_supports_amp_scaling = False  # pyright: ignore[reportAttributeAccessIssue]
         self._forward = _compiled(model) if config.training.compile else model
 
     def settings(self, epoch: int, updates: int) -> Tensor:
@@ -112,28 +122,49 @@ class Update:
         probes = ErrorProbes(self._probed) if probe and self._probed else None
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate_gradients(batch)
+        self._scaler.unscale_(self._optimizer)
         moments = self._combine()
         if probes is not None:
             moments = probes.moments()
             probes.remove()
-        self._optimizer.step()
+        if self._config.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._config.training.clip_norm)
+        self._scaler.step(self._optimizer)  # unless gradients have left float16
+        self._scaler.update()
         return loss, moments
 
     def precision(self) -> torch.autocast:
         """The context in which the model runs."""
-        bf16 = self._config.training.precision == "bf16"
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=bf16)
+        half = HALVES.get(self._config.training.precision)
+        return torch.autocast(self._device.type, half, enabled=half is not None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's state."""
-        return self._optimizer.state_dict()
+        """The optimizer's state; with it that of what else has one."""
+        parts = {name: part.state_dict() for name, part in self._stateful().items()}
+        return self._optimizer.state_dict() | parts
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
+        settings = self._optimizer.defaults.keys()
+        groups = self._optimizer.param_groups
+        ours = [{name: group[name] for name in settings} for group in groups]
         # A copy: torch's optimizers keep the tensors they are given.
-        self._optimizer.load_state_dict(copy.deepcopy(state))
+        state = copy.deepcopy(state)
+        for name, part in self._stateful().items():
+            part.load_state_dict(state.pop(name))
+        self._optimizer.load_state_dict(state)
         # The momenta are the file's; how to step is this configuration's.
-        self._optimizer.param_groups[0].update(self._optimizer.defaults)
+        for group, own in zip(self._optimizer.param_groups, ours, strict=True):
+            group.update(own)
+
+    def _stateful(self) -> dict[str, Any]:
+        """What has a state beside the optimizer, by its name in a checkpoint."""
+        found: dict[str, Any] = {}
+        if self._scaler.is_enabled():
+            found["scaler"] = self._scaler
+        if hasattr(self._regularizer, "load_state_dict"):
+            found["regularizer"] = self._regularizer
+        return found
 
     def penalty_state(self) -> dict[str, Any] | None:
         """The regularizer's state; None if it has none."""
@@ -159,9 +190,11 @@ class Update:
                 logits = self._forward(images)
             _check_logits(logits, len(targets))
             wide = torch.promote_types(logits.dtype, torch.float32)
-            loss = F.cross_entropy(logits.to(wide), targets)
+            loss = F.cross_entropy(
+                logits.to(wide), targets, label_smoothing=self._smoothing
+            )
             loss = loss * (len(targets) / len(batch))
-            loss.backward()
+            self._scaler.scale(loss).backward()
             total += loss.detach()
         return total
 
@@ -229,14 +262,13 @@ def _regularizer(config: TrialConfig, model: nn.Module) -> Regularizer | None:
     return made
 
 
-def _optimizer(config: TrialConfig, model: nn.Module, lr: Tensor) -> Optimizer:
+def _optimizer(config: TrialConfig, parameters: Parameters, lr: Tensor) -> Optimizer:
     """The optimizer that a configuration names.
 
     Raises:
         ConfigError: If what is registered gives something else.
     """
     kind = config.optimizer.kind
-    parameters = list(model.parameters())
     made = ingredient("optimizer", kind).of(config.optimizer, parameters, lr)
     if not isinstance(made, Optimizer):
         raise ConfigError(

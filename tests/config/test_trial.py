@@ -60,6 +60,8 @@ CHANGED = {
     "data.workers": 0,
     "training.num_epochs": 3,
     "training.precision": "bf16",
+    "training.label_smoothing": 0.1,
+    "training.clip_norm": 2.0,
     "training.compile": True,
     "training.batch_norm": "running",
     "training.evaluate_test": True,
@@ -414,9 +416,18 @@ def test_a_field_like_no_other_is_refused_with_all_sections():
         ("training.num_epochs", 0, "must be an integer in [1, 100000], but got 0."),
         (
             "training.precision",
-            "fp16",
-            "must be one of fp32, bf16, but got the string 'fp16'.",
+            "fp8",
+            "must be one of fp32, bf16, fp16, but got the string 'fp8'.",
         ),
+        ("training.label_smoothing", 1, "must be a number in [0, 1), but got 1."),
+        ("training.clip_norm", 0, "must be a number in (0, 1e+06] or null, but got 0."),
+        ("optimizer.muon.steps", 0, "must be an integer in [1, 20], but got 0."),
+        (
+            "optimizer.muon.adjust_lr",
+            "best",
+            "must be one of match_rms_adamw, original, but got the string 'best'.",
+        ),
+        ("optimizer.lars.eta", 0, "must be a number in (0, 1], but got 0."),
         (
             "training.batch_norm",
             "batch",
@@ -531,7 +542,12 @@ def test_a_config_error_crosses_processes_whole():
 
 
 IDLE = {*NO_RESULT, *OWN}
-LATER = {"optimizer.kind", "modulation.allow_branches"}
+LATER = {
+    "optimizer.kind",
+    "modulation.allow_branches",
+    "training.label_smoothing",
+    "training.clip_norm",
+}
 """What came when there were records, and is as it was then."""
 CHANGES = {name for name in FIELD_RULES if name.startswith("changes.")}
 UNREAD = {

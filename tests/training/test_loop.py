@@ -39,6 +39,10 @@ VARIANTS = {
     "none": {"regularizer.kind": "none"},
     "he": {"init.scheme": "he"},
     "bf16": {"training.precision": "bf16", "data.augment": True},
+    "fp16": {"training.precision": "fp16", "training.clip_norm": 0.5},
+    "adamw": {"optimizer.kind": "adamw"},
+    "muon": {"optimizer.kind": "muon", "optimizer.muon.others_lr": 0.5},
+    "lars": {"optimizer.kind": "lars", "optimizer.lr": 3.0},
     "running": {"training.batch_norm": "running"},
     "nesterov": {"optimizer.nesterov": True, "optimizer.schedule.kind": "multistep"},
     "unmodulated": {"modulation.enabled": False, "optimizer.momentum": 0.0},
@@ -284,6 +288,14 @@ class InBackwardModulation:
         return error * factor
 
 
+def clip(model, largest):
+    """The whole gradient shortened to a norm; torch adds 1e-6 to its own."""
+    norm = sum((p.grad**2).sum().item() for p in model.parameters()) ** 0.5
+    for parameter in model.parameters():
+        if largest is not None and norm > largest:
+            parameter.grad *= largest / (norm + 1e-6)
+
+
 def l2(weights):
     return [weight.square().sum() for weight in weights]
 
@@ -296,6 +308,31 @@ def l2(weights):
         ({"modulation.enabled": False, "regularizer.kind": "none"}, l2, 0.0, 0.0),
         (
             {"optimizer.nesterov": True, "optimizer.momentum": 0.5},
+            penalties,
+            0.001,
+            0.7,
+        ),
+        # In float64 nothing is rounded to float16: what is left is the scaled loss.
+        (
+            {"training.precision": "fp16", "regularizer.coeff": 0.05},
+            penalties,
+            0.05,
+            0.7,
+        ),
+        (
+            {"training.label_smoothing": 0.2},
+            penalties,
+            0.001,
+            0.7,
+        ),
+        (
+            {"training.clip_norm": 0.3, "regularizer.coeff": 0.05},
+            penalties,
+            0.05,
+            0.7,
+        ),
+        (
+            {"training.clip_norm": 1e5, "training.precision": "fp16"},
             penalties,
             0.001,
             0.7,
@@ -339,10 +376,14 @@ def test_updates_are_those_of_a_textbook(values, penalty, coeff, strength, monke
         metrics = trial.run_epoch()
         modulation.unscaled, modulation.above, modulation.passed = [], None, 1.0
         sgd.zero_grad()
-        loss = F.cross_entropy(reference(images), dataset.train.targets)
+        logs = reference(images).log_softmax(1)
+        loss = -logs[range(len(logs)), dataset.train.targets].mean()
+        smoothing = values.get("training.label_smoothing", 0)
+        loss = (1 - smoothing) * loss - smoothing * logs.mean()
         loss.backward()
         weights = penalized(reference)
         (coeff * factor / 2 * sum(penalty(weights))).backward()
+        clip(reference, values.get("training.clip_norm"))
         sgd.param_groups[0]["lr"] = 0.1 * factor
         sgd.step()
         assert metrics["train_loss"] == pytest.approx(loss.item(), rel=1e-5)
@@ -351,6 +392,17 @@ def test_updates_are_those_of_a_textbook(values, penalty, coeff, strength, monke
         theirs = dict(reference.named_parameters())
         for name, ours in trial.model.named_parameters():
             torch.testing.assert_close(ours.double(), theirs[name], **close)
+
+
+def test_labels_are_smooth_in_the_training_loss_alone():
+    trial = make({"training.label_smoothing": 0.5, "training.num_epochs": 1})
+    metrics = trial.run_epoch()
+    val = load_dataset(trial.config.data)
+    images, targets = val.normalize(val.val.images), val.val.targets
+    with torch.no_grad():
+        logits = trial.model.eval()(images).double()
+    expected = F.cross_entropy(logits, targets).item()
+    assert metrics["val_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_lowers_the_loss_and_the_penalty():
@@ -388,14 +440,17 @@ def test_initial_weights_are_of_the_scheme(scheme):
             assert (parameter == float(name.endswith("bn.weight"))).all(), name
 
 
-def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
-    trial = make({"training.precision": "bf16", "training.num_epochs": 1})
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_half_precision_computes_in_it_and_keeps_float32_weights(precision, dtype):
+    trial = make({"training.precision": precision, "training.num_epochs": 1})
     seen = []
     trial.model.layers[3].conv.register_forward_hook(
         lambda _module, _inputs, output: seen.append(output.dtype)
     )
     trial.run_epoch()
-    assert set(seen) == {torch.bfloat16}
+    assert set(seen) == {dtype}
     assert {p.dtype for p in trial.model.parameters()} == {torch.float32}
 
 
@@ -777,6 +832,29 @@ def test_a_diverged_trial_is_a_result_with_finite_worst_cases(values):
     assert all(math.isfinite(value) for metrics in epochs for value in metrics.values())
     with pytest.raises(RuntimeError, match=rf"epoch {trial.epoch} of 5 is done\. Look"):
         trial.run_epoch()
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
+def test_updates_that_do_not_fit_into_float16_are_left_out_and_no_divergence(kind):
+    half = {"training.precision": "fp16", "training.num_epochs": 1}
+    trial = make(half, {"optimizer.kind": kind})
+    too_large = trial.state_dict()
+    too_large["optimizer"]["scaler"]["scale"] = 2.0**40
+    trial.load_state_dict(too_large)
+    before = [p.detach().clone() for p in trial.model.parameters()]
+    metrics = trial.run_epoch()  # of 4 updates
+    assert metrics["diverged"] == 0
+    assert metrics["val_error"] < 1
+    assert all(map(torch.equal, before, trial.model.parameters()))
+    assert not trial.state_dict()["optimizer"]["state"]
+    assert trial.state_dict()["optimizer"]["scaler"]["scale"] == 2.0**36
+
+
+def test_a_loss_that_does_not_fit_into_float16_is_divergence():
+    trial = make({"training.precision": "fp16"})
+    with torch.no_grad():
+        trial.model.classifier.weight.fill_(1e5)
+    assert trial.run_epoch()["diverged"] == 1
 
 
 def test_a_diverged_trial_fails_the_test_too():

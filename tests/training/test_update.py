@@ -29,6 +29,11 @@ KINDS = {
     "in parts": {"data.num_micro_batches": 2},
     "nesterov": {"optimizer.nesterov": True},
     "no momentum": {"optimizer.momentum": 0.0},
+    "smoothed": {"training.label_smoothing": 0.1},
+    "clipped": {"training.clip_norm": 0.5},
+    "adamw": {"optimizer.kind": "adamw"},
+    "muon": {"optimizer.kind": "muon"},
+    "lars": {"optimizer.kind": "lars"},
 }
 
 
@@ -97,6 +102,43 @@ def test_a_loaded_optimizer_steps_as_this_configuration_says():
     before = [p.detach().clone() for p in model.parameters()]
     ours(batch_of(8), row * 0)
     assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_every_group_of_parameters_steps_as_this_configuration_says():
+    ours, model = make(KINDS["muon"])
+    theirs, _ = make(KINDS["muon"], {"optimizer.muon.weight_decay": 1.0})
+    row = torch.tensor([0.1, 0.0, 0.1, 0.0])
+    theirs(batch_of(8), row)
+    ours.load_state_dict(theirs.state_dict())
+    groups = ours._optimizer.param_groups
+    assert [group["weight_decay"] for group in groups] == [0, 0]
+    before = [p.detach().clone() for p in model.parameters()]
+    ours(batch_of(8), row * 0)
+    assert all(map(torch.equal, before, model.parameters()))
+    ours(batch_of(8), row)  # the first of these parameters, all others behind them
+    assert not any(map(torch.equal, before, model.parameters()))
+
+
+def test_a_regularizer_with_a_state_continues_with_it():
+    class Counting:
+        def __init__(self):
+            self.count = 0
+
+        def add_gradients(self, coeff):
+            self.count += 1
+            return coeff * 0
+
+        def state_dict(self):
+            return {"count": self.count}
+
+        def load_state_dict(self, state):
+            self.count = state["count"]
+
+    (first, _), (second, _) = make(), make()
+    first._regularizer, second._regularizer = Counting(), Counting()
+    first(batch_of(8), first.settings(0, 1)[0])
+    second.load_state_dict(first.state_dict())
+    assert second._regularizer.count == 1
 
 
 # Gradients
