@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from orthotune.cluster.node_checks import Check, refuse
 from orthotune.cluster.nodes import alive_nodes, name_of_node
-from orthotune.cluster.preflight import NO_ANSWER, Check, refuse
+from orthotune.cluster.preflight import NO_ANSWER
 from orthotune.console import note
 from orthotune.errors import StudyError, unfit_node
 from orthotune.storage.redaction import last_line

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayTaskError
 
 import orthotune
+from orthotune.cluster.node_checks import Check
 from orthotune.cluster.node_requirements import CheckedNodes, NodeRequirements
 from orthotune.cluster.nodes import (
     alive_nodes,
@@ -41,7 +42,6 @@ from orthotune.record.study_definition import Study
 from orthotune.storage.folder import StorageFolder, is_remote, joined
 from orthotune.storage.redaction import last_line, without_secrets
 from orthotune.storage.scratch import scratch_folder
-from orthotune.text import aligned, counted
 from orthotune.training.gpu import gpu_names
 
 PACKAGES = ("ray", "torch")
@@ -61,23 +61,6 @@ MARK = "driver"
 
 NO_ANSWER = "none yet"
 """What was found of a node that is slower than `PROBE_WAIT_S`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One check of one node.
-
-    Args:
-        node: Its address.
-        name: What was asked.
-        found: What there is.
-        problem: What is wrong and what to do, a sentence; nothing if all is well.
-    """
-
-    node: str
-    name: str
-    found: str
-    problem: str = ""
 
 
 def here() -> dict[str, str]:
@@ -320,13 +303,23 @@ def _ask(expected: NodeRequirements, nodes: Sequence[Mapping[str, Any]]) -> list
     for node in nodes:
         how = task.options(num_cpus=0, scheduling_strategy=only_on(node), max_retries=0)
         asked[how.remote(expected, name_of_node(node), gpus_of(node))] = node
-    fetches = any(fields.get("data.download") for fields, _ in expected.data)
-    configs = (TrialConfig.from_dict(fields).data for fields, _ in expected.data)
-    many = any(map(reads_anew, configs))
-    wait_s = PROBE_WAIT_S + FETCH_WAIT_S * fetches + READ_WAIT_S * many
+    wait_s = patience_s([fields for fields, _ in expected.data])
     ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)
     noticed = time.monotonic() + LEAVING_S
     return [c for ref, node in asked.items() for c in _answer(ref, node, noticed)]
+
+
+def patience_s(data: Sequence[Mapping[str, Any]]) -> float:
+    """How long nodes may look at data sets, each named by fields of a trial.
+
+    Example:
+        >>> patience_s([{}]), patience_s([{}, {"data.name": "image_folder"}])
+        (120, 1920)
+    """
+    configs = [TrialConfig.from_dict(fields).data for fields in data]
+    fetches = any(config.download for config in configs)
+    many = any(map(reads_anew, configs))
+    return PROBE_WAIT_S + FETCH_WAIT_S * fetches + READ_WAIT_S * many
 
 
 def _answer(
@@ -357,25 +350,3 @@ def _leaves(node: Mapping[str, Any], noticed: float) -> bool:
             return False
         time.sleep(0.5)
     return True
-
-
-def table(checks: Sequence[Check]) -> str:
-    """The checks as text, a line each."""
-    rows = [["node", "check", "found", "verdict"]]
-    rows += [
-        [c.node, c.name, c.found or "-", "failed" if c.problem else "ok"]
-        for c in checks
-    ]
-    return aligned(rows)
-
-
-def refuse(checks: Sequence[Check]) -> None:
-    """Raise what the first failed check says.
-
-    Raises:
-        StudyError: If one failed.
-    """
-    failed = [check.problem for check in checks if check.problem]
-    if failed:
-        more = f" (And {counted(len(failed) - 1, 'check')} more.)"
-        raise StudyError(failed[0] + (more if failed[1:] else ""))

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 
 from orthotune.cluster.gpu_measurement import shares_on_cluster
 from orthotune.cluster.gpu_sharing import GpuShares
+from orthotune.cluster.node_checks import refuse, table
 from orthotune.cluster.node_requirements import CheckedNodes
 from orthotune.cluster.nodes import alive_nodes
-from orthotune.cluster.preflight import (
-    preflight,
-    refuse,
-    requirements_of,
-    table,
-)
+from orthotune.cluster.preflight import preflight, requirements_of
 from orthotune.cluster.runtime import slots
 from orthotune.console import note
 from orthotune.record.identity import Fingerprints

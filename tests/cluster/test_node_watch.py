@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from orthotune.cluster import node_watch as joining
+from orthotune.cluster.node_checks import Check
 from orthotune.cluster.node_watch import watched_nodes
-from orthotune.cluster.preflight import NO_ANSWER, Check
+from orthotune.cluster.preflight import NO_ANSWER
 from orthotune.errors import StudyStoppedError
 
 WAIT_S = 120

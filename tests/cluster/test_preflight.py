@@ -13,15 +13,9 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from orthotune.cluster import nodes, preflight
+from orthotune.cluster.node_checks import Check, refuse, table
 from orthotune.cluster.node_requirements import CheckedNodes, NodeRequirements
-from orthotune.cluster.preflight import (
-    Check,
-    here,
-    look,
-    node_problem,
-    refuse,
-    table,
-)
+from orthotune.cluster.preflight import here, look, node_problem
 from orthotune.config.sections import DataConfig
 from orthotune.data.datasets import data_fingerprint
 from orthotune.errors import StudyError
