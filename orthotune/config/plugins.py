@@ -17,7 +17,8 @@ from orthotune.config.sources import MAIN, ModuleSource, read_again, source_of
 from orthotune.config.trial import FIELD_RULES
 from orthotune.errors import PluginError, cut
 from orthotune.files import atomic_write
-from orthotune.schema.registry import KINDS, Ingredient, forget, ingredients
+from orthotune.schema.kinds import KINDS
+from orthotune.schema.registry import Ingredient, forget, ingredients
 
 FRAMES_SHOWN = 2
 """Of a traceback of somebody's own code."""

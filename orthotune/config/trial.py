@@ -30,13 +30,8 @@ from orthotune.schema.fields import (
     sections,
 )
 from orthotune.schema.hints import nearest
-from orthotune.schema.registry import (
-    KINDS,
-    Ingredient,
-    ingredient,
-    ingredients,
-    version,
-)
+from orthotune.schema.kinds import KINDS
+from orthotune.schema.registry import Ingredient, ingredient, ingredients, version
 from orthotune.schema.rules import Rule, setting
 
 NO_RESULT = (

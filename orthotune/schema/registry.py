@@ -19,6 +19,7 @@ from typing import Any, overload
 
 from orthotune.console import note
 from orthotune.errors import PluginError, cut
+from orthotune.schema.kinds import KINDS, Kind
 
 ALWAYS = ("orthotune.builtin",)
 """Modules that register ingredients, imported by name: they are above this one."""
@@ -30,55 +31,6 @@ SECTION_OF = "section_of"
 """Key of a kind's name in the metadata of the field `own` of its section."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A kind of ingredient.
-
-    Args:
-        name: What it is called.
-        section: The section that it belongs to; that of a schedule is any schedule.
-        choice: The field of the section that names one.
-        gets: What a function is given after its settings.
-        words: What the field may hold beside names.
-    """
-
-    name: str
-    section: str
-    choice: str
-    gets: tuple[str, ...]
-    words: tuple[str, ...] = ()
-
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(name="network", section="model", choice="family", gets=("shape",)),
-        Kind(name="dataset", section="data", choice="name", gets=("place",)),
-        Kind(
-            name="regularizer",
-            section="regularizer",
-            choice="kind",
-            gets=("model",),
-            words=("none",),
-        ),
-        Kind(
-            name="initialization",
-            section="init",
-            choice="scheme",
-            gets=("weight", "generator"),
-            words=("as_built",),
-        ),
-        Kind(
-            name="optimizer",
-            section="optimizer",
-            choice="kind",
-            gets=("parameters", "lr"),
-        ),
-        Kind(name="schedule", section="schedule", choice="kind", gets=("progress",)),
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ from orthotune.config.schedules import Schedule
 from orthotune.config.sections import ModelConfig
 from orthotune.config.trial import FIELD_RULES, NO_RESULT, TrialConfig, check_field
 from orthotune.errors import ConfigError
-from orthotune.schema.registry import KINDS, ingredients
+from orthotune.schema.kinds import KINDS
+from orthotune.schema.registry import ingredients
 
 OTHER_SCHEDULE = {
     "kind": "window",
