@@ -39,6 +39,10 @@ class Node:
     parameter: nn.Parameter | None = None
 
 
+class UntraceableError(ValueError):
+    """The code of a model cannot be read without an input."""
+
+
 def read_graph(model: nn.Module, example: Tensor | None = None) -> list[Node]:
     """The values of a forward pass whose errors are not always zero.
 
@@ -50,7 +54,8 @@ def read_graph(model: nn.Module, example: Tensor | None = None) -> list[Node]:
         The nodes, each behind its inputs; the last is the output.
 
     Raises:
-        ValueError: If the code cannot be traced, or no output has a gradient.
+        UntraceableError: If the code cannot be traced.
+        ValueError: If no output has a gradient.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU())
@@ -134,7 +139,7 @@ def _traced(model: nn.Module) -> list[Node]:
         return _from_fx(model, graph)
     except Exception as err:  # whatever the model's code says of what is no tensor
         reason = " ".join(str(err).split())[:90]
-        raise ValueError(
+        raise UntraceableError(
             "`model` must be code that torch.fx can trace, but "
             f"{type(model).__name__} is not ({type(err).__name__}: {reason}). Give an "
             "`example` input, on which it runs once, or instead of the model a list of "

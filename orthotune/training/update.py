@@ -10,7 +10,7 @@ every trial of that shape.
 import copy
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Split
 from orthotune.errors import ConfigError, cut
-from orthotune.nn.chain import chain_of, chains_within
+from orthotune.nn.chain import Chain, chain_of, chains_within
+from orthotune.nn.graph import UntraceableError
 from orthotune.nn.modulation import ModulationHandle
 from orthotune.nn.probes import ErrorProbes, probed_layers
 from orthotune.schema.contracts import Parameters, Regularizer
@@ -63,6 +64,7 @@ class Update:
     def __init__(self, config: TrialConfig, model: nn.Module, example: Tensor) -> None:
         self._config = config
         device = example.device
+        example = example.to(next(model.parameters()).dtype)
         self._device = device
         # Fused SGD reads float32 on a GPU; a CPU can keep every digit.
         dtype = torch.float64 if device.type == "cpu" else torch.float32
@@ -216,6 +218,19 @@ def _check_logits(logits: object, size: int) -> None:
     )
 
 
+def _chains(config: TrialConfig, model: nn.Module, example: Tensor) -> Sequence[Chain]:
+    """The chains of a network: by its code, or by running it where that branches."""
+    find = chains_within if config.modulation.allow_branches else _whole
+    try:
+        return find(model)
+    except UntraceableError:
+        return find(model, example)
+
+
+def _whole(model: nn.Module, example: Tensor | None = None) -> Sequence[Chain]:
+    return [chain_of(model, example)]
+
+
 def _modulation(
     config: TrialConfig, model: nn.Module, example: Tensor
 ) -> ModulationHandle | None:
@@ -227,9 +242,7 @@ def _modulation(
     if not config.modulation.enabled:
         return None
     try:
-        if config.modulation.allow_branches:
-            return ModulationHandle(chains_within(model, example))
-        return ModulationHandle([chain_of(model, example)])
+        return ModulationHandle(_chains(config, model, example))
     except ValueError as err:
         problem = str(err).removeprefix("`model` ")
         raise ConfigError(
