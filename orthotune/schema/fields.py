@@ -79,13 +79,14 @@ def ruled_fields(
     for item in dataclasses.fields(section):
         if SECTION_OF in item.metadata:
             for one in _with_settings(item.metadata[SECTION_OF]):
-                yield from ruled_fields(default_type(one), f"{prefix}{one.name}.")
+                kind: Any = one.own_settings
+                yield from ruled_fields(kind, f"{prefix}{one.name}.")
             continue
         rule = rule_of(item, section)
         if rule is not None:
             yield prefix + item.name, rule, (section, item.name)
         else:
-            kind: Any = item.type
+            kind = item.type
             yield from ruled_fields(kind, f"{prefix}{item.name}.")
 
 
@@ -102,23 +103,12 @@ def sections(section: object, prefix: str = "") -> Iterator[tuple[str, str, Any]
 @functools.cache
 def later_fields(section: type) -> Sequence[tuple[str, Any]]:
     """Dotted name and default of every field that `setting` says came later."""
+    defaults = dict(leaves(_default(section)))
     return [
-        (name, default)
-        for name, default in leaves(_default(section))
-        if _is_later(section, name)
+        (name, defaults[name])
+        for name, _, (owner, leaf) in ruled_fields(section)
+        if owner.__dataclass_fields__[leaf].metadata.get(LATER, False)  # pyright: ignore[reportAttributeAccessIssue]
     ]
-
-
-def _is_later(section: type, name: str) -> bool:
-    where = {known: place for known, _, place in ruled_fields(section)}
-    owner, leaf = where[name]
-    item = next(one for one in dataclasses.fields(owner) if one.name == leaf)
-    return item.metadata.get(LATER, False)
-
-
-def default_type(ingredient: Ingredient) -> type:
-    """The dataclass of an ingredient that has settings of its own."""
-    return type(default_of(ingredient))
 
 
 def _with_settings(kind: str) -> list[Ingredient]:

@@ -25,6 +25,7 @@ from orthotune.space.parameters import field_extremes
 from orthotune.space.rungs import expected_epochs
 from orthotune.space.settings import COPIES_KEPT, Resources, SearchSettings
 from orthotune.storage.scratch import scratch_folder
+from orthotune.study.constraints_file import MAX_COUNTED
 from orthotune.study.overview import overview
 from orthotune.study.record_opening import record_to_read
 from orthotune.text import counted, duration
@@ -32,7 +33,6 @@ from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.loop import Trial
 
 SAMPLES = 200
-MAX_COUNTED = 4096
 TIMED_BATCHES = 10
 
 
