@@ -10,7 +10,7 @@ from scipy import stats
 
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.replicates import Replicate
-from orthotune.report.drawing import GREY, colour, draw_svg, style
+from orthotune.figures.drawing import GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,11 @@ from orthotune.ablation.findings import Findings, find
 from orthotune.ablation.report_text import markdown, short_note
 from orthotune.ablation.tables import tables
 from orthotune.design.ablation import Ablation
+from orthotune.figures.page import write_page
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
-from orthotune.report.page import write_page
 from orthotune.report.search_report import write_trials
 from orthotune.statistics.paired import Verdict
 from orthotune.tracking.summary import Group

@@ -8,6 +8,13 @@ from pathlib import Path
 
 from orthotune.config.config_file import config_text
 from orthotune.config.trial import TrialConfig
+from orthotune.figures.learning_curves import compared_at, draw_learning_curves
+from orthotune.figures.page import write_page
+from orthotune.figures.parallel_coordinates import Line, draw_parallel
+from orthotune.figures.search_figures import (
+    draw_budget,
+    draw_schedules,
+)
 from orthotune.files import atomic_write
 from orthotune.record.population import population
 from orthotune.record.provenance import commits_text
@@ -15,15 +22,8 @@ from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.findings import SearchFindings, find
+from orthotune.report.importance_figure import draw_importances
 from orthotune.report.in_effect import in_effect_at_end
-from orthotune.report.learning_curves import compared_at, draw_learning_curves
-from orthotune.report.page import write_page
-from orthotune.report.parallel_coordinates import Line, draw_parallel
-from orthotune.report.search_figures import (
-    draw_budget,
-    draw_importances,
-    draw_schedules,
-)
 from orthotune.report.search_text import markdown, short_note
 from orthotune.text import aligned
 from orthotune.tracking.summary import Group

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
-from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
-from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
 from orthotune.report.status_counts import counts_text, divergence_rate
 from orthotune.schema.fields import leaves

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.report.drawing import GREY, colour_map, draw_svg, thinned
+from orthotune.figures.drawing import GREY, colour_map, draw_svg, thinned
 from orthotune.space.parameters import CategoricalParameter, IntParameter, Parameter
 from orthotune.space.scale import place
 from orthotune.text import cell

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthotune.record.trial_record import WITHOUT_VALUE, Status, TrialRecord
-from orthotune.report.drawing import (
+from orthotune.figures.drawing import (
     COLOURS,
     GREY,
     draw_svg,
@@ -14,6 +13,7 @@ from orthotune.report.drawing import (
     tell_small_apart,
     thinned,
 )
+from orthotune.record.trial_record import WITHOUT_VALUE, Status, TrialRecord
 from orthotune.space.rungs import rungs
 from orthotune.space.settings import SearchSettings
 
