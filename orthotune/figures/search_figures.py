@@ -1,7 +1,7 @@
 """Budget and schedules of a search, as SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from orthotune.figures.drawing import (
     is_wide,
     style,
     tell_small_apart,
+    thinned,
 )
+from orthotune.figures.live import INK, MOST_POINTS, Live, Trace, plain, upward
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.training.curves import curves
 
@@ -52,7 +54,18 @@ STYLES: dict[Status, dict[str, Any]] = {
     Status.DIVERGED: {"marker": "x", "color": COLOURS[1], "label": "diverged"},
     Status.OOM: {"marker": "+", "color": COLOURS[1], "label": "out of memory"},
 }
-_WORST = (Status.DIVERGED, Status.OOM)
+LIVE_STYLES: dict[Status, Trace] = {
+    Status.FINISHED: {"symbol": "circle", "color": COLOURS[0]},
+    Status.STOPPED: {"symbol": "circle-open", "color": GREY},
+    Status.RUNNING: {"symbol": "square-open", "color": COLOURS[2]},
+    Status.INTERRUPTED: {"symbol": "square-open", "color": GREY},
+    Status.DIVERGED: {"symbol": "x", "color": COLOURS[1]},
+    Status.OOM: {"symbol": "cross", "color": COLOURS[1]},
+}
+"""The same marks, as plotly names them."""
+
+WORST = (Status.DIVERGED, Status.OOM)
+"""What has no value to speak of, and stands at the upper edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +155,7 @@ def _scatter(
     axes: "Axes", metric: str, records: Sequence[TrialRecord], spent: Spending
 ) -> None:
     """Every trial; those that have no value to speak of at the upper edge."""
-    values = {r.number: r.last(metric) for r in records if r.status not in _WORST}
+    values = {r.number: r.last(metric) for r in records if r.status not in WORST}
     tell_small_apart(axes, list(values.values()))
     top = max(values.values(), default=1.0)
     for status, how in STYLES.items():
@@ -151,6 +164,74 @@ def _scatter(
             x = [spent.at[record.number] for record in own]
             y = [values.get(record.number, top) for record in own]
             axes.scatter(x, y, s=24, **how)
+
+
+def live_budget(
+    metric: str, records: Sequence[TrialRecord], compared: Sequence[TrialRecord]
+) -> Live:
+    """The same as `draw_budget`, answering.
+
+    Args:
+        metric: What is minimized.
+        records: The trials; those without a result are left out.
+        compared: Those of equal budget.
+    """
+    shown = [record for record in records if record.history]
+    spent = spending(shown)
+    sound = [r.last(metric) for r in shown if r.status not in WORST]
+    up = upward(sound)
+    points = points_by_status(
+        shown,
+        x=lambda record: spent.at[record.number],
+        y=lambda record: up.high if record.status in WORST else record.last(metric),
+        place=up.place,
+    )
+    steps = best_so_far(metric, compared, spent)
+    best: Trace = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "best so far",
+        "x": [epochs for epochs, _ in steps],
+        "y": [up.place(value) for _, value in steps],
+        "line": {"shape": "hv", "color": INK},
+    }
+    layout = {
+        "xaxis": {"title": {"text": "training epochs spent by all trials"}},
+        "yaxis": {**up.axis, "title": {"text": plain(metric)}},
+    }
+    return Live(traces=[best, *points], layout=layout)
+
+
+def points_by_status(
+    records: Sequence[TrialRecord],
+    *,
+    x: Callable[[TrialRecord], float],
+    y: Callable[[TrialRecord], float],
+    place: Callable[[float], float],
+) -> list[Trace]:
+    """Every trial as a mark that answers, a trace for each way in which they ended.
+
+    Args:
+        records: The trials; very many are thinned.
+        x: Where a trial stands across.
+        y: Its value.
+        place: Where a value stands upward.
+    """
+    traces = []
+    for status, marker in LIVE_STYLES.items():
+        own = thinned([r for r in records if r.status == status], MOST_POINTS)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": STYLES[status]["label"],
+                "x": [x(record) for record in own],
+                "y": [place(y(record)) for record in own],
+                "customdata": [str(record.number) for record in own],
+                "marker": {"size": 8, **marker},
+            }
+        )
+    return [trace for trace in traces if trace["x"]]
 
 
 def draw_schedules(path: Path, records: Sequence[TrialRecord]) -> None:

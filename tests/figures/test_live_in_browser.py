@@ -1,0 +1,81 @@
+"""Figures that answer, in a real browser: from a file, asking nobody."""
+
+import contextlib
+import re
+
+import pytest
+
+from tests.browser import page
+from tests.figures.answering import HOSTILE, trials, written
+
+
+@contextlib.contextmanager
+def opened(path, width=1280, scheme="light"):
+    """The page once its figures are drawn, and what it asked for and complained of."""
+    with page(width, scheme) as shown:
+        asked, said = [], []
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.on("console", lambda told: said.append((told.type, told.text)))
+        shown.on("pageerror", lambda error: said.append(("error", str(error))))
+        shown.goto(path.as_uri())
+        shown.wait_for_selector("html[data-drawn]", state="attached")
+        yield shown
+        assert asked == [path.as_uri()]
+        assert [text for kind, text in said if kind == "error"] == []
+
+
+@pytest.fixture
+def path(tmp_path):
+    return written(tmp_path, trials())
+
+
+def marks(shown, name):
+    return shown.locator(f"#live-{name} .scatterlayer .points path:visible")
+
+
+def brush(shown, axis, start, end):
+    """Drag along an axis of the parallel coordinates, between parts of its height."""
+    box = shown.locator("#live-parallel .domain").nth(axis).bounding_box()
+    x, low, high = box["x"] + box["width"] / 2, box["y"] + box["height"], box["height"]
+    shown.mouse.move(x, low - start * high)
+    shown.mouse.down()
+    for part in range(1, 6):
+        shown.mouse.move(x, low - (start + (end - start) * part / 5) * high)
+    shown.mouse.up()
+
+
+def test_a_page_answers_hovering_filtering_and_brushing_and_asks_nobody(path):
+    with opened(path) as shown:
+        drawn = shown.locator("html").get_attribute("data-drawn").split()
+        assert drawn == ["budget", "parallel", "slices"]
+        assert shown.locator(".still:visible").count() == 0
+        assert shown.locator(".figure > svg:visible").count() == 1  # the still one
+        # Hovering: of the best, whose mark is the first of the full budget.
+        assert marks(shown, "budget").count() == 30
+        marks(shown, "budget").first.hover(force=True)
+        note = shown.locator("#live-budget .hovertext")
+        note.wait_for()
+        assert "trial 0" in note.text_content()
+        # Filtering: a click on the first kind of trials, those of the full budget.
+        shown.locator("#live-budget .legendtoggle").nth(1).click()
+        shown.wait_for_function(
+            "document.querySelectorAll('#live-budget .points path').length === 20"
+        )
+        # Brushing: the best half by rank, of those that can be compared.
+        assert marks(shown, "slices").count() == 30 + 30 + 15
+        brush(shown, 3, 0.08, 0.55)
+        shown.locator(".said").filter(has_text="Selected").wait_for()
+        told = shown.locator(".said").text_content()
+        found = re.match(r"Selected: (\d+) of 30, the best first: ([\d, ]+)\.", told)
+        kept = [int(number) for number in found[2].split(", ")]
+        assert len(kept) == int(found[1])
+        assert kept == list(range(len(kept)))
+        assert 3 <= len(kept) <= 6
+        halves = [number for number in kept if number % 2]
+        assert marks(shown, "slices").count() == 2 * len(kept) + len(halves)
+        # A name that is a script is a name, in every figure.
+        assert shown.evaluate("typeof hacked") == "undefined"
+        ticks = shown.locator("#live-slices .xtick, #live-slices .x2tick")
+        start = HOSTILE[:13]
+        assert [text for text in ticks.all_text_contents() if text.startswith(start)]
+        assert "&lt;" not in shown.locator("#live-parallel").text_content()
