@@ -2,7 +2,7 @@
 (async () => {
   const written = document.getElementById("figures").textContent;
   const { figures, notes } = JSON.parse(written);
-  const narrow = 600, column = 270, most = 3, shown = 12;
+  const column = 270, most = 3, shown = 12, reach = 5; // pixels and numbers
   const ranges = {}; // what is brushed, by the axis's label
   let selected = null; // the keys of the trials that are brushed; null for all
 
@@ -158,16 +158,34 @@
     place.parentElement.after(said);
     document.body.append(note);
     place.on("plotly_restyle", () => select(place, said));
-    place.on("plotly_hover", (event) => {
-      note.textContent = notes[place.data[0].customdata[event.curveNumber]] ?? "";
-    });
-    place.on("plotly_unhover", () => (note.textContent = ""));
     place.addEventListener("mouseleave", () => (note.textContent = ""));
     place.addEventListener("mousemove", ({ clientX, clientY }) => {
+      note.textContent = notes[nearest(place, clientX, clientY)] ?? "";
       const room = innerWidth - note.offsetWidth - 8;
       note.style.left = Math.max(0, Math.min(clientX + 14, room)) + "px";
       note.style.top = clientY + 14 + "px";
     });
+  }
+
+  // The trial whose line passes a point of the parallel coordinates, or nearly.
+  function nearest(place, x, y) {
+    const { customdata: keys, dimensions } = place.data[0];
+    const axes = [...place.querySelectorAll(".domain")]
+      .map((axis) => axis.getBoundingClientRect())
+      .sort((one, other) => one.x - other.x);
+    const at = axes.findIndex((axis) => axis.x > x);
+    if (at < 1) return null;
+    const height = (axis, { values, range: [low, high] }, k) =>
+      axis.bottom - ((values[k] - low) / (high - low)) * axis.height;
+    const part = (x - axes[at - 1].x) / (axes[at].x - axes[at - 1].x);
+    let [found, least] = [null, reach];
+    for (let k = 0; k < keys.length; k++) {
+      if (selected && !selected.has(keys[k])) continue;
+      const left = height(axes[at - 1], dimensions[at - 1], k);
+      const off = Math.abs(left + part * (height(axes[at], dimensions[at], k) - left) - y);
+      if (off < least) [found, least] = [keys[k], off];
+    }
+    return found;
   }
 
   // Only where it is true is it said what the figures do.
