@@ -76,6 +76,12 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
     return figures
 
 
+def all_series(findings: Findings) -> dict[str, Findings]:
+    """The findings at the shared setting, and those of arms tuned anew, by name."""
+    again = {} if findings.again is None else {"re-tuned": findings.again}
+    return {"shared setting": findings, **again}
+
+
 def draw_differences(path: Path, findings: Findings) -> None:
     """Every arm's paired differences to the reference, with mean and interval.
 
@@ -86,9 +92,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         findings: What is drawn.
     """
     shown = [judged for judged in findings.comparisons if judged.difference]
-    series = {"shared setting": findings}
-    if findings.again is not None:
-        series["re-tuned"] = findings.again
+    series = all_series(findings)
     rows = {judged.claim.than: row for row, judged in enumerate(shown)}
 
     def draw(figure: "Figure") -> None:

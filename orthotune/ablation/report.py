@@ -7,6 +7,7 @@ from pathlib import Path
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Findings, find
+from orthotune.ablation.live_figures import live_page
 from orthotune.ablation.report_text import markdown, short_note
 from orthotune.ablation.tables import tables
 from orthotune.design.ablation import Ablation
@@ -96,7 +97,7 @@ def report_writer(
             with atomic_write(folder / name) as file:
                 file.write(content.encode())
         page, trials = folder / "report.html", folder / "trials.jsonl"
-        write_page(page, whole)
+        write_page(page, whole, live_page(findings))
         write_trials(trials, records)
         text, *others = (folder / name for name in texts)
         paths = [page, text, *figures, *others, trials]

@@ -92,7 +92,11 @@ def test_figures_fit_a_telephone_and_have_the_colours_of_the_page(path, scheme):
         ]
         assert len({box["y"] for box in boxes}) == 3  # below each other
         ink = shown.evaluate("getComputedStyle(document.body).color")
-        for place in ("budget .xtick text", "parallel .axis-title", "slices .g-xtitle text"):
+        for place in (
+            "budget .xtick text",
+            "parallel .axis-title",
+            "slices .g-xtitle text",
+        ):
             fill = f"getComputedStyle(document.querySelector('#live-{place}')).fill"
             assert shown.evaluate(fill) == ink
         ground = "getComputedStyle(document.querySelector('#live-budget svg'))"
