@@ -20,7 +20,7 @@ from orthotune.config.trial import TrialConfig
 from orthotune.console import say
 from orthotune.data.splits import Split
 from orthotune.nn.networks import PlainCNN
-from orthotune.training.loop import Trial
+from orthotune.training.loop import Trial, _deterministic
 from orthotune.training.update import Update
 from tests.benchmarks.step import random_bytes
 from tests.benchmarks.textbook import TextbookStep
@@ -105,9 +105,10 @@ def one_update(depth, device, dtype, fields):
         images=images.to(device, dtype), targets=(torch.arange(64) % 10).to(device)
     )
     model.to(device, dtype).to(memory_format=torch.channels_last)
-    update = Update(TrialConfig.from_dict(config), model, batch.images)
-    start = update.weights().cpu()
-    update(batch, update.settings(0, 10)[0].to(device))
+    with _deterministic(torch.device(device)):
+        update = Update(TrialConfig.from_dict(config), model, batch.images)
+        start = update.weights().cpu()
+        update(batch, update.settings(0, 10)[0].to(device))
     return update.weights().cpu() - start
 
 
