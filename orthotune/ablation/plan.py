@@ -235,7 +235,7 @@ def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
         "differences (80 % power, before Holm's correction)"
     ]
     for claim in ablation.claims:
-        seen = difference(claim, values, ablation.seeds, level, len(ablation.claims))
+        seen = difference(ablation, claim, values, ablation.seeds, len(ablation.claims))
         if seen is not None and seen.sd:
             lines.append(
                 f"           {seen.sd * effect:.3g} of {ablation.metric}, by the "

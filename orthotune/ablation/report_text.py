@@ -7,14 +7,15 @@ from pathlib import Path
 
 from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.findings import Effect, Findings, Judged
-from orthotune.ablation.interim_analysis import ALPHA, is_small
+from orthotune.ablation.interim_analysis import ALPHA
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.design.ablation import Ablation
 from orthotune.design.arm_differences import arm_lines
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.status_counts import parted_text
-from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
+from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
 
 NOT_NOTED = "not noted"
@@ -26,7 +27,8 @@ METHOD = (
     "Differences are tested by an exact sign-flip permutation test where the number "
     "of seeds allows a small enough p, by a paired t test otherwise, which takes "
     "them for normal; p-values are two-sided and corrected by Holm's method within "
-    "each table. Intervals are Student's t, not corrected for their number; those of "
+    "each table; those of equivalence are of two one-sided t tests, and corrected "
+    "apart. Intervals are Student's t, not corrected for their number; those of "
     "divergence rates are exact (Clopper-Pearson). A diverged replicate counts with "
     "the worst value of the metric; what a few seeds did not show (an arm that "
     "diverges one time in ten) no test can know, so read the intervals of the "
@@ -253,7 +255,7 @@ def _remarks(findings: Findings) -> list[str]:
             "contradicted. Give more under `seeds`."
         )
     for judged in findings.comparisons:
-        if judged.same:
+        if judged.void:
             remarks.append(
                 f"{judged.claim.than} and {judged.claim.better} are one configuration: "
                 "what their factor sets changes nothing here."
@@ -263,13 +265,7 @@ def _remarks(findings: Findings) -> list[str]:
             remarks.append(
                 f"Every replicate of {name} diverged: its value is the worst there is."
             )
-    small = [judged for judged in findings.comparisons if _is_small(judged, findings)]
-    for judged in small:
-        remarks.append(
-            f"The difference of {judged.claim.than} to {judged.claim.better} is within "
-            f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
-            "interval is."
-        )
+    remarks += _small_remarks(findings)
     processors = _processors(findings).most_common()
     if len(processors) > 1:
         shown = ", ".join(f"{name} ({n})" for name, n in processors)
@@ -299,7 +295,19 @@ def _remarks(findings: Findings) -> list[str]:
     return ["## Remarks", "\n".join(lines)] if lines else []
 
 
-def _is_small(judged: Judged, findings: Findings) -> bool:
-    if judged.difference is None or judged.same:
-        return False
-    return is_small(judged.difference, findings.ablation.smallest_effect)
+def _small_remarks(findings: Findings) -> Iterator[str]:
+    """The differences that are surely within the smallest effect of interest."""
+    smallest = findings.ablation.smallest_effect
+    for judged in filter(findings.is_small, findings.comparisons):
+        yield (
+            f"The difference of {judged.claim.than} to {judged.claim.better} is within "
+            f"the smallest effect of interest, {smallest:g} (corrected p "
+            f"{p_phrase(judged.equivalence_p)})."
+        )
+    for judged in filter(findings.is_small, findings.claims):
+        if judged.verdict != Verdict.EQUIVALENT and not judged.claim.same:
+            yield (
+                f"{judged.claim}: {judged.verdict}, and yet the difference is within "
+                f"the smallest effect of interest (corrected p "
+                f"{p_phrase(judged.equivalence_p)})."
+            )

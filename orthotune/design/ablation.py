@@ -47,20 +47,25 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """That the metric of one arm is smaller than that of another.
+    """That the metric of one arm is smaller than that of another, or the same.
 
     Args:
         better: Name of the arm with the smaller metric.
         than: Name of the other.
         by: At least so much smaller, on average over seeds.
+        same: Whether it is that they differ by less than the smallest effect instead:
+            `{same: better, as: than}` in a file.
     """
 
     better: str
     than: str
     by: float = 0.0
+    same: bool = False
 
     def __str__(self) -> str:
         """The claim in words."""
+        if self.same:
+            return f"{self.better} is equivalent to {self.than}"
         margin = f" by at least {self.by:g}" if self.by else ""
         return f"{self.better} is better than {self.than}{margin}"
 
@@ -74,7 +79,8 @@ class Ablation:
         name: Of its folder and its MLflow experiment.
         question: What it is to settle.
         metric: What is compared; smaller is better.
-        smallest_effect: The smallest difference that is of interest.
+        smallest_effect: The smallest difference that is of interest; what is surely
+            smaller is called equivalent. With 0, the default, nothing is.
         design: leave_one_out, add_one_in, factorial or explicit.
         factors: What varies, by name; empty for an explicit design.
         arms: The arms, the reference first.

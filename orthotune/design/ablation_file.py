@@ -97,19 +97,20 @@ class _Reader(FileReader):
         arms = self._arms(design, base, factors)
         seeds, whens = SeedsReader(self._file, self._overrides).read(len(arms))
         num_epochs = self._check_cells(arms)
+        smallest_effect = self._value("smallest_effect", EFFECT, 0.0)
         return Ablation(
             path=self._file.path,
             name=self._name(),
             question=self._question(),
             metric=minimized(self._ruled("metric", "val_error")),
-            smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
+            smallest_effect=smallest_effect,
             design=design,
             factors=factors,
             arms=tuple(arms),
             seeds=seeds,
             looks=whens,
             claims=ClaimsReader(self._file, self._overrides).read(
-                self._reference(), arms
+                self._reference(), arms, smallest_effect
             ),
             num_epochs=num_epochs,
             resources=self._resources(),
