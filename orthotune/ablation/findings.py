@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.interim_analysis import (
+    Cell,
+    InterimAnalysis,
     Judgement,
     Values,
-    analyze,
+    analyze_together,
     difference,
     judge_family,
     level_of,
@@ -15,7 +17,7 @@ from orthotune.ablation.interim_analysis import (
     smallest_p_of,
 )
 from orthotune.ablation.replicates import Replicate, result_of
-from orthotune.ablation.retuning_results import RetuningResults, retuning
+from orthotune.ablation.retuning_results import RetuningResults, retuned_parts, retuning
 from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
@@ -111,20 +113,59 @@ class Findings:
 def find(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
 ) -> Findings:
-    """The findings of an ablation, as far as it has come.
+    """The findings of an ablation without blocks, as far as it has come.
 
     Args:
         ablation: The ablation.
         records: The trials of its study.
         fingerprints: Of the data sets it names.
     """
-    arms, ended, missing = _replicates(ablation, records, fingerprints)
-    values = _values(arms)
+    return find_together([ablation], records, fingerprints)[0]
+
+
+def find_together(
+    parts: Sequence[Ablation],
+    records: Sequence[TrialRecord],
+    fingerprints: Fingerprints,
+) -> list[Findings]:
+    """The findings of an ablation on each of its blocks, whose claims are one family.
+
+    Args:
+        parts: The ablation on every block.
+        records: The trials of its study.
+        fingerprints: Of the data sets it names.
+    """
+    seen = [_replicates(part, records, fingerprints) for part in parts]
+    now = _analyzed(parts, seen)
+    tuning = [retuning(part, records, fingerprints) for part in parts]
+    retuned = retuned_parts(tuning)
+    again: Sequence[Findings | None] = [None] * len(parts)
+    if retuned:
+        again = find_together(retuned, records, fingerprints)
+    return [_found(*one) for one in zip(parts, seen, now, tuning, again, strict=True)]
+
+
+_Seen = tuple[dict[str, list[Replicate]], set[Cell], list[str]]
+"""Results of each arm, the cells that have ended, and those without a result."""
+
+
+def _analyzed(
+    parts: Sequence[Ablation], seen: Sequence[_Seen]
+) -> list[InterimAnalysis]:
+    values = [_values(arms) for arms, _, _ in seen]
+    return analyze_together(parts, values, [ended for _, ended, _ in seen])
+
+
+def _found(
+    ablation: Ablation,
+    seen: _Seen,
+    now: InterimAnalysis,
+    tuning: RetuningResults | None,
+    again: Findings | None,
+) -> Findings:
+    arms, _, missing = seen
     level = level_of(ablation)
-    now = analyze(ablation, values, ended)
     names = [arm.name for arm in ablation.arms]
-    trials = retuning(ablation, records, fingerprints)
-    retuned = None if trials is None else trials.ablation
     against = [Claim(better=names[0], than=name) for name in names[1:]]
     return Findings(
         ablation=ablation,
@@ -136,13 +177,13 @@ def find(
                 ablation.claims, now.differences, now.judgements, strict=True
             )
         ],
-        comparisons=_compared(ablation, against, values),
+        comparisons=_compared(ablation, against, _values(arms)),
         effects=_effects(ablation, arms, level),
         level=level,
         missing=missing,
         num_needed=len(now.needed),
-        retuning=trials,
-        again=find(retuned, records, fingerprints) if retuned else None,
+        retuning=tuning,
+        again=again,
     )
 
 
@@ -152,21 +193,26 @@ def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
     Those of the arms as they were tuned anew, too, once that has ended.
     """
 
-    def more(records: Sequence[TrialRecord]) -> list[Listed]:
-        arms, ended, _ = _replicates(ablation, records, fingerprints)
-        needed = analyze(ablation, _values(arms), ended).needed
-        trials = retuning(ablation, records, fingerprints)
-        retuned = None if trials is None else trials.ablation
-        again = further_trials(retuned, fingerprints)(records) if retuned else []
-        return [*listed_cells(ablation, needed), *again]
+    def needed(
+        parts: Sequence[Ablation], records: Sequence[TrialRecord]
+    ) -> list[Listed]:
+        seen = [_replicates(part, records, fingerprints) for part in parts]
+        now = _analyzed(parts, seen)
+        listed = [
+            cell
+            for part, one in zip(parts, now, strict=True)
+            for cell in listed_cells(part, one.needed)
+        ]
+        tuning = [retuning(part, records, fingerprints) for part in parts]
+        retuned = retuned_parts(tuning)
+        return [*listed, *(needed(retuned, records) if retuned else ())]
 
-    return more
+    return lambda records: needed(ablation.parts, records)
 
 
 def _replicates(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
-) -> tuple[dict[str, list[Replicate]], set[tuple[str, int]], list[str]]:
-    """Results of each arm, the cells that have ended, and those without a result."""
+) -> _Seen:
     by_key = {record.key: record for record in records}
     arms: dict[str, list[Replicate]] = {arm.name: [] for arm in ablation.arms}
     ended, missing = set(), []
@@ -203,7 +249,9 @@ def _compared(
         difference(ablation, claim, values, ablation.seeds, len(claims))
         for claim in claims
     ]
-    judgements = judge_family(ablation, claims, differences)
+    judgements = judge_family(
+        [(ablation, *one) for one in zip(claims, differences, strict=True)]
+    )
     return [
         _judged(ablation, *judged)
         for judged in zip(claims, differences, judgements, strict=True)

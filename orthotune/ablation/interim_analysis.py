@@ -84,47 +84,77 @@ def analyze(ablation: Ablation, values: Values, ended: set[Cell]) -> InterimAnal
     """Go through the looks in their order, as far as cells have ended.
 
     Args:
-        ablation: The ablation.
+        ablation: The ablation, without blocks.
         values: What its cells have given.
         ended: The cells in which nothing is left to run, those without a value too.
     """
-    claims = ablation.claims
-    found: list[PairedDifference | None] = [None] * len(claims)
-    judged = [Judgement()] * len(claims)
-    needed: list[Cell] = []
-    for number, look in enumerate(ablation.looks):
-        active = [k for k, one in enumerate(judged) if one.verdict == UNDECIDED]
+    return analyze_together([ablation], [values], [ended])[0]
+
+
+def analyze_together(
+    parts: Sequence[Ablation], values: Sequence[Values], ended: Sequence[set[Cell]]
+) -> list[InterimAnalysis]:
+    """As `analyze`, of an ablation on several blocks, whose claims are one family.
+
+    Args:
+        parts: The ablation on every block.
+        values: What the cells of each have given.
+        ended: The cells of each in which nothing is left to run.
+    """
+    claims, looks = parts[0].claims, parts[0].looks
+    items = [(b, k) for b in range(len(parts)) for k in range(len(claims))]
+    found: dict[tuple[int, int], PairedDifference | None] = dict.fromkeys(items)
+    judged = dict.fromkeys(items, Judgement())
+    needed: list[list[Cell]] = [[] for _ in parts]
+    for number, look in enumerate(looks):
+        active = [item for item in items if judged[item].verdict == UNDECIDED]
         unsettled = [
-            k for k in active if not number or _wants_seeds(ablation, k, found[k])
+            (b, k)
+            for b, k in active
+            if not number or _wants_seeds(parts[b], claims[k], found[b, k])
         ]
         if not unsettled:
             break
-        seeds = ablation.seeds[:look]
-        named = {n for k in unsettled for n in (claims[k].better, claims[k].than)}
-        arms = [arm.name for arm in ablation.arms if not number or arm.name in named]
-        needed = [(a, seed) for seed in seeds for a in arms if (a, seed) not in ended]
-        for k in active:
-            found[k] = difference(ablation, claims[k], values, seeds, len(claims))
-        now = judge_family(ablation, claims, found)
-        for k in active:
-            judged[k] = now[k]._replace(verdict=UNDECIDED) if needed else now[k]
-        if needed:
+        seeds = parts[0].seeds[:look]
+        for b, part in enumerate(parts):
+            own = [claims[k] for block, k in unsettled if block == b]
+            named = {name for claim in own for name in (claim.better, claim.than)}
+            arms = [arm.name for arm in part.arms if not number or arm.name in named]
+            cells = ((arm, seed) for seed in seeds for arm in arms)
+            needed[b] = [cell for cell in cells if cell not in ended[b]]
+        for b, k in active:
+            found[b, k] = difference(parts[b], claims[k], values[b], seeds, len(items))
+        now = judge_family([(parts[b], claims[k], found[b, k]) for b, k in items])
+        for item, judgement in zip(items, now, strict=True):
+            if item in active:
+                open_yet = any(needed)
+                judged[item] = (
+                    judgement._replace(verdict=UNDECIDED) if open_yet else judgement
+                )
+        if any(needed):
             break
-    return InterimAnalysis(differences=found, judgements=judged, needed=needed)
+    return [
+        InterimAnalysis(
+            differences=[found[b, k] for k in range(len(claims))],
+            judgements=[judged[b, k] for k in range(len(claims))],
+            needed=needed[b],
+        )
+        for b in range(len(parts))
+    ]
 
 
-def _wants_seeds(ablation: Ablation, k: int, found: PairedDifference | None) -> bool:
+def _wants_seeds(
+    ablation: Ablation, claim: Claim, found: PairedDifference | None
+) -> bool:
     """Whether further seeds can tell more of an undecided claim.
 
     Not of one whose arms have no pair after a whole look, or are one configuration.
     """
-    return found is not None and not ablation.is_void(ablation.claims[k])
+    return found is not None and not ablation.is_void(claim)
 
 
 def judge_family(
-    ablation: Ablation,
-    claims: Sequence[Claim],
-    differences: Sequence[PairedDifference | None],
+    asked: Sequence[tuple[Ablation, Claim, PairedDifference | None]],
 ) -> list[Judgement]:
     """The verdicts on claims that are judged together.
 
@@ -132,23 +162,20 @@ def judge_family(
     effect, is better.
 
     Args:
-        ablation: The ablation.
-        claims: The claims.
-        differences: What was measured for each.
+        asked: Every claim, the ablation it is made in, and what was measured for it.
     """
-    level = level_of(ablation)
-    ps = holm([each.p if each else None for each in differences])
+    ps = holm([found.p if found else None for _, _, found in asked])
     qs = holm(
         [
             None
-            if each is None or ablation.is_void(claim)
-            else equivalence_p(each, ablation.smallest_effect)
-            for claim, each in zip(claims, differences, strict=True)
+            if found is None or ablation.is_void(claim)
+            else equivalence_p(found, ablation.smallest_effect)
+            for ablation, claim, found in asked
         ]
     )
     return [
-        Judgement(p, q, _verdict(claim, each, p, q, level))
-        for claim, each, p, q in zip(claims, differences, ps, qs, strict=True)
+        Judgement(p, q, _verdict(claim, found, p, q, level_of(ablation)))
+        for (ablation, claim, found), p, q in zip(asked, ps, qs, strict=True)
     ]
 
 

@@ -51,10 +51,25 @@ def markdown(
         figures: What each figure beside it shows.
         command: What runs the ablation.
     """
-    ablation = findings.ablation
     parts = [
-        f"# {ablation.question}",
+        f"# {findings.ablation.question}",
         verdict_text(findings),
+        *body(findings, figures),
+        *how_it_was_run(
+            findings.ablation, records_of(findings), METHOD, commits, command
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def body(findings: Findings, figures: Mapping[Path, str]) -> list[str]:
+    """What stands between the verdicts and how it was run, a paragraph each.
+
+    Args:
+        findings: What it says.
+        figures: What each figure beside the report shows.
+    """
+    return [
         "## Claims",
         claim_table(findings),
         f"A claim is judged at a corrected p of {findings.level:g}; intervals have a "
@@ -63,16 +78,38 @@ def markdown(
         "## Arms",
         arm_table(findings),
         f"{difference_text(findings)} *Superiority* is the share of seeds in which "
-        f"{ablation.reference.name} was better, ties half.",
+        f"{findings.ablation.reference.name} was better, ties half.",
         *(f"![{what}]({path.name})\n\n*{what}*" for path, what in figures.items()),
         *_effect_part(findings.effects),
         *retuned_part(findings),
         *_remarks(findings),
+    ]
+
+
+def how_it_was_run(
+    ablation: Ablation,
+    records: Sequence[TrialRecord],
+    method: str,
+    commits: Sequence[str],
+    command: str,
+) -> list[str]:
+    """What was done, a paragraph each.
+
+    Args:
+        ablation: The ablation.
+        records: Its trials.
+        method: How it was judged.
+        commits: Of the code of all sessions.
+        command: What runs the ablation.
+    """
+    num_blocks = len(ablation.blocks)
+    blocks = f" on each of {num_blocks} blocks" if num_blocks else ""
+    return [
         "## How it was run",
-        METHOD,
-        f"Design {ablation.design}, {len(ablation.arms)} arms, "
+        method,
+        f"Design {ablation.design}, {len(ablation.arms)} arms{blocks}, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
-        f"{_trained(findings)} of training{_computed_by(findings)}{_reused(findings)}; "
+        f"{_trained(records)} of training{_computed_by(records)}{_reused(records)}; "
         f"{versions('orthotune', 'torch', 'ray')}, code at "
         f"{commits_text(commits)}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
@@ -81,7 +118,6 @@ def markdown(
         "has its default):",
         "\n".join(["```text", *arm_lines(ablation), "```"]),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def short_note(findings: Findings) -> str:
@@ -112,34 +148,34 @@ def _seeds(ablation: Ablation) -> str:
     )
 
 
-def _trained(findings: Findings) -> str:
+def _trained(records: Sequence[TrialRecord]) -> str:
     """How long all trained, together; what two arms share counts once."""
     return duration(
         sum(
             metrics["epoch_time_s"]
-            for record in _records(findings)
+            for record in records
             for metrics in record.history.values()
             if record.reused is None
         )
     )
 
 
-def _processors(findings: Findings) -> Counter[str]:
+def _processors(records: Sequence[TrialRecord]) -> Counter[str]:
     """How many trials each kind of processor has computed, as far as that was noted."""
-    names = (record.computed_by or (NOT_NOTED,) for record in _records(findings))
+    names = (record.computed_by or (NOT_NOTED,) for record in records)
     found = Counter(itertools.chain.from_iterable(names))
     return Counter() if found.keys() == {NOT_NOTED} else found
 
 
-def _computed_by(findings: Findings) -> str:
+def _computed_by(records: Sequence[TrialRecord]) -> str:
     """The processor that trained a cell: a GPU's name, or a CPU's instruction set."""
-    names = ", ".join(name for name, _ in _processors(findings).most_common())
+    names = ", ".join(name for name, _ in _processors(records).most_common())
     return f" by {names}" if names else ""
 
 
-def _reused(findings: Findings) -> str:
+def _reused(records: Sequence[TrialRecord]) -> str:
     """A sentence on the cells whose results come from other studies."""
-    sources = [r.reused.rpartition(", run ")[0] for r in _records(findings) if r.reused]
+    sources = [r.reused.rpartition(", run ")[0] for r in records if r.reused]
     if not sources:
         return ""
     names = ", ".join(f"{name} ({n})" for name, n in Counter(sources).most_common())
@@ -150,7 +186,7 @@ def _reused(findings: Findings) -> str:
     )
 
 
-def _records(findings: Findings) -> list[TrialRecord]:
+def records_of(findings: Findings) -> list[TrialRecord]:
     """Every trial that the report speaks of, once."""
     return list({r.number: r for r in _all_records(findings)}.values())
 
@@ -266,7 +302,7 @@ def _remarks(findings: Findings) -> list[str]:
                 f"Every replicate of {name} diverged: its value is the worst there is."
             )
     remarks += _small_remarks(findings)
-    processors = _processors(findings).most_common()
+    processors = _processors(records_of(findings)).most_common()
     if len(processors) > 1:
         shown = ", ".join(f"{name} ({n})" for name, n in processors)
         remarks.append(
@@ -290,7 +326,7 @@ def _remarks(findings: Findings) -> list[str]:
             f"their pairs: {shown}{rest}. The same command runs again those that "
             "failed by an error."
         )
-    remarks += filter(None, [parted_text(_records(findings))])
+    remarks += filter(None, [parted_text(records_of(findings))])
     lines = [f"- {remark}" for remark in remarks]
     return ["## Remarks", "\n".join(lines)] if lines else []
 
