@@ -45,7 +45,8 @@ ui: $(READY)  ## MLflow on 127.0.0.1, on the studies of this folder; PORT=5001 f
 docs: $(READY)  ## the manual as a site, in docs/_build; warnings are errors
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
-results: $(READY)  ## the README's figure and the table of claims, from the ledgers
+results: $(READY)  ## verdicts from the ledgers' cells, the README's figure, the table of claims
+	$(BIN)/python ablations/judged_anew.py
 	$(BIN)/python ablations/claims_table.py
 	$(BIN)/python ablations/main_figure.py
 
