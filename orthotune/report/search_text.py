@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
-from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
-from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
+from orthotune.report.slice_text import slices_part, surface_part
 from orthotune.report.status_counts import counts_text, divergence_rate
 from orthotune.schema.fields import leaves
 from orthotune.space.conditions import condition_text
@@ -38,8 +39,9 @@ NO_RUNGS = "No trial is stopped for being worse."
 PARALLEL = (
     "Every line is a trial. Those of equal budget have the colour of their rank by "
     "`{metric}`, from the best to the worst, whose values stand beside the colours; "
-    "the best is the thickest; the others (stopped early, diverged, ...) are grey. A "
-    "line at *unset* belongs to a trial in which the parameter is not in effect."
+    "the best is the thickest where they do not answer; the others (stopped early, "
+    "diverged, ...) are grey. A line at *unset* belongs to a trial in which the "
+    "parameter is not in effect."
 )
 MEMBERS = (
     " The settings are those that a member ended with, and the best is that of the "
@@ -124,9 +126,11 @@ def markdown(
         "## Trials over the space",
         *_figure("Parallel coordinates of the trials", figures.get("parallel")),
         _parallel_text(findings),
+        *slices_part(figures.get("slices"), findings),
         *_choice_part(findings),
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
+        *surface_part(figures.get("contour"), findings),
         *_schedule_part(figures.get("schedules")),
         *_run_part(findings, commits, command),
     ]
