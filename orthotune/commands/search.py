@@ -125,20 +125,25 @@ def _print_best(report: "Report", options: argparse.Namespace) -> None:
         if errors:
             say(f"First error         {errors[0]}")
         return
-    epochs = report.best[0].epoch
-    say(f"\nBest of those that ran {epochs} epochs:\n{report.table}\n")
+    ranking = findings.ranking
+    confirmed = "Confirmed from scratch with fresh seeds, best first"
+    first = f"First of those that ran {report.best[0].epoch} epochs, not confirmed"
+    say(f"\n{confirmed if ranking.confirmed else first}:\n{report.table}\n")
+    if ranking.race:
+        say("\n".join(ranking.race) + "\n")
     if report.choices:
         say(f"What each choice came to:\n{report.choices}\n")
     words = [sys.executable, "-m", "orthotune.train", str(report.best_file)]
     words += import_words(options)
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])
-    say(f"Best configuration  {report.best_file}")
+    what = "Best configuration" if ranking.confirmed else "First in the search"
+    say(f"{what:<20}{report.best_file}")
     say(f"Train it again      {again}")
 
 
 def _nothing_best(study: Study) -> str:
     if study.settings.search.is_population:
-        return "\nNo schedule has been validated yet. The population:"
+        return "\nNo schedule has been confirmed yet. The population:"
     return "No trial gave a result that can be compared."
 
 
