@@ -50,9 +50,9 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
     write_report(study, tmp_path, records, ["abc1"], "python -m x a.yaml")
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert lines[0] == "# searched: the smallest val_error"
-    assert (
-        lines[2]
-        == "**First in the search, not confirmed**: trial 1, val_error 0.3000 after 3 epochs."
+    assert lines[2] == (
+        "**First in the search, not confirmed**: trial 1, val_error 0.3000 after 3 "
+        "epochs."
     )
     assert lines[4] == (
         "4 trials (2 finished, 1 stopped, 1 diverged), 25% of those that have ended "
