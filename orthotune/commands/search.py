@@ -54,29 +54,44 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _search(options: argparse.Namespace) -> int:
     file = found_file(options.file, "search_spaces")
     study = read_study(file, overrides_of(options))
+    return run_search(
+        study, options, "orthotune.search", same_study("orthotune.search", options)
+    )
+
+
+def run_search(
+    study: Study, options: argparse.Namespace, module: str, command: str
+) -> int:
+    """Run a study that was read, or plan or report it; the exit code.
+
+    Args:
+        study: The study.
+        options: Of `add_run_options`.
+        module: The command's, and its name where that is not enough.
+        command: What runs it again.
+    """
     if options.plan:
         return _plan(study, options)
     if options.report:
-        return _report(study, options)
+        return _report(study, options, command)
     found = search(
         study,
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         address=options.address,
         tensorboard=options.tensorboard,
-        command=same_study("orthotune.search", options),
+        command=command,
     )
     if found.outcome is None:
         raise RuntimeError("A search must give an outcome.")
-    _print_outcome(study, found.outcome, options)
+    _print_outcome(study, found.outcome, options, module)
     return exit_code(found.outcome)
 
 
-def _report(study: Study, options: argparse.Namespace) -> int:
+def _report(study: Study, options: argparse.Namespace, command: str) -> int:
     from orthotune.report.search_report import write_report
     from orthotune.study.so_far import report_so_far
 
-    command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
     report = report_so_far(study, options.storage, lambda _: write)
     _print_best(report, options)
@@ -97,7 +112,10 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
 
 
 def _print_outcome(
-    study: Study, outcome: "StudyResult[Report]", options: argparse.Namespace
+    study: Study,
+    outcome: "StudyResult[Report]",
+    options: argparse.Namespace,
+    module: str,
 ) -> None:
     from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration
@@ -112,7 +130,7 @@ def _print_outcome(
     print_troubles(outcome)
     _print_best(outcome.report, options)
     say(f"Report              {outcome.report.page}")
-    print_next(outcome, "orthotune.search", options)
+    print_next(outcome, module, options)
 
 
 def _print_best(report: "Report", options: argparse.Namespace) -> None:

@@ -284,7 +284,12 @@ def with_recorded(study: Study, journal: Journal) -> Study:
         study: As its file says.
         journal: Its record.
     """
-    begun, search = journal.confirm, study.settings.search
+    return with_begun(study, journal.confirm)
+
+
+def with_begun(study: Study, begun: ConfirmSettings | None) -> Study:
+    """The same, of what was begun to be confirmed; None for nothing."""
+    search = study.settings.search
     if begun is None:
         return study
     asked = search.confirm if search.confirm.top else begun

@@ -141,9 +141,8 @@ class LoadedStudy:
     def best_trial(self) -> int:
         """The number of the best trial, by the rule of `best.yaml`.
 
-        Of a search the one with the best mean over fresh seeds (`confirmed`), or where
-        nothing was confirmed the first of those that ran as long as the longest one; of
-        an ablation the best cell of the arm with the smallest mean.
+        Of a search the one with the best mean over fresh seeds, or if there is none the
+        first of its longest trials; of an ablation the best cell of the best arm.
 
         Raises:
             StudyError: If no trial has a result that can be compared.
@@ -166,11 +165,13 @@ class LoadedStudy:
         return None if self._best is None else self._best.value
 
     @property
-    def confirmed(self) -> bool:
-        """Whether seeds that did not choose the best trial have shown it to be best.
+    def confirmation(self) -> ConfirmSettings | None:
+        """What was begun to be confirmed; None if nothing was."""
+        return self._read.confirm
 
-        Else it is but the first in the search.
-        """
+    @property
+    def confirmed(self) -> bool:
+        """Whether the best is so with fresh seeds; else it is first in the search."""
         return self._best is not None and self._best.confirmed
 
     @property

@@ -26,10 +26,19 @@ def overview(study: Study) -> list[str]:
     return [
         f"study      {study.settings.name} ({study.path})",
         f"minimizes  {study.settings.metric}",
+        *_search_lines(study, num_trials),
+        *_confirm_lines(search),
+    ]
+
+
+def _search_lines(study: Study, num_trials: int) -> list[str]:
+    search = study.settings.search
+    if study.searched:
+        return ["searched   already; no further trial is suggested"]
+    return [
         f"trials     {num_trials} by {_searcher(search)}, "
         f"{search.max_epochs} epochs each at most",
         *_schedule_lines(search, num_trials),
-        *_confirm_lines(search),
     ]
 
 
