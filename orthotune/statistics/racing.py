@@ -76,7 +76,8 @@ def race(candidates: Sequence[Values], rounds: int, *, alpha: float = ALPHA) -> 
     done = min(2, rounds)
     while True:
         standing = [one for one, at in enumerate(left) if at is None]
-        done = rounds if len(standing) == 1 else done
+        if len(standing) == 1 and None not in candidates[standing[0]].values():
+            done = rounds
         needed = [
             (one, number)
             for number in range(done)
