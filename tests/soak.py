@@ -2,8 +2,9 @@
 
 Every study runs with one trial at a time, ends with a confirmation, is killed again and
 again until it is finished, and is compared with the uninterrupted study of the same
-seed: the same trials, the same metric histories bit for bit, the same best, and MLflow with exactly
-one closed run a trial and no step twice. A row per kill goes to a csv file.
+seed: the same trials, the same metric histories bit for bit, the same best, and MLflow
+with exactly one closed run a trial and no step twice. A row per kill goes to a csv
+file.
 """
 
 import argparse

@@ -109,8 +109,17 @@ def find_confirmation(
     found = candidates(settings, records)
     seeds = fresh_seeds(settings, records)
     outcomes = [_outcomes(settings.metric, one, seeds, records) for one in found]
-    raced = race(outcomes, len(seeds))
-    known = {(r.validates, _seed(r)) for r in records if r.validates is not None}
+    runs = [record for record in records if record.validates is not None]
+    numbers = [record.number for record in found]
+    diverged = {
+        (numbers.index(run.validates), seeds.index(_seed(run)))
+        for run in runs
+        if run.status == Status.DIVERGED
+        and run.validates in numbers
+        and _seed(run) in seeds
+    }
+    raced = race(outcomes, len(seeds), diverged=diverged)
+    known = {(run.validates, _seed(run)) for run in runs}
     due = [
         (found[one].number, {**found[one].trained, "seed": seeds[number]})
         for one, number in raced.needed

@@ -87,6 +87,17 @@ def test_of_two_best_ones_and_a_bad_one_neither_best_one_leaves(few_collections)
     assert sum(one[2] is not None for one in found) > 90
 
 
+def test_who_diverged_by_chance_does_not_leave_for_it():
+    worst = [{0: 0.10, 1: 0.12, 2: 0.11}, {0: 1.0, 1: 1.0, 2: 1.0}]
+    cells = {(1, 0), (1, 1), (1, 2)}
+    assert race(worst, 3).left_after == [None, 2]
+    assert race(worst, 3, diverged=cells).left_after == [None, None]
+    # The share of all signs, 2 ** -9, of two candidates, at one of eight looks.
+    long = [{n: 0.1 + 0.01 * n for n in range(9)}, dict.fromkeys(range(9), 1.0)]
+    cells = {(1, n) for n in range(9)}
+    assert race(long, 9, diverged=cells).left_after == [None, 9]
+
+
 def test_who_has_left_needs_no_further_run_and_the_last_one_runs_all():
     values = [{0: 0.10, 1: 0.12, 2: 0.11}, {0: 0.80, 1: 0.83, 2: 0.82}]
     found = race(values, 6)
