@@ -120,10 +120,10 @@ class LoadedStudy:
     def trials(self) -> "pd.DataFrame":
         """A row a trial, in the order of their numbers.
 
-        Columns: `trial` (its number), `status`, `epochs` (that it has reported), of an
-        ablation `group` and `label`, every field of the configuration that varies
-        between trials (missing where nothing reads it; a list is a tuple), `seed`, the
-        metrics of the last epoch, `error`, `started` and `ended`.
+        Columns: `trial` (its number), `status`, `epochs` (reported), of an ablation
+        `group` and `label`, `confirms` (the trial that it trains again, if any does),
+        every field that varies (missing where nothing reads it; a list is a tuple),
+        `seed`, the metrics of the last epoch, `error`, `started` and `ended`.
         """
         prefix, names = "space.", []
         for name, asked in self.definition.items():

@@ -110,6 +110,9 @@ def test_the_best_of_a_population_is_the_best_from_scratch(tmp_path):
         ran(journal, fields, [0.9, error], validates=member)
     found = load_study(study.settings.name, tmp_path)
     assert (found.best_trial, found.best_value, found.confirmed) == (1, 0.4, True)
+    confirms = found.trials.confirms
+    assert confirms.isna().tolist() == [True] * 4 + [False] * 4
+    assert confirms[4:].tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
