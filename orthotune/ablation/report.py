@@ -18,8 +18,8 @@ from orthotune.ablation.report_text import (
 from orthotune.ablation.retuning_text import retuned_arm_table
 from orthotune.ablation.tables import tables
 from orthotune.design.ablation import Ablation
-from orthotune.figures.live import STILL, LivePage
-from orthotune.figures.page import write_page
+from orthotune.figures.live import LivePage
+from orthotune.figures.page import STILL, write_page
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
