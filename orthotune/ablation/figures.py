@@ -34,31 +34,34 @@ BETWEEN_SERIES = 0.36
 MARKERS = ("D", "s")
 
 
-def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
+def draw_all(folder: Path, findings: Findings, prefix: str = "") -> dict[Path, str]:
     """Draw what there is to see.
 
     Args:
         folder: Where the figures go.
         findings: What is drawn.
+        prefix: What the names of the files begin with.
 
     Returns:
         What each figure shows, by its file.
     """
     metric, reference = findings.ablation.metric, findings.ablation.reference.name
     confidence = f"{1 - findings.level:.3g}"
-    signal, spectrum = folder / "signal.svg", folder / "spectrum.svg"
+    signal, spectrum = folder / f"{prefix}signal.svg", folder / f"{prefix}spectrum.svg"
     smallest = findings.ablation.smallest_effect
     band = f"; shaded: within {smallest:g}, the smallest effect of interest"
     figures = {
-        folder / "differences.svg": f"Paired differences to {reference}, left of 0 "
+        folder
+        / f"{prefix}differences.svg": f"Paired differences to {reference}, left of 0 "
         "better than it and right of 0 worse: every seed, the mean, and its interval "
         f"(confidence {confidence}){band if smallest else ''}",
-        folder / "curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
+        folder
+        / f"{prefix}curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
         "interval",
     }
-    draw_differences(folder / "differences.svg", findings)
-    draw_curves(folder / "curves.svg", findings)
-    retuned = folder / "retuned_curves.svg"
+    draw_differences(folder / f"{prefix}differences.svg", findings)
+    draw_curves(folder / f"{prefix}curves.svg", findings)
+    retuned = folder / f"{prefix}retuned_curves.svg"
     if findings.again is not None:
         draw_curves(retuned, findings.again)
         figures[retuned] = f"{metric} by epoch, every arm re-tuned"
