@@ -133,7 +133,8 @@ class ProgressDisplay:
         running = self._running()
         what = "member" if self._is_population else "running"
         for record in running[:MOST_RUNNING]:
-            rows.append(self._trial(record, what, names))
+            is_audited = record.audit is not None
+            rows.append(self._trial(record, "audited" if is_audited else what, names))
         if len(running) > MOST_RUNNING:
             rows.append(["", f"{len(running) - MOST_RUNNING} more", "", ""])
         for place, record in enumerate(self._text.best[:MOST_BEST], 1):
@@ -169,7 +170,7 @@ class ProgressDisplay:
     def _epoch_and_metric(self, record: TrialRecord) -> list[str]:
         epochs, metric = self._study.settings.search.max_epochs, self._metric
         value = f"{record.last(metric):.4f}" if record.epoch else "-"
-        return [f"{record.epoch}/{epochs}", value]
+        return [f"{record.trained_epochs}/{epochs}", value]
 
     @property
     def _metric(self) -> str:

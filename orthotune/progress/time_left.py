@@ -169,7 +169,9 @@ class TimeLeft:
         search = self._study.settings.search
         passing = {rung: self._passing(rung, deviations) for rung in self._rungs}
         rests = [
-            expected_rest(search, record.epoch, passing)
+            Epochs(search.max_epochs - record.trained_epochs)
+            if record.audit is not None
+            else expected_rest(search, record.epoch, passing)
             for record in self._journal.open
         ]
         longest = max((rest.mean for rest in rests), default=0.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
+from orthotune.report.audit import audit_part
 from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
@@ -128,6 +129,7 @@ def markdown(
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
         *_schedule_part(figures.get("schedules")),
+        *audit_part(findings.study, findings.records),
         *_run_part(findings, commits, command),
     ]
     return "\n\n".join(parts) + "\n"
@@ -296,6 +298,6 @@ def _trained(findings: SearchFindings) -> tuple[int, float]:
     times = [
         metrics["epoch_time_s"]
         for record in findings.records
-        for metrics in record.history.values()
+        for metrics in (*record.history.values(), *(record.audit or {}).values())
     ]
     return len(times), sum(times)

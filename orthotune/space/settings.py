@@ -88,6 +88,10 @@ class SearchSettings:
     suggestion knows all results before it, so a study repeats itself exactly. Default
     null."""
 
+    audit: float = setting(0.0, Rule(kind=float, low=0, high=1), later=True)
+    """Share of the trials that the scheduler stops which run on to the full budget, for
+    an audit of what stopping costs; they stay out of everything else. Default 0."""
+
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best. Default 3."""
 
@@ -113,6 +117,12 @@ class SearchSettings:
         return VALIDATED_SCHEDULES * self.validation_seeds if self.is_population else 0
 
     def _check_population(self) -> None:
+        if self.audit:
+            raise ConfigError(
+                "audit",
+                f"must be 0 for pbt, which stops no trial, but got {self.audit:g}. "
+                "Leave it out.",
+            )
         if self.num_trials < SMALLEST_POPULATION:
             raise ConfigError(
                 "num_trials",

@@ -61,7 +61,7 @@ def assignment(
         "name": record.name,
         "folder": folder.uri,
         "fields": record.trained,
-        "reported": record.epoch,
+        "reported": record.trained_epochs,
         "parted": record.parted,
         "gpus": gpus,
         "gpu_bytes": gpu_bytes,

@@ -6,7 +6,7 @@ parameters are conditional. Here every trial ends in Optuna as what it was:
 
 ============== ================================================================
 full budget    COMPLETE with its last value
-early-stopped  PRUNED with its last value
+early-stopped  PRUNED with its last value, also while an audit runs it on
 diverged       COMPLETE with the worst value, so that the sampler learns from it
 out of memory  the same
 error          FAIL
@@ -98,7 +98,8 @@ class OptunaSearcher(StudySearcher):
                 self._rebuild(record)
 
     def _ended(self, number: int, result: dict[str, Any], *, error: bool) -> None:
-        """Tell Optuna how the trial ended."""
+        """Tell Optuna how the trial ended; one of an audit has ended before."""
+        self._tell_condemned()
         trial = self._optuna_trials.pop(number, None)
         if trial is None:
             return
@@ -115,7 +116,18 @@ class OptunaSearcher(StudySearcher):
     def _metric_name(self) -> str:
         return self._study.settings.metric
 
+    def _tell_condemned(self) -> None:
+        """Tell Optuna of the trials that were stopped for all but an audit."""
+        for number in list(self._optuna_trials):
+            record = self._journal[number]
+            if record.audit is not None:
+                trial = self._optuna_trials.pop(number)
+                for epoch, value in self._last(record).items():
+                    trial.report(value, epoch)
+                self._optuna.tell(trial, state=TrialState.PRUNED)
+
     def _new(self) -> TrialRecord | None:
+        self._tell_condemned()
         number = len(self._journal)
         bounded = bool(self._study.space.constraints)
         found = self._allowed(number) if bounded else self._free(number)
@@ -193,19 +205,20 @@ class OptunaSearcher(StudySearcher):
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
         self._optuna.add_trial(self._frozen(record))
-        if not record.status.ended:
+        if not _is_over(record):
             # Numbers and ids agree in the in-memory storage of one study.
             number = len(self._optuna.get_trials(deepcopy=False)) - 1
             trial = optuna.trial.Trial(self._optuna, number)
             self._optuna_trials[record.number] = trial
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
-        state = _STATES[record.status]
+        audited = record.audit is not None
+        state = TrialState.PRUNED if audited else _STATES[record.status]
         complete = state == TrialState.COMPLETE
         return create_trial(
             state=state,
             value=self._value(record, record.status) if complete else None,
-            intermediate_values=self._last(record) if record.status.ended else {},
+            intermediate_values=self._last(record) if _is_over(record) else {},
             constraints=self._excesses(record.fields),
             **self._params(record.fields),
         )
@@ -237,6 +250,11 @@ class OptunaSearcher(StudySearcher):
         value = math.nan if status == Status.OOM else record.last(name)
         value = reportable(name, value, diverged=worst)
         return value / (1.0 + value)
+
+
+def _is_over(record: TrialRecord) -> bool:
+    """Whether a trial has ended for the sampler."""
+    return record.status.ended or record.audit is not None
 
 
 def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSampler:

@@ -31,6 +31,7 @@ from orthotune.storage.lease import Holder
 from orthotune.storage.redaction import last_line
 from orthotune.storage.scratch import scratch_folder
 from orthotune.tune.assignment import STUDY, assignment, name_of
+from orthotune.tune.audit_scheduler import AuditScheduler
 from orthotune.tune.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
@@ -78,6 +79,7 @@ class TrialRunner:
 
     def __post_init__(self) -> None:
         self._deaths: Deaths = {}
+        self._condemned: set[int] = set()
 
     def search(self) -> None:
         """Run the trials that a searcher suggests."""
@@ -169,9 +171,11 @@ class TrialRunner:
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
+        if search.audit:
+            scheduler = AuditScheduler(scheduler, search, self.journal, self._condemned)
         return self._tuner(
             scratch,
-            search_alg=self._searcher(replay.trial),
+            search_alg=self._searcher(replay.resumed),
             scheduler=scheduler,
             num_samples=max(search.num_trials, len(self.journal))
             - self.journal.num_ended,
@@ -257,6 +261,7 @@ class TrialRunner:
                         self.journal,
                         self.stopper,
                         self._deaths,
+                        condemned=self._condemned,
                         waiting=settings is not None,
                     )
                 ],

@@ -1,0 +1,123 @@
+"""What stopping trials early has cost, in words: the audit's part of a report."""
+
+from collections.abc import Sequence
+
+from orthotune.record.audit import AuditFindings, audit_findings
+from orthotune.record.study_definition import Study
+from orthotune.record.trial_record import TrialRecord
+from orthotune.statistics.proportion import exact_interval
+from orthotune.text import Rows, counted, markdown_table
+
+CONFIDENCE = 0.95
+
+WHO = (
+    "The audited were drawn by the study's seed and their numbers alone. They ran on "
+    "to the full budget, which neither the searcher nor the scheduler has seen; "
+    "everywhere else in this report they are trials that were stopped."
+)
+
+
+def audit_part(study: Study, records: Sequence[TrialRecord]) -> list[str]:
+    """The part of the report; empty where nothing was to be audited.
+
+    Args:
+        study: The study.
+        records: Its trials.
+    """
+    search, metric = study.settings.search, study.settings.metric
+    if not search.audit:
+        return []
+    found = audit_findings(records, metric, search.max_epochs)
+    parts = ["## What stopping cost", _said(found)]
+    if found.audited and found.best:
+        parts += [_beaten(found, metric), _regret(found, metric)]
+        parts.append(markdown_table(audit_rows(found)))
+    if found.stopped:
+        parts.append(_saved(found, search.num_trials))
+    return [*parts, WHO]
+
+
+def _said(found: AuditFindings) -> str:
+    """How many were audited."""
+    if not found.stopped:
+        return "No trial was stopped, and so none was audited."
+    stopped = counted(len(found.stopped), "stopped trial")
+    text = f"**{len(found.audited)} of {stopped}** were audited."
+    if found.open:
+        text += f" {found.open} {'is' if found.open == 1 else 'are'} on the way."
+    if found.failed:
+        text += f" {found.failed} ended with an error, and are left out."
+    if not found.audited:
+        text += " Nothing is known of what stopping cost."
+    elif not found.best:
+        text += " No other trial ran to its end: there is nothing to compare them with."
+    return text
+
+
+def _beaten(found: AuditFindings, metric: str) -> str:
+    rank, number = len(found.best), len(found.audited)
+    count = len(found.better_than(rank))
+    low, high = exact_interval(count, number, CONFIDENCE)
+    stopped, reference = len(found.stopped), found.best_values[-1]
+    return (
+        f"{count} of the {number} would have been among the best {rank} (better than "
+        f"`{metric}` {reference:.4f}): {count / number:.0%} of the stopped, with "
+        f"{CONFIDENCE:.0%} confidence {low:.0%} to {high:.0%} (Clopper and Pearson), "
+        f"that is {low * stopped:.0f} to {high * stopped:.0f} of the {stopped}."
+    )
+
+
+def _regret(found: AuditFindings, metric: str) -> str:
+    unseen = len(found.stopped) - len(found.audited)
+    number = len(found.audited)
+    better = found.better_than(1)
+    if not better:
+        _, high = exact_interval(0, number, CONFIDENCE)
+        text = "None of them would have been better than the best: the regret is 0"
+    else:
+        best = min(better, key=lambda one: one.value)
+        _, high = exact_interval(len(better), number, CONFIDENCE)
+        text = (
+            f"{counted(len(better), 'trial')} of them would have been better than the "
+            f"best, the best of these trial {best.record.number} with `{metric}` "
+            f"{best.value:.4f}: a regret of {found.regret:.4f}"
+        )
+    if not unseen:
+        return f"{text}. Every stopped trial was audited."
+    return (
+        f"{text}, as far as the audit saw. It saw {number / len(found.stopped):.0%} of "
+        f"the stopped; of the {unseen} that it did not see up to {high:.0%} may have "
+        "been better than the best, too, with the same confidence: the regret is that "
+        "or more."
+    )
+
+
+def audit_rows(found: AuditFindings) -> Rows:
+    """A row for every epoch at which trials were stopped.
+
+    Args:
+        found: What the audit has found, of which there are results.
+    """
+    rank = len(found.best)
+    beaten = f"of these among the best {rank}"
+    rows: list[Sequence[str]] = [["stopped at epoch", "stopped", "audited", beaten]]
+    better = found.better_than(rank)
+    for epoch in sorted({record.epoch for record in found.stopped}):
+        records = (
+            found.stopped,
+            [one.record for one in found.audited],
+            [one.record for one in better],
+        )
+        numbers = [sum(r.epoch == epoch for r in some) for some in records]
+        rows.append([str(epoch), *map(str, numbers)])
+    return rows
+
+
+def _saved(found: AuditFindings, num_trials: int) -> str:
+    saved, spent = found.epochs_saved, found.epochs_audited
+    whole = num_trials * found.max_epochs
+    return (
+        f"Stopping saved {saved:,} of {whole:,} epochs ({saved / whole:.0%}); the "
+        f"audit trained {spent:,} of them: {saved - spent:,} were saved net "
+        f"({(saved - spent) / whole:.0%})."
+    )
