@@ -27,7 +27,9 @@ from tests.crashes import (
     kill_worker,
 )
 
-LONGER = "--set search.num_trials=14 --set search.max_epochs=14".split()
+LONGER = (
+    "--set search.num_trials=14 --set search.max_epochs=14 --set search.audit=0.3"
+).split()
 MAX_DEATHS = 3
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orthotune.record.audit import AuditFindings, audit_findings
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
-from orthotune.statistics.proportion import exact_interval
+from orthotune.statistics.proportion import exact_count_interval
 from orthotune.text import Rows, counted, markdown_table
 
 CONFIDENCE = 0.95
@@ -55,40 +55,37 @@ def _said(found: AuditFindings) -> str:
 
 
 def _beaten(found: AuditFindings, metric: str) -> str:
-    rank, number = len(found.best), len(found.audited)
+    rank, number, stopped = len(found.best), len(found.audited), len(found.stopped)
     count = len(found.better_than(rank))
-    low, high = exact_interval(count, number, CONFIDENCE)
-    stopped, reference = len(found.stopped), found.best_values[-1]
+    low, high = exact_count_interval(count, number, stopped, CONFIDENCE)
     return (
         f"{count} of the {number} would have been among the best {rank} (better than "
-        f"`{metric}` {reference:.4f}): {count / number:.0%} of the stopped, with "
-        f"{CONFIDENCE:.0%} confidence {low:.0%} to {high:.0%} (Clopper and Pearson), "
-        f"that is {low * stopped:.0f} to {high * stopped:.0f} of the {stopped}."
+        f"`{metric}` {found.best_values[-1]:.4f}). Of all {stopped} that is true of "
+        f"{low} to {high} ({low / stopped:.0%} to {high / stopped:.0%}), with "
+        f"{CONFIDENCE:.0%} confidence."
     )
 
 
 def _regret(found: AuditFindings, metric: str) -> str:
-    unseen = len(found.stopped) - len(found.audited)
-    number = len(found.audited)
+    number, stopped = len(found.audited), len(found.stopped)
     better = found.better_than(1)
     if not better:
-        _, high = exact_interval(0, number, CONFIDENCE)
         text = "None of them would have been better than the best: the regret is 0"
     else:
         best = min(better, key=lambda one: one.value)
-        _, high = exact_interval(len(better), number, CONFIDENCE)
         text = (
             f"{counted(len(better), 'trial')} of them would have been better than the "
             f"best, the best of these trial {best.record.number} with `{metric}` "
             f"{best.value:.4f}: a regret of {found.regret:.4f}"
         )
-    if not unseen:
+    if number == stopped:
         return f"{text}. Every stopped trial was audited."
+    _, high = exact_count_interval(len(better), number, stopped, CONFIDENCE)
     return (
-        f"{text}, as far as the audit saw. It saw {number / len(found.stopped):.0%} of "
-        f"the stopped; of the {unseen} that it did not see up to {high:.0%} may have "
-        "been better than the best, too, with the same confidence: the regret is that "
-        "or more."
+        f"{text}, as far as the audit saw, which was {number / stopped:.0%} of the "
+        f"stopped. Of the {stopped - number} that it did not see up to "
+        f"{high - len(better)} may have been better than the best, too, with the same "
+        "confidence: the regret is that or more."
     )
 
 

@@ -45,6 +45,10 @@ class AuditScheduler(TrialScheduler):
         self._journal = journal
         self._condemned = condemned
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray writes its scheduler to disk, the journal is there already."""
+        return {}
+
     def on_trial_result(
         self,
         tune_controller: "TuneController",

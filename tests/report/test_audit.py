@@ -1,9 +1,9 @@
 import pytest
-from scipy.stats import beta
 
 from orthotune.record.audit import audit_findings
 from orthotune.record.trial_record import Status
 from orthotune.report.audit import audit_part, audit_rows
+from orthotune.statistics.proportion import exact_count_interval
 from tests.made_records import metrics, record
 from tests.report.searched import SPACE, study_of
 
@@ -38,12 +38,11 @@ def test_the_part_says_what_stopping_cost_and_what_it_saved(part):
     text = part(records)
     assert "**10 of 30 stopped trials** were audited" in text
     # The fifth has 0.5; 0.45, 0.04 and 0.3 are better.
-    low, high = beta.ppf(0.025, 3, 8), beta.ppf(0.975, 4, 7)
     assert "3 of the 10 would have been among the best 5 (better than" in text
-    assert f"30% of the stopped, with 95% confidence {low:.0%} to {high:.0%}" in text
-    assert f"that is {30 * low:.0f} to {30 * high:.0f} of the 30" in text
+    low, high = exact_count_interval(3, 10, 30)
+    assert f"Of all 30 that is true of {low} to {high} ({low / 30:.0%} to" in text
     assert "the best of these trial 12 with `val_error` 0.0400" in text
-    assert "a regret of 0.0600, as far as the audit saw. It saw 33%" in text
+    assert "a regret of 0.0600, as far as the audit saw, which was 33%" in text
     # Of 40 trials of 3 epochs 30 stopped after 1; 10 trained 2 more.
     assert "Stopping saved 60 of 120 epochs (50%)" in text
     assert "the audit trained 20 of them: 40 were saved net (33%)" in text
@@ -54,8 +53,7 @@ def test_the_part_says_what_stopping_cost_and_what_it_saved(part):
 def test_a_regret_of_nothing_is_said_with_what_it_may_be(part):
     text = part([*RAN_ON, stopped(10, 0.7), stopped(11)])
     assert "None of them would have been better than the best: the regret is 0" in text
-    high = 1 - 0.025 ** (1 / 1)  # of Clopper and Pearson, where none was
-    assert f"of the 1 that it did not see up to {high:.0%} may have" in text
+    assert "Of the 1 that it did not see up to 1 may have been better" in text
     text = part([*RAN_ON, stopped(10, 0.7)])
     assert "Every stopped trial was audited." in text
 
