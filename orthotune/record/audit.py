@@ -8,7 +8,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.record.signal_rule import stopped_on_signal
 from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.settings import SearchSettings
 
@@ -17,7 +19,11 @@ RANK = 5
 so many are shown."""
 
 
-def is_drawn(search: SearchSettings, number: int) -> bool:
+SIGNAL_SHARE = 0.2
+"""The share of those stopped on a signal that is audited where no share is set."""
+
+
+def is_drawn(search: SearchSettings, number: int, *, on_signal: bool = False) -> bool:
     """Whether a trial runs on if it is condemned.
 
     By the study's seed and the trial's number alone: so every session draws the same,
@@ -26,6 +32,7 @@ def is_drawn(search: SearchSettings, number: int) -> bool:
     Args:
         search: The share that is drawn, and the seed.
         number: The trial's.
+        on_signal: Whether it is condemned before the scheduler could.
 
     Example:
         >>> search = SearchSettings(audit=0.25)
@@ -33,7 +40,8 @@ def is_drawn(search: SearchSettings, number: int) -> bool:
         225
     """
     draw = random.Random(f"{search.seed}/{number}/audit").random()
-    return draw < search.audit
+    share = search.audit or (SIGNAL_SHARE if on_signal else 0.0)
+    return draw < share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,26 +106,28 @@ class AuditFindings:
 
 
 def audit_findings(
-    records: Sequence[TrialRecord], metric: str, max_epochs: int
+    records: Sequence[TrialRecord], study: Study, *, on_signal: bool = False
 ) -> AuditFindings:
-    """What the audit has found.
+    """What the audit has found of the trials that were stopped by one cause.
 
     Args:
         records: The trials of a search.
-        metric: What it minimizes.
-        max_epochs: The budget of a trial.
+        study: The search.
+        on_signal: Whether of those stopped on a signal, and not by the scheduler.
     """
+    search, metric = study.settings.search, study.settings.metric
     stopped = [
         record
         for record in records
         if record.audit is not None or record.status == Status.STOPPED
+        if stopped_on_signal(search, record) == on_signal
     ]
     audited = [Audited(record=r, value=_value(r, metric)) for r in stopped if _done(r)]
     failed = [r for r in stopped if r.audit is not None and r.status.ended]
     best = [r for r in equal_budget(records, metric) if r.status == Status.FINISHED]
     best = best[:RANK]
     return AuditFindings(
-        max_epochs=max_epochs,
+        max_epochs=search.max_epochs,
         stopped=stopped,
         audited=audited,
         failed=sum(not _done(record) for record in failed),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from orthotune.config.metrics import METRICS
+from orthotune.config.metrics import METRICS, SIGNALS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
 from orthotune.record.earlier import Earlier
@@ -172,7 +172,7 @@ class Journal:
         record = self._records[number]
         if epoch in record.history or epoch in (record.audit or ()):
             return
-        names = (*METRICS, "test_error")
+        names = (*METRICS, *SIGNALS, "test_error")
         kept = {name: float(metrics[name]) for name in names if name in metrics}
         kept |= {k: float(v) for k, v in metrics.items() if k.startswith(SETTING)}
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}

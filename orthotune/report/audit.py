@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from orthotune.record.audit import AuditFindings, audit_findings
+from orthotune.record.signal_rule import FEWEST, LEVEL, is_active, learn_rule
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.proportion import exact_count_interval
@@ -24,17 +25,52 @@ def audit_part(study: Study, records: Sequence[TrialRecord]) -> list[str]:
         study: The study.
         records: Its trials.
     """
-    search, metric = study.settings.search, study.settings.metric
-    if not search.audit:
-        return []
-    found = audit_findings(records, metric, search.max_epochs)
-    parts = ["## What stopping cost", _said(found)]
+    search = study.settings.search
+    parts = []
+    if search.audit:
+        found = audit_findings(records, study)
+        parts += ["## What stopping cost", *_verdict(study, found), WHO]
+    if search.stop_on_signal:
+        found = audit_findings(records, study, on_signal=True)
+        parts += ["## Stopped on a signal", _rule(study, records)]
+        parts += [*_verdict(study, found), WHO]
+    return parts
+
+
+def _verdict(study: Study, found: AuditFindings) -> list[str]:
+    """What an audit says of the trials that were stopped by one cause."""
+    metric, parts = study.settings.metric, [_said(found)]
     if found.audited and found.best:
         parts += [_beaten(found, metric), _regret(found, metric)]
         parts.append(markdown_table(audit_rows(found)))
     if found.stopped:
-        parts.append(_saved(found, search.num_trials))
-    return [*parts, WHO]
+        parts.append(_saved(found, study.settings.search.num_trials))
+    return parts
+
+
+def _rule(study: Study, records: Sequence[TrialRecord]) -> str:
+    """What the study has learned of its first epochs."""
+    search = study.settings.search
+    if not is_active(search):
+        return (
+            "The scheduler decides after the first epoch, as `search.grace_epochs` is "
+            "1: nothing is left to a signal."
+        )
+    rule = learn_rule(search, study.settings.metric, records)
+    known = f"{rule.num_good} good and {rule.num_bad} other trials"
+    if rule.fitted is None:
+        return f"No rule was learned: it takes {FEWEST} of each, and there are {known}."
+    effects = ", ".join(
+        f"`{name}` {value:+.2f}" for name, value in rule.coefficients.items()
+    )
+    return (
+        "After their first epoch trials were stopped whose chance to end among the "
+        f"best one in {search.reduction_factor} was below {LEVEL:.0%}, by a logistic "
+        "regression on the logarithms of what is known of the layers then. It was "
+        f"learned anew for every trial, from those that went on: at the end {known}. "
+        "One standard deviation more of each then changes the log-odds of a good end "
+        f"by: {effects}."
+    )
 
 
 def _said(found: AuditFindings) -> str:

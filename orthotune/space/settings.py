@@ -92,6 +92,11 @@ class SearchSettings:
     """Share of the trials that the scheduler stops which run on to the full budget, for
     an audit of what stopping costs; they stay out of everything else. Default 0."""
 
+    stop_on_signal: bool = setting(False, Rule(kind=bool), later=True)
+    """Whether trials are also stopped after their first epoch, by a rule that the study
+    learns from what is known of the layers then; such stops are always audited. Not
+    for pbt; nothing is stopped where `grace_epochs` is 1. Default false."""
+
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best. Default 3."""
 
@@ -117,12 +122,13 @@ class SearchSettings:
         return VALIDATED_SCHEDULES * self.validation_seeds if self.is_population else 0
 
     def _check_population(self) -> None:
-        if self.audit:
-            raise ConfigError(
-                "audit",
-                f"must be 0 for pbt, which stops no trial, but got {self.audit:g}. "
-                "Leave it out.",
-            )
+        for name in ("audit", "stop_on_signal"):
+            if getattr(self, name):
+                raise ConfigError(
+                    name,
+                    "must be as by default for pbt, which stops no trial, but got "
+                    f"{getattr(self, name)}. Leave it out.",
+                )
         if self.num_trials < SMALLEST_POPULATION:
             raise ConfigError(
                 "num_trials",

@@ -5,6 +5,7 @@ everybody else that the trial was stopped. What the trial reports afterwards rea
 neither the scheduler nor the searcher.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
@@ -12,8 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from orthotune.record.audit import is_drawn
 from orthotune.record.journal import Journal
+from orthotune.record.signal_rule import EPOCH, is_active, learn_rule
 from orthotune.record.study_definition import Study
-from orthotune.space.settings import SearchSettings
 from orthotune.tune.assignment import number_of
 from orthotune.tune.scheduler import Replay, build_scheduler
 
@@ -26,7 +27,7 @@ class AuditScheduler(TrialScheduler):
 
     Args:
         inner: Decides; it has been told what earlier sessions reported.
-        search: The share that is audited, and the seed that draws it.
+        study: Says which share is audited, and whether trials are stopped on signals.
         journal: Says which trials of earlier sessions an audit runs on.
         condemned: Here go the numbers of the trials that it has stopped for all but the
             audit; the journal is told of them once it has their last epoch.
@@ -35,13 +36,14 @@ class AuditScheduler(TrialScheduler):
     def __init__(
         self,
         inner: TrialScheduler,
-        search: SearchSettings,
+        study: Study,
         journal: Journal,
         condemned: set[int],
     ) -> None:
         super().__init__()
         self._inner = inner
-        self._search = search
+        self._study = study
+        self._search = study.settings.search
         self._journal = journal
         self._condemned = condemned
 
@@ -59,8 +61,12 @@ class AuditScheduler(TrialScheduler):
         number = number_of(trial)
         if self._is_over(number):
             return TrialScheduler.CONTINUE
-        decision = self._inner.on_trial_result(tune_controller, trial, result)
-        if decision == TrialScheduler.STOP and is_drawn(self._search, number):
+        on_signal = _is_condemned_on_signal(self._study, self._journal, result)
+        decision = TrialScheduler.STOP
+        if not on_signal:
+            decision = self._inner.on_trial_result(tune_controller, trial, result)
+        drawn = is_drawn(self._search, number, on_signal=on_signal)
+        if decision == TrialScheduler.STOP and drawn:
             self._inner.on_trial_complete(tune_controller, trial, result)
             self._condemned.add(number)
             return TrialScheduler.CONTINUE
@@ -119,9 +125,40 @@ def settle_condemned(study: Study, journal: Journal) -> set[int]:
         study: The study.
         journal: Its trials.
     """
+    search = study.settings.search
     condemned = Replay(build_scheduler(study), study, journal).everything()
-    audited = {n for n in condemned if is_drawn(study.settings.search, n)}
+    audited = {n for n in condemned if is_drawn(search, n)}
+    for number in _condemned_last(study, journal):
+        condemned.add(number)
+        if is_drawn(search, number, on_signal=True):
+            audited.add(number)
     for number in sorted(audited):
         journal.condemn(number)
     known = {r.number for r in journal.open if journal.is_audited(r.number)}
     return (condemned - audited) | known
+
+
+def _is_condemned_on_signal(
+    study: Study, journal: Journal, result: Mapping[str, Any]
+) -> bool:
+    """Whether a trial ends with its first epoch, by the trials that have ended."""
+    settings = study.settings
+    if not is_active(settings.search) or result.get("epoch") != EPOCH:
+        return False
+    rule = learn_rule(settings.search, settings.metric, journal.records)
+    return rule.condemns(result)
+
+
+def _condemned_last(study: Study, journal: Journal) -> list[int]:
+    """The trial whose first epoch is the last report, if that has condemned it.
+
+    On an earlier one the session had decided before the next came.
+    """
+    if not is_active(study.settings.search) or not journal.reports:
+        return []
+    number, epoch = journal.reports[-1]
+    record = journal[number]
+    if record.status.ended or record.audit is not None:
+        return []
+    result = {"epoch": epoch, **record.history[epoch]}
+    return [number] if _is_condemned_on_signal(study, journal, result) else []

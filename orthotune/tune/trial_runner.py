@@ -24,6 +24,7 @@ from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.identity import Fingerprints
 from orthotune.record.journal import Journal
 from orthotune.record.population import open_members, settings_at
+from orthotune.record.signal_rule import is_active
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.space.settings import COPIES_KEPT
@@ -159,7 +160,9 @@ class TrialRunner:
             self.study,
             self.journal,
             fingerprints=self.fingerprints,
-            assign=self._assignment,
+            assign=partial(
+                self._assignment, signals=is_active(self.study.settings.search)
+            ),
             limit=self._limit,
             stopper=self.stopper,
             on_resume=on_resume or (lambda _record, _name: None),
@@ -171,8 +174,10 @@ class TrialRunner:
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
-        if search.audit:
-            scheduler = AuditScheduler(scheduler, search, self.journal, self._condemned)
+        if search.audit or search.stop_on_signal:
+            scheduler = AuditScheduler(
+                scheduler, self.study, self.journal, self._condemned
+            )
         return self._tuner(
             scratch,
             search_alg=self._searcher(replay.resumed),

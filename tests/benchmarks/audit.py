@@ -38,8 +38,10 @@ def curves(rng: np.random.Generator, trials: int, spread: float) -> np.ndarray:
     return np.hstack([early, ends])
 
 
-def study_of(values: np.ndarray, share: float, seed: int) -> list[TrialRecord]:
-    """The record of a study of trials with these curves."""
+def played(
+    values: np.ndarray, share: float, seed: int
+) -> tuple[Study, list[TrialRecord]]:
+    """A study of trials with these curves, and its record."""
     search = SearchSettings(max_epochs=MAX_EPOCHS, audit=share, seed=seed)
     settings = StudySettings(search=search)
     study = Study(path="", settings=settings, space=SearchSpace(parameters=()))
@@ -60,14 +62,14 @@ def study_of(values: np.ndarray, share: float, seed: int) -> list[TrialRecord]:
                     record.audit = {MAX_EPOCHS: end}
                 break
         records.append(record)
-    return records
+    return study, records
 
 
 def one_study(rng: np.random.Generator, trials: int, spread: float, share: float):
     """The truth, the interval's ends, and regrets; None if nothing was audited."""
     values = curves(rng, trials, spread)
-    records = study_of(values, share, int(rng.integers(2**32)))
-    found = audit_findings(records, METRIC, MAX_EPOCHS)
+    study, records = played(values, share, int(rng.integers(2**32)))
+    found = audit_findings(records, study)
     if not found.audited:
         return None
     all_ends = values[[record.number for record in found.stopped], -1]

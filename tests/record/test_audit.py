@@ -4,9 +4,16 @@ from orthotune.record.audit import audit_findings, is_drawn
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.standings import equal_budget
+from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status
-from orthotune.space.settings import SearchSettings
+from orthotune.space.search_space import SearchSpace
+from orthotune.space.settings import SearchSettings, StudySettings
 from tests.made_records import metrics, record
+
+
+def study_of(**search):
+    settings = StudySettings(search=SearchSettings(**search))
+    return Study(path="", settings=settings, space=SearchSpace(parameters=()))
 
 
 def audited(number, errors, later, **how):
@@ -37,7 +44,7 @@ def records():
 
 
 def test_the_audited_are_compared_with_those_that_ran_on(records):
-    found = audit_findings(records, "val_error", 3)
+    found = audit_findings(records, study_of(max_epochs=3))
     assert [r.number for r in found.stopped] == [4, 5, 6, 7, 8, 9, 10]
     assert [one.record.number for one in found.audited] == [5, 6, 7, 8]
     assert (found.failed, found.open) == (1, 1)

@@ -28,7 +28,7 @@ def part(tmp_path):
 RAN_ON = [record(n, [0.5, 0.4, 0.1 * (n + 1)]) for n in range(6)]
 
 
-def test_the_part_says_what_stopping_cost_and_what_it_saved(part):
+def test_the_part_says_what_stopping_cost_and_what_it_saved(part, tmp_path):
     ends = [0.6, 0.45, 0.04, 0.3, *[0.9] * 6]
     records = [
         *RAN_ON,
@@ -46,7 +46,7 @@ def test_the_part_says_what_stopping_cost_and_what_it_saved(part):
     # Of 40 trials of 3 epochs 30 stopped after 1; 10 trained 2 more.
     assert "Stopping saved 60 of 120 epochs (50%)" in text
     assert "the audit trained 20 of them: 40 were saved net (33%)" in text
-    rows = audit_rows(audit_findings(records, "val_error", 3))
+    rows = audit_rows(audit_findings(records, study_of(tmp_path, AUDITED)))
     assert rows[1:] == [["1", "30", "10", "3"]]
 
 

@@ -8,10 +8,12 @@ from ray.tune.schedulers import TrialScheduler
 
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
+from orthotune.record.signal_rule import FEATURES, FEWEST, stopped_on_signal
 from orthotune.record.trial_record import Status
 from orthotune.study.study_file import read_study
 from orthotune.tune.audit_scheduler import AuditScheduler, settle_condemned
 from orthotune.tune.scheduler import Replay, build_scheduler
+from tests.made_records import metrics
 from tests.ray_part import Session
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*experimental.*")
@@ -34,11 +36,10 @@ def study_with(tiny_file):
     return build
 
 
-def error_at(trial, epoch):
-    """What a trial comes to: by its configuration and its epoch alone."""
+def drawn(trial, epoch=0):
+    """A number by a trial's configuration and an epoch alone."""
     text = f"{sorted(trial.fields.items())}/{epoch}"
-    noise = hashlib.sha256(text.encode()).digest()[0] / 255
-    return min(1.0, trial.fields["optimizer.lr"] + 0.2 * noise)
+    return hashlib.sha256(text.encode()).digest()[0] / 255
 
 
 class Audited(Session):
@@ -50,9 +51,8 @@ class Audited(Session):
         inner, condemned = build_scheduler(study), set()
         replay = Replay(inner, study, self.journal)
         replay.ended()
-        search = study.settings.search
         self.inner = inner
-        self.scheduler = AuditScheduler(inner, search, self.journal, condemned)
+        self.scheduler = AuditScheduler(inner, study, self.journal, condemned)
         self.searcher._on_resume = replay.resumed
         self.callback._condemned = condemned
 
@@ -67,18 +67,42 @@ class Audited(Session):
                 journal.end(record.number, natural)
         journal._log.close()
 
-    def play(self):
+    def error_at(self, trial, epoch):
+        """What a trial comes to."""
+        return min(1.0, trial.fields["optimizer.lr"] + 0.2 * drawn(trial, epoch))
+
+    def signals_of(self, _trial, _epoch):
+        """What it reports beside that."""
+        return {}
+
+    def play(self, trials=TRIALS):
         """One trial after the other, to the end of the study."""
-        while len(self.journal) < TRIALS or self.journal.open:
+        while len(self.journal) < trials or self.journal.open:
             trial = self.start()
             known = self.journal[trial.number].trained_epochs
             for epoch in range(known + 1, EPOCHS + 1):
                 diverged = trial.number == 5 and epoch == 3
-                error = error_at(trial, epoch)
-                decision = self.epoch(trial, epoch, error, diverged=diverged)
+                error = self.error_at(trial, epoch)
+                done = diverged or epoch == EPOCHS
+                told = metrics(error, float(diverged)) | self.signals_of(trial, epoch)
+                told |= {"epoch": epoch, "done": done}
+                decision = self.result(trial, told)
                 if decision == TrialScheduler.STOP:
                     break
         return self
+
+
+class Telling(Audited):
+    """One whose trials show after the first epoch what they will come to."""
+
+    def error_at(self, trial, epoch):
+        """What a trial comes to."""
+        return 0.9 * drawn(trial) + 0.05 * drawn(trial, epoch)
+
+    def signals_of(self, trial, epoch):
+        """What it reports beside that."""
+        told = dict.fromkeys(FEATURES, 1 / (0.1 + drawn(trial)))
+        return told if epoch == 1 else {}
 
 
 def seen(record):
@@ -140,6 +164,28 @@ def test_a_study_goes_on_from_every_prefix_of_its_record_as_without_the_break(
         assert known(session.journal) == expected, count
         assert told(session) == told(whole), count
         assert rungs(session) == rungs(whole), count
+
+
+def test_what_a_signal_stops_is_the_same_after_any_break(study_with, path, tmp_path):
+    settings = {"search.stop_on_signal": True, "search.grace_epochs": 2}
+    settings |= {"search.reduction_factor": 3, "search.searcher": "random"}
+    study, trials = study_with(0.5, **settings), 24
+    whole = Telling(study, path).play(trials)
+    records = whole.journal.records
+    on_signal = [stopped_on_signal(study.settings.search, r) for r in records]
+    assert not any(on_signal[: 3 * FEWEST])  # which teach
+    assert 1 < sum(on_signal)
+    assert 0 < sum(r.audit is not None for r in records if r.epoch == 1)
+    expected, lines = known(whole.journal), path.read_bytes().splitlines(keepends=True)
+    first = next(n for n, is_it in enumerate(on_signal) if is_it)
+    about = f'"number":{first},'.encode()
+    around = [n for n, line in enumerate(lines, 1) if about in line][:6]
+    for count in (9, *around):
+        part = tmp_path / "part.jsonl"
+        part.write_bytes(b"".join(lines[:count]))
+        session = Telling(study, part).play(trials)
+        assert known(session.journal) == expected, count
+        assert told(session) == told(whole), count
 
 
 def test_a_condemned_trial_keeps_its_slot_and_the_searcher_knows_it_is_over(
