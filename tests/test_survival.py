@@ -85,7 +85,7 @@ def test_a_study_killed_in_its_audits_is_the_study_nobody_disturbed(tmp_path):
     reference.finish()
     assert sum("audit" in trial for trial in reference.trials()) > 2
     work = Workplace(tmp_path / "work", *audited)
-    for count, kill in enumerate([kill_driver, kill_worker, interrupt], 1):
+    for count, kill in enumerate([kill_driver, interrupt, kill_worker], 1):
         process = work.start()
         work.wait_for("condemned", count, process)
         work.wait_for("epoch", work.events("epoch") + count - 1, process)

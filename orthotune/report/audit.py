@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from orthotune.record.audit import AuditFindings, audit_findings
-from orthotune.record.signal_rule import FEWEST, LEVEL, is_active, learn_rule
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.proportion import exact_count_interval
+from orthotune.stopping.audit import AuditFindings, audit_findings
+from orthotune.stopping.signal_rule import FEWEST, LEVEL, is_active, learn_rule
 from orthotune.text import Rows, counted, markdown_table
 
 CONFIDENCE = 0.95

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from orthotune.record.audit import is_drawn
 from orthotune.record.journal import Journal
-from orthotune.record.signal_rule import EPOCH, is_active, learn_rule
 from orthotune.record.study_definition import Study
+from orthotune.stopping.audit import is_drawn
+from orthotune.stopping.signal_rule import EPOCH, is_active, learn_rule
 from orthotune.tune.assignment import number_of
 from orthotune.tune.scheduler import Replay, build_scheduler
 

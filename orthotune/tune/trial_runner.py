@@ -24,10 +24,10 @@ from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.identity import Fingerprints
 from orthotune.record.journal import Journal
 from orthotune.record.population import open_members, settings_at
-from orthotune.record.signal_rule import is_active
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.space.settings import COPIES_KEPT
+from orthotune.stopping.signal_rule import is_active
 from orthotune.storage.lease import Holder
 from orthotune.storage.redaction import last_line
 from orthotune.storage.scratch import scratch_folder

@@ -12,12 +12,12 @@ import sys
 import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
-from orthotune.record.audit import audit_findings, is_drawn
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SearchSettings, StudySettings
 from orthotune.statistics.proportion import exact_count_interval
+from orthotune.stopping.audit import audit_findings, is_drawn
 from orthotune.tune.scheduler import build_scheduler
 from tests.ray_part import RayTrial
 

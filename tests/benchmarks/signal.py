@@ -18,9 +18,9 @@ from pathlib import Path
 from ray.tune.schedulers import TrialScheduler
 
 from orthotune.config.trial import TrialConfig
-from orthotune.record.signal_rule import EPOCH, FEATURES, learn_rule
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.stopping.signal_rule import EPOCH, FEATURES, learn_rule
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
 from orthotune.training.signals import signals

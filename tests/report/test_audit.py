@@ -1,9 +1,9 @@
 import pytest
 
-from orthotune.record.audit import audit_findings
 from orthotune.record.trial_record import Status
 from orthotune.report.audit import audit_part, audit_rows
 from orthotune.statistics.proportion import exact_count_interval
+from orthotune.stopping.audit import audit_findings
 from tests.made_records import metrics, record
 from tests.report.searched import SPACE, study_of
 

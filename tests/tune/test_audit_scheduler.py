@@ -8,8 +8,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
-from orthotune.record.signal_rule import FEATURES, FEWEST, stopped_on_signal
 from orthotune.record.trial_record import Status
+from orthotune.stopping.signal_rule import FEATURES, FEWEST, stopped_on_signal
 from orthotune.study.study_file import read_study
 from orthotune.tune.audit_scheduler import AuditScheduler, settle_condemned
 from orthotune.tune.scheduler import Replay, build_scheduler

@@ -2,7 +2,9 @@ import random
 
 import pytest
 
-from orthotune.record.signal_rule import (
+from orthotune.record.trial_record import Status
+from orthotune.space.settings import SearchSettings
+from orthotune.stopping.signal_rule import (
     FEATURES,
     FEWEST,
     features,
@@ -10,8 +12,6 @@ from orthotune.record.signal_rule import (
     learn_rule,
     stopped_on_signal,
 )
-from orthotune.record.trial_record import Status
-from orthotune.space.settings import SearchSettings
 from tests.made_records import metrics, record
 
 SEARCH = SearchSettings(

@@ -8,11 +8,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orthotune.record.signal_rule import stopped_on_signal
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.settings import SearchSettings
+from orthotune.stopping.signal_rule import stopped_on_signal
 
 RANK = 5
 """A stopped trial would have mattered if it had been better than the one of this rank:

@@ -1,6 +1,5 @@
 import pytest
 
-from orthotune.record.audit import audit_findings, is_drawn
 from orthotune.record.event_log import EventLog
 from orthotune.record.journal import Journal
 from orthotune.record.standings import equal_budget
@@ -8,6 +7,7 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status
 from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SearchSettings, StudySettings
+from orthotune.stopping.audit import audit_findings, is_drawn
 from tests.made_records import metrics, record
 
 
