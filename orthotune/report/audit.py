@@ -78,7 +78,7 @@ def _said(found: AuditFindings) -> str:
     if not found.stopped:
         return "No trial was stopped, and so none was audited."
     stopped = counted(len(found.stopped), "stopped trial")
-    text = f"**{len(found.audited)} of {stopped}** were audited."
+    text = f"Audited: **{len(found.audited)} of {stopped}**."
     if found.open:
         text += f" {found.open} {'is' if found.open == 1 else 'are'} on the way."
     if found.failed:

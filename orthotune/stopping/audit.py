@@ -19,7 +19,7 @@ RANK = 5
 so many are shown."""
 
 
-SIGNAL_SHARE = 0.2
+SIGNAL_SHARE = 0.1
 """The share of those stopped on a signal that is audited where no share is set."""
 
 
