@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthotune.record.population import population
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
@@ -116,6 +117,7 @@ def audit_findings(
         on_signal: Whether of those stopped on a signal, and not by the scheduler.
     """
     search, metric = study.settings.search, study.settings.metric
+    records = population(records)
     stopped = [
         record
         for record in records

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orthotune.config.metrics import SIGNALS
+from orthotune.record.population import population
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.rungs import rungs
 from orthotune.space.settings import SearchSettings
@@ -130,7 +131,7 @@ def learn_rule(
         records: The trials.
     """
     known = []
-    for record in records:
+    for record in population(records):
         is_over = record.status.ended or record.audit is not None
         if not is_over or stopped_on_signal(search, record):
             continue
