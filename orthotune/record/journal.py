@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from orthotune.config.metrics import METRICS, SIGNALS
 from orthotune.config.trial import TrialConfig
@@ -23,32 +23,10 @@ from orthotune.record.history import (
     Profiles,
     Times,
 )
+from orthotune.record.observer import Observer
 from orthotune.record.provenance import UNKNOWN
 from orthotune.record.standings import Standings
 from orthotune.record.trial_record import SETTING, Status, TrialRecord
-
-
-class Observer(Protocol):
-    """Is told of every change of a record, on the driver's event loop."""
-
-    def on_start(self, record: TrialRecord) -> None:
-        """A trial has started, or goes on in this session."""
-
-    def on_epoch(self, record: TrialRecord, epoch: int) -> None:
-        """A trial has reported an epoch."""
-
-    def on_end(self, record: TrialRecord) -> None:
-        """A trial has ended, or is interrupted."""
-
-
-class SessionObserver(Observer, Protocol):
-    """Is also told of the begin and the end of a session."""
-
-    def start(self, records: Sequence[TrialRecord]) -> None:
-        """A session begins, with these trials from before."""
-
-    def close(self) -> None:
-        """The session is over; every trial that ran has ended or is interrupted."""
 
 
 class Journal:
@@ -217,14 +195,6 @@ class Journal:
             return Status.DIVERGED
         done = record.epoch >= self._max_epochs
         return Status.FINISHED if done else Status.STOPPED
-
-    def is_audited(self, number: int) -> bool:
-        """Whether all that an audit asks of a trial is known."""
-        record = self._records[number]
-        if not record.audit:
-            return False
-        last = record.trained_epochs
-        return last >= self._max_epochs or bool(record.audit[last]["diverged"])
 
     def end(self, number: int, status: Status, error: str | None = None) -> None:
         """A trial has ended; a second end is not told."""

@@ -45,6 +45,19 @@ def is_drawn(search: SearchSettings, number: int, *, on_signal: bool = False) ->
     return draw < share
 
 
+def is_known(record: TrialRecord, max_epochs: int) -> bool:
+    """Whether all that the audit asks of a condemned trial is on record.
+
+    Args:
+        record: The trial.
+        max_epochs: The budget of a trial.
+    """
+    if not record.audit:
+        return False
+    last = record.trained_epochs
+    return last >= max_epochs or bool(record.audit[last]["diverged"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audited:
     """A condemned trial at the end of its budget.

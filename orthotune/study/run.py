@@ -29,8 +29,9 @@ from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition
-from orthotune.record.journal import Journal, SessionObserver
+from orthotune.record.journal import Journal
 from orthotune.record.mirror import RecordMirror
+from orthotune.record.observer import SessionObserver
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
 from orthotune.storage.credentials import storage_keys

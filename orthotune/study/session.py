@@ -16,8 +16,9 @@ from orthotune.files import remove_partials
 from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.record.identity import Fingerprints, trial_key
-from orthotune.record.journal import Journal, SessionObserver
+from orthotune.record.journal import Journal
 from orthotune.record.mirror import RecordMirror
+from orthotune.record.observer import SessionObserver
 from orthotune.record.population import (
     is_member,
     missing_validations,

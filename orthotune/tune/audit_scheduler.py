@@ -13,7 +13,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
-from orthotune.stopping.audit import is_drawn
+from orthotune.stopping.audit import is_drawn, is_known
 from orthotune.stopping.signal_rule import EPOCH, is_active, learn_rule
 from orthotune.tune.assignment import number_of
 from orthotune.tune.scheduler import Replay, build_scheduler
@@ -134,7 +134,7 @@ def settle_condemned(study: Study, journal: Journal) -> set[int]:
             audited.add(number)
     for number in sorted(audited):
         journal.condemn(number)
-    known = {r.number for r in journal.open if journal.is_audited(r.number)}
+    known = {r.number for r in journal.open if is_known(r, search.max_epochs)}
     return (condemned - audited) | known
 
 

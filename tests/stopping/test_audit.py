@@ -7,7 +7,7 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status
 from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import SearchSettings, StudySettings
-from orthotune.stopping.audit import audit_findings, is_drawn
+from orthotune.stopping.audit import audit_findings, is_drawn, is_known
 from tests.made_records import metrics, record
 
 
@@ -71,9 +71,9 @@ def test_a_condemned_trial_has_ended_where_it_was_and_the_audit_has_the_rest(pat
     journal.condemn(0)
     journal.report(0, 2, metrics(0.4))
     journal.report(0, 2, metrics(0.3))  # again, after a death
-    assert not journal.is_audited(0)
+    assert not is_known(journal[0], 3)
     journal.report(0, 3, metrics(0.2))
-    assert journal.is_audited(0)
+    assert is_known(journal[0], 3)
     journal.end(0, Status.FINISHED)
     journal._log.close()
     for one in (journal, Journal(EventLog(path), 3)):
