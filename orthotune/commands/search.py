@@ -89,9 +89,11 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
 
     from orthotune.data.datasets import data_at_hand
     from orthotune.study.plan import plan_text, without_caches
+    from orthotune.warmstart.earlier_studies import with_warm_start
 
     with without_caches():
-        _, missing = data_at_hand(data_of(study))
+        fingerprints, missing = data_at_hand(data_of(study))
+        study = with_warm_start(study, options.storage, fingerprints)
         say(plan_text(study, cpu_count(), options.storage, missing))
     return EXIT_OK
 

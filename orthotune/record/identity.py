@@ -6,7 +6,6 @@ space, the fixed fields, and how it is searched. How many trials, how long, wher
 what are not part of either.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,9 @@ from orthotune.config.plugins import plugins
 from orthotune.config.sources import digest_of
 from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
+from orthotune.schema.fields import later_fields, leaves
 from orthotune.space.parameters import definition_of
+from orthotune.space.settings import SearchSettings
 
 Fingerprints = Mapping[str, str]
 """The hash of each data set a study names, by name (`data_fingerprint`)."""
@@ -86,7 +87,10 @@ def _asked(study: Study) -> Definition:
     if study.listed:
         metric, epochs = study.settings.metric, study.settings.search.max_epochs
         return {"metric": metric, "search.max_epochs": epochs, **study.question}
-    search = dataclasses.asdict(study.settings.search)
+    search = dict(leaves(study.settings.search))
+    for name, default in later_fields(SearchSettings):
+        if search[name] == default:
+            del search[name]
     # A population is compared with itself: it cannot grow.
     pbt = study.settings.search.is_population
     idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT

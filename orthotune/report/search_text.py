@@ -276,6 +276,7 @@ def _run_part(
         VALIDATED if study.settings.search.is_population else LUCK,
         markdown_table([["parameter", "values", "when"], *space]),
         *_constraint_part(study),
+        *_start_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
@@ -289,6 +290,12 @@ def _run_part(
 def _constraint_part(study: Study) -> list[str]:
     texts = [f"`{one.text}`" for one in study.space.constraints]
     return [f"Every trial meets {' and '.join(texts)}."] if texts else []
+
+
+def _start_part(study: Study) -> list[str]:
+    said = "From earlier studies, when it began:"
+    lines = [f"- {line}" for line in study.start_lines]
+    return ["\n".join([said, "", *lines])] if lines else []
 
 
 def _trained(findings: SearchFindings) -> tuple[int, float]:

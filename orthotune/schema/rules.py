@@ -106,7 +106,7 @@ class Rule:
         nouns = {bool: "true or false", int: "an integer", float: "a number"}
         noun = nouns.get(self.kind, "a string")
         if self.is_list:
-            noun = {int: "a list of integers", float: "a list of numbers"}[self.kind]
+            noun = _LISTS[self.kind]
         others = [*self.words, *(["null"] if self.optional else [])]
         return " or ".join([noun + self._range(), *others])
 
@@ -118,6 +118,13 @@ class Rule:
         if left is None and right is None:
             return ""
         return f" in {left or '(-inf'}, {right or 'inf)'}"
+
+
+_LISTS = {
+    int: "a list of integers",
+    float: "a list of numbers",
+    str: "a list of strings",
+}
 
 
 def _is_finite(value: object) -> bool:

@@ -28,6 +28,9 @@ AUTO = "auto"
 
 SMALLEST_POPULATION = 4
 
+ORDERED = ("grid", "qmc")
+"""Searchers that go through configurations in an order that no result changes."""
+
 COPIES_KEPT = 4
 """States of each member of a pbt population that Ray keeps for others to copy: with
 fewer it deletes some before they are."""
@@ -88,6 +91,11 @@ class SearchSettings:
     suggestion knows all results before it, so a study repeats itself exactly. Default
     null."""
 
+    start_from: tuple[str, ...] = setting((), Rule(kind=str, is_list=True), later=True)
+    """Earlier studies, by name in this storage or by the path of the folder, and files
+    such as their `best.yaml`: the best of them are tried first, and their trials told
+    to the searcher where they are trials of this study too. Default []."""
+
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best. Default 3."""
 
@@ -98,6 +106,12 @@ class SearchSettings:
                 "grace_epochs",
                 f"must be at most `search.max_epochs` = {self.max_epochs}, "
                 f"but got {self.grace_epochs}.",
+            )
+        if self.start_from and (self.is_population or self.searcher in ORDERED):
+            raise ConfigError(
+                "start_from",
+                "must be left out for pbt, grid and qmc, whose trials are chosen "
+                f"together, but got {show(list(self.start_from))}.",
             )
         if self.is_population:
             self._check_population()

@@ -37,6 +37,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from orthotune.config.metrics import reportable
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.record.warm_start import WarmStart
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -81,6 +82,9 @@ def build_searcher(study: Study, *args: Any, **kwargs: Any) -> StudySearcher:  #
 class OptunaSearcher(StudySearcher):
     """Suggests the trials of a study by a sampler of Optuna; arguments as its base's.
 
+    What is taken from earlier studies comes first: their best are tried; the results of
+    their trials are known before the first suggestion, and none of it repeats one.
+
     Conditions are resolved parameter by parameter (define-by-run). Of the suggestions
     those that meet the constraints are taken; the sampler is told how much room each
     trial left, of which the Gaussian process makes a model.
@@ -88,11 +92,15 @@ class OptunaSearcher(StudySearcher):
 
     def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(study, *args, **kwargs)
+        self._warm_start = study.warm_start or WarmStart()
+        self._keys |= {one.key for one in self._warm_start.told}
         self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna.create_study(
             direction="minimize", pruner=optuna.pruners.NopPruner()
         )
+        for one in self._warm_start.told:
+            self._optuna.add_trial(self._frozen(one.record))
         for record in self._journal.records:
             if record.validates is None:  # the others are no suggestions
                 self._rebuild(record)
@@ -116,6 +124,13 @@ class OptunaSearcher(StudySearcher):
         return self._study.settings.metric
 
     def _new(self) -> TrialRecord | None:
+        for one in self._warm_start.tried:
+            values = dict(one.values)
+            key = self._key(values)
+            if key not in self._keys:
+                record = self._suggested(key, values)
+                self._rebuild(record)
+                return record
         number = len(self._journal)
         bounded = bool(self._study.space.constraints)
         found = self._allowed(number) if bounded else self._free(number)
