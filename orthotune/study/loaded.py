@@ -15,6 +15,7 @@ from orthotune.config.plugins import import_plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
 from orthotune.record.journal import Journal
+from orthotune.record.tables import history_table, trial_table
 from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
@@ -28,7 +29,6 @@ from orthotune.study.record_opening import (
     record_to_read,
     study_folder,
 )
-from orthotune.study.tables import history_table, trial_table
 
 if TYPE_CHECKING:
     import pandas as pd
