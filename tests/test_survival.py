@@ -281,7 +281,7 @@ def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
 def test_a_finished_study_is_shown_again_without_training(reference):
     before = reference.record.read_bytes()
     out = reference.finish(limit=1)
-    assert "Best of those that ran 8 epochs" in out
+    assert "First of those that ran 8 epochs, not confirmed" in out
     assert "Continue it" not in out
     assert reference.record.read_bytes() == before
     assert_mlflow_agrees(reference, store(reference))

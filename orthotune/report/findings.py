@@ -23,7 +23,7 @@ class SearchFindings:
         study: The study.
         records: Every trial.
         ranking: The best.
-        members: The trials that were searched: not those that validate a population.
+        members: The trials that were searched: not those that confirm them.
         compared: Those of them with an equal budget, best first.
         importances: Of the parameters, by groups of trials; of a population none.
         choices: What each choice of the categorical parameters came to, as a table; of

@@ -36,7 +36,8 @@ class Report:
     Args:
         findings: What its trials say.
         page: The report as a page.
-        best_file: Path of the best configuration; None if no trial can be compared.
+        best_file: Path of the best configuration, or of the first in the search where
+            nothing was confirmed; None if no trial can be compared.
         others: Text and figures of the report, and the trials' histories.
         schedules: Paths of what the members of a population lived through.
     """
@@ -54,7 +55,7 @@ class Report:
 
     @property
     def value(self) -> float | None:
-        """The metric of the best, of a population the mean of its validations."""
+        """The metric of the best: the mean over its fresh seeds, or its own."""
         return self.findings.ranking.value
 
     @property
@@ -124,7 +125,7 @@ def write_report(
     schedules = _write_schedules(study, folder / "schedules", records, commits)
     best_file = folder / "best.yaml" if ranking.best else None
     if best_file is not None:
-        why = f"The best of study {study.settings.name}: {ranking.why}"
+        why = f"{ranking.title}, of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commits=commits)
     figures = _draw(folder, findings)
     whole = markdown(findings, figures, commits, command)

@@ -115,7 +115,9 @@ def test_a_report_is_every_file_with_the_best_first(tiny_study, tmp_path):
     assert report.table.splitlines()[1].split()[:3] == ["1", "6", "0.1250"]
     assert [path.relative_to(tmp_path).as_posix() for path in report.paths] == FILES
     best = (tmp_path / "best.yaml").read_text()
-    assert best.startswith("# The best of study tiny: trial 6, val_error 0.1250 after")
+    assert best.startswith(
+        "# First in the search, not confirmed, of study tiny: trial 6, val_error 0.1250"
+    )
     assert "# Code: commit abc." in best
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == len(records)
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "tiny.yaml"}

@@ -79,7 +79,7 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     out, err = ended(process)
     assert process.returncode == 0, err
     folder = tmp_path / "studies" / "again"
-    assert f"Best configuration  {folder / 'best.yaml'}" in out
+    assert f"First in the search {folder / 'best.yaml'}" in out
     assert "-m mlflow ui --port 5000 --backend-store-uri sqlite:///" in out
     assert "/runs?workflowType=machine_learning" in out
     assert "4/4 trials ended" in err
