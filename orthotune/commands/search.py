@@ -138,6 +138,10 @@ def _print_outcome(
 def _print_best(report: "Report", options: argparse.Namespace) -> None:
     """The best trials so far, and how to train the first of them again."""
     findings = report.findings
+    if report.best and findings.ranking.is_front:
+        say(f"\nThe front, {findings.ranking.why}\n{report.table}\n")
+        say(f"Configurations      {report.schedules[0].parent}")
+        return
     if report.best_file is None:
         say(_nothing_best(findings.study))
         say(report.table)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import TrialRecord
-from orthotune.statistics.pareto import on_front
+from orthotune.statistics.pareto import on_front, spread
 
 
 def points(
@@ -35,3 +35,18 @@ def front(records: Sequence[TrialRecord], metrics: Sequence[str]) -> list[TrialR
     compared = equal_budget(records, metrics[0])
     there = on_front(points(compared, metrics)) if compared else []
     return [one for one, kept in zip(compared, there, strict=True) if kept]
+
+
+def spread_front(
+    members: Sequence[TrialRecord], metrics: Sequence[str], most: int
+) -> list[TrialRecord]:
+    """At most so many members of a front, `spread` over it.
+
+    Args:
+        members: The front, as `front` gives it.
+        metrics: What the study minimizes.
+        most: How many.
+    """
+    if len(members) <= most:
+        return list(members)
+    return [members[place] for place in spread(points(members, metrics), most)]

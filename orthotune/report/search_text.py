@@ -7,6 +7,7 @@ from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
 from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
+from orthotune.report.front import front_part
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
@@ -114,6 +115,11 @@ def markdown(
     """
     parts = [
         *_head(findings),
+        *front_part(
+            findings.study,
+            findings.records,
+            _figure("The front and the hypervolume", figures.get("front")),
+        ),
         "## Lowest so far against budget",
         *_figure("The lowest so far against epochs spent", figures.get("budget")),
         BUDGET.format(
@@ -155,11 +161,12 @@ def _head(findings: SearchFindings) -> list[str]:
     found = f"**{ranking.title}**: {ranking.why}"
     found = " ".join([found if ranking.best else _nothing(findings), *ranking.race])
     said = [f"- {remark}" for remark in remarks(findings)]
+    shown = ranking.rows[1:] and not ranking.is_front  # which has a part of its own
     return [
-        f"# {settings.name}: the smallest {settings.metric}",
+        f"# {settings.name}: the smallest {' and '.join(settings.objectives)}",
         found,
         f"{trials} ({counts_text(findings.records)}){diverged}.",
-        *([markdown_table(ranking.rows)] if ranking.rows[1:] else []),
+        *([markdown_table(ranking.rows)] if shown else []),
         *(["## Remarks", "\n".join(said)] if said else []),
     ]
 

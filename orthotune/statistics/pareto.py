@@ -58,10 +58,10 @@ def hypervolume(points: ArrayLike, reference: Sequence[float]) -> float:
 
 
 def spread(points: ArrayLike, count: int) -> list[int]:
-    """So many points of a front, far from each other.
+    """So many points of a front, spread over it.
 
     One after another the point is left out without which the front loses the least
-    hypervolume, each metric scaled to [0, 1]; the best of each metric go last.
+    hypervolume, each metric scaled to [0, 1] and the reference as far off again.
 
     Args:
         points: Of shape `(N, M)`.
@@ -80,7 +80,7 @@ def spread(points: ArrayLike, count: int) -> list[int]:
         return left
     span = np.ptp(found, axis=0)
     scaled = (found - found.min(axis=0)) / np.where(span > 0, span, 1.0)
-    reference = [2.0] * found.shape[1]  # so the ends of the front weigh the most
+    reference = [2.0] * found.shape[1]
     while len(left) > count:
         without = [
             hypervolume(scaled[[other for other in left if other != one]], reference)

@@ -25,7 +25,7 @@ def overview(study: Study) -> list[str]:
     num_trials = int(min(search.num_trials, study.space.size))
     return [
         f"study      {study.settings.name} ({study.path})",
-        f"minimizes  {study.settings.metric}",
+        f"minimizes  {' and '.join(study.settings.objectives)}",
         *_search_lines(study, num_trials),
         *_confirm_lines(search),
     ]

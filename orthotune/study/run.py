@@ -229,9 +229,10 @@ def _view(study: Study, study_id: str) -> View:
         kind="trial",
         study_id=study_id,
         metric=metric,
+        metrics=study.settings.objectives[1:],
         params=list(study.space.fields),
         tags=("orthotune.status",),
-        charts=("val_error", "train_loss", "val_loss"),
+        charts=("val_error", "train_loss", "val_loss", *study.settings.objectives[1:]),
     )
 
 

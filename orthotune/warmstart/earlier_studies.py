@@ -14,6 +14,7 @@ from typing import Any
 from orthotune.config.config_file import configured
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, OrthotuneError, StudyError
+from orthotune.record.front import front, spread_front
 from orthotune.record.identity import Fingerprints, fingerprints_in, trial_key
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
@@ -139,18 +140,24 @@ def _of_study(study: Study, name: str, earlier: LoadedStudy) -> _Source:
 
 
 def _ranked(study: Study, earlier: LoadedStudy) -> list[int]:
-    """The trials of an earlier study, by what this one minimizes.
+    """The trials of an earlier study, by what this one minimizes; or of its front.
 
     Of a population and of an ablation, where a value says nothing by itself, the best
     alone.
     """
-    metric, asked = study.settings.metric, earlier.definition
+    metrics, asked = study.settings.objectives, earlier.definition
     searched = asked.get("search.scheduler", "pbt") != "pbt"
     if not searched:
         return [] if earlier.best_value is None else [earlier.best_trial]
     own = [record for record in earlier.records if record.validates is None]
-    known = [record for record in own if _knows(record, [metric])]
-    return [record.number for record in equal_budget(known, metric)]
+    known = [record for record in own if _knows(record, metrics)]
+    if not metrics[1:]:
+        found = [record.number for record in equal_budget(known, metrics[0])]
+        confirmed = earlier.confirmed and earlier.metrics == metrics
+        first = [earlier.best_trial] if confirmed else []
+        return [*first, *(number for number in found if number not in first)]
+    members = front(known, metrics)
+    return [record.number for record in spread_front(members, metrics, MOST_TRIED)]
 
 
 def _knows(record: TrialRecord, metrics: Sequence[str]) -> bool:
@@ -234,7 +241,7 @@ class _Collected:
 
     @property
     def _metrics(self) -> tuple[str, ...]:
-        return (self._study.settings.metric,)
+        return self._study.settings.objectives
 
     def _placed(self, config: TrialConfig) -> tuple[dict[str, Any], str]:
         """The values of a configuration here, and the key of the trial it is here."""
