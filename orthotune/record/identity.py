@@ -105,7 +105,7 @@ def _asked(study: Study) -> Definition:
         parameter.name: definition_of(parameter) for parameter in study.space.parameters
     }
     return {
-        "metric": study.settings.metric,
+        "metric": study.settings.asked_metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
         **_constraints(study),

@@ -17,6 +17,8 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.drawn import draw_all, live_page, placed
 from orthotune.report.findings import SearchFindings, find
+from orthotune.report.front import number
+from orthotune.report.ranking import Ranking
 from orthotune.report.search_text import markdown, short_note
 from orthotune.text import aligned
 from orthotune.tracking.summary import Group
@@ -32,7 +34,8 @@ class Report:
         best_file: Path of the best configuration, or of the first in the search where
             nothing was confirmed; None if no trial can be compared.
         others: Text and figures of the report, and the trials' histories.
-        schedules: Paths of what the members of a population lived through.
+        schedules: Paths of what the members of a population lived through, or of the
+            configurations of a front.
     """
 
     findings: SearchFindings
@@ -70,8 +73,14 @@ class Report:
     @property
     def metrics(self) -> dict[str, float]:
         """What the parent run shows: the metric of the best."""
-        metric = self.findings.study.settings.metric
-        return {} if self.value is None else {metric: self.value}
+        settings, ranking = self.findings.study.settings, self.findings.ranking
+        if ranking.is_front and ranking.best:
+            lowest = {
+                name: min(record.last(name) for record in ranking.best)
+                for name in settings.objectives
+            }
+            return {**lowest, "front_size": float(len(ranking.best))}
+        return {} if self.value is None else {settings.metric: self.value}
 
     @property
     def tags(self) -> dict[str, str]:
@@ -116,7 +125,9 @@ def write_report(
     histories, text = folder / "trials.jsonl", folder / "report.md"
     write_trials(histories, records)
     schedules = _write_schedules(study, folder / "schedules", records, commits)
-    best_file = folder / "best.yaml" if ranking.best else None
+    schedules += _write_front(study, folder / "front", ranking, commits)
+    single = ranking.best and not ranking.is_front
+    best_file = folder / "best.yaml" if single else None
     if best_file is not None:
         why = f"{ranking.title}, of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commits=commits)
@@ -150,6 +161,28 @@ def _write_schedules(
         why = (
             f"What trial {record.number} of study {study.settings.name} lived through: "
             f"{metric} {record.last(metric):.4f} after {record.epoch} epochs."
+        )
+        path = folder / f"trial-{record.number:04d}.yaml"
+        write_config(path, record, why=why, commits=commits)
+        paths.append(path)
+    return paths
+
+
+def _write_front(
+    study: Study, folder: Path, ranking: Ranking, commits: Sequence[str]
+) -> list[Path]:
+    """One file for the configuration of each trial of a front."""
+    for earlier in folder.glob("*.yaml"):  # of before more trials came
+        earlier.unlink()
+    paths = []
+    for record in ranking.best if ranking.is_front else []:
+        folder.mkdir(exist_ok=True)
+        values = ", ".join(
+            f"{name} {number(record.last(name))}" for name in study.settings.objectives
+        )
+        why = (
+            f"Trial {record.number} of the front of study {study.settings.name}: "
+            f"{values} after {record.epoch} epochs."
         )
         path = folder / f"trial-{record.number:04d}.yaml"
         write_config(path, record, why=why, commits=commits)

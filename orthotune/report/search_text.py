@@ -9,6 +9,7 @@ from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
 from orthotune.report.audit import audit_part
 from orthotune.report.findings import SearchFindings
+from orthotune.report.front import front_part
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.report.remarks import remarks
 from orthotune.report.slice_text import slices_part, surface_part
@@ -117,6 +118,11 @@ def markdown(
     """
     parts = [
         *_head(findings),
+        *front_part(
+            findings.study,
+            findings.records,
+            _figure("The front and the hypervolume", figures.get("front")),
+        ),
         "## Lowest so far against budget",
         *_figure("The lowest so far against epochs spent", figures.get("budget")),
         BUDGET.format(
@@ -161,11 +167,12 @@ def _head(findings: SearchFindings) -> list[str]:
     found = f"**{ranking.title}**: {ranking.why}"
     found = " ".join([found if ranking.best else _nothing(findings), *ranking.race])
     said = [f"- {remark}" for remark in remarks(findings)]
+    shown = ranking.rows[1:] and not ranking.is_front  # which has a part of its own
     return [
-        f"# {settings.name}: the smallest {settings.metric}",
+        f"# {settings.name}: the smallest {' and '.join(settings.objectives)}",
         found,
         f"{trials} ({counts_text(findings.records)}){diverged}.",
-        *([markdown_table(ranking.rows)] if ranking.rows[1:] else []),
+        *([markdown_table(ranking.rows)] if shown else []),
         *(["## Remarks", "\n".join(said)] if said else []),
     ]
 
@@ -285,6 +292,7 @@ def _run_part(
         _luck(findings),
         markdown_table([["parameter", "values", "when"], *space]),
         *_constraint_part(study),
+        *_start_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
@@ -305,6 +313,12 @@ def _luck(findings: SearchFindings) -> str:
 def _constraint_part(study: Study) -> list[str]:
     texts = [f"`{one.text}`" for one in study.space.constraints]
     return [f"Every trial meets {' and '.join(texts)}."] if texts else []
+
+
+def _start_part(study: Study) -> list[str]:
+    said = "From earlier studies, when it began:"
+    lines = [f"- {line}" for line in study.start_lines]
+    return ["\n".join([said, "", *lines])] if lines else []
 
 
 def _trained(findings: SearchFindings) -> tuple[int, float]:
