@@ -117,6 +117,11 @@ class SearchSettings:
     suggestion knows all results before it, so a study repeats itself exactly. Default
     null."""
 
+    start_from: tuple[str, ...] = setting((), Rule(kind=str, is_list=True), later=True)
+    """Earlier studies, by name in this storage or by the path of the folder, and files
+    such as their `best.yaml`: the best of them are tried first, and their trials told
+    to the searcher where they are trials of this study too. Default []."""
+
     audit: float = setting(0.0, Rule(kind=float, low=0, high=1), later=True)
     """Share of the trials that the scheduler stops which run on to the full budget, for
     an audit of what stopping costs; they stay out of everything else. Default 0."""
@@ -125,11 +130,6 @@ class SearchSettings:
     """Whether trials are also stopped after their first epoch, by a rule that the study
     learns from what is known of the layers then; such stops are always audited. Not
     for pbt; nothing is stopped where `grace_epochs` is 1. Default false."""
-
-    start_from: tuple[str, ...] = setting((), Rule(kind=str, is_list=True), later=True)
-    """Earlier studies, by name in this storage or by the path of the folder, and files
-    such as their `best.yaml`: the best of them are tried first, and their trials told
-    to the searcher where they are trials of this study too. Default []."""
 
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best; of all that are
