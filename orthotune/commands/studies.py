@@ -114,7 +114,7 @@ def _show(options: argparse.Namespace) -> int:
     say(f"report     {report if report.exists() else 'none yet'}")
     ended = study.trials
     if "confirms" in ended:  # of the others the table speaks
-        ended = ended[ended.confirms.isna()]
+        ended = ended.loc[ended["confirms"].isna(), :]
     ended = ended.dropna(axis="columns", how="all")
     if study.metric in ended:
         ended = ended.sort_values(study.metric, kind="stable").head(SHOWN)
