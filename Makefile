@@ -9,7 +9,7 @@ KILLS  ?= 60
 PORT   ?= 5000
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench soak cluster-test ui docs results graph clean
+.PHONY: search test lint bench gpu soak cluster-test ui docs results graph clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
@@ -28,6 +28,9 @@ lint: $(READY)  ## format, lint, types, direction of the imports
 bench: $(READY)  ## every measure as a ratio within one run; ONLY="step tracking"
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
+gpu: $(READY)  ## on a machine with a GPU: is it right there, and how fast; 4 minutes
+	$(BIN)/python -m tests.gpu
+
 soak: $(READY)  ## odd files by the thousand; studies killed KILLS times; minutes each ten
 	$(BIN)/python -m pytest -m soak
 	$(BIN)/python -m tests.fuzz
@@ -42,7 +45,8 @@ ui: $(READY)  ## MLflow on 127.0.0.1, on the studies of this folder; PORT=5001 f
 docs: $(READY)  ## the manual as a site, in docs/_build; warnings are errors
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
 
-results: $(READY)  ## the README's figure and the table of claims, from the ledgers
+results: $(READY)  ## verdicts from the ledgers' cells, the README's figure, the table of claims
+	$(BIN)/python ablations/judged_anew.py
 	$(BIN)/python ablations/claims_table.py
 	$(BIN)/python ablations/main_figure.py
 

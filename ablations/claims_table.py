@@ -9,7 +9,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "results.md"
 START, END = "<!-- claims: make results -->\n", "<!-- end of claims -->\n"
-COLUMNS = ("claim", "verdict", "effect", "interval", "corrected p", "n")
+COLUMNS = (
+    "claim",
+    "verdict",
+    "effect",
+    "interval",
+    "corrected p",
+    "p of equivalence",
+    "n",
+)
 
 
 def claims(report: str) -> list[list[str]]:
@@ -50,7 +58,7 @@ def _cells(line: str) -> list[str]:
 
 def table(results: Path) -> str:
     """The claims of every ledger in a folder as a Markdown table."""
-    lines = [f"| ablation | {' | '.join(COLUMNS)} |", "|---" * 7 + "|"]
+    lines = [f"| ablation | {' | '.join(COLUMNS)} |", "|---" * 8 + "|"]
     for path in sorted(results.glob("*/report.md")):
         name = path.parent.name
         link = f"[{name}](../../ablations/results/{name}/report.md)"

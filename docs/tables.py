@@ -159,7 +159,7 @@ TABLES: dict[str, Callable[[], str]] = {
         Ablation,
         *(key for key in ABLATION_KEYS if key not in ("full", "baseline")),
     ),
-    "claim": functools.partial(arguments, Claim),
+    "claim": functools.partial(arguments, Claim, "better", "than", "by"),
     "retune": functools.partial(arguments, Retune, "num_trials", "seed"),
     **{
         f"options {name}": functools.partial(options, name)

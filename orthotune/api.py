@@ -20,8 +20,8 @@ from orthotune.console import note
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as ablation_overview
+from orthotune.figures.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.record.study_definition import Study
-from orthotune.report.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.shipped import found_file
 from orthotune.storage.redaction import first_line
 from orthotune.study.data import data_of, read_data
@@ -31,7 +31,7 @@ from orthotune.training.progress import ProgressLine
 from orthotune.training.targets import NETWORK_SUFFIXES, check_target
 
 if TYPE_CHECKING:
-    from orthotune.ablation.report import AblationReport
+    from orthotune.blocks.report import Written
     from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import StudyResult
     from orthotune.training.loop import Trial
@@ -126,8 +126,10 @@ def search(
     from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import Locations
     from orthotune.study.run import run_study
+    from orthotune.warmstart.earlier_studies import with_warm_start
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
+    study = with_warm_start(study, storage, fingerprints)
     write = functools.partial(write_report, command=command or "")
     locations = Locations.of(storage, uri, address, tensorboard)
     outcome = run_study(study, locations, fingerprints, write)
@@ -190,13 +192,13 @@ def ablate(
         command = command or _call("ablate", file, imports, overrides)
     _announce(ablation_overview(ablation))
     fingerprints = read_data(ablation.data())
-    _rehearse(arm.fields for arm in ablation.arms)
+    _rehearse(arm.fields for arm in ablation.all_arms)
     from orthotune.cluster.environment import prepare
 
     prepare()
     # As above.
     from orthotune.ablation.findings import further_trials
-    from orthotune.ablation.report import report_writer
+    from orthotune.blocks.report import report_writer
     from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import Locations
     from orthotune.study.run import run_study
@@ -337,12 +339,15 @@ def _note_trace(outcome: "StudyResult[Any]", nouns: str) -> None:
 
 
 def _registered(
-    name: str, outcome: "StudyResult[AblationReport]", uri: str
-) -> "StudyResult[AblationReport]":
+    name: str, outcome: "StudyResult[Written]", uri: str
+) -> "StudyResult[Written]":
     """The outcome, with what came of registering the best network."""
+    from orthotune.ablation.findings import Findings
     from orthotune.ablation.model_registry import register
 
     findings = outcome.report.findings
+    if not isinstance(findings, Findings):
+        raise TypeError("An ablation with blocks must register nothing.")
     try:
         done = register(findings, name, outcome.checkpoints, uri, outcome.study_id)
     except Exception as err:  # MLflow's own have no common base

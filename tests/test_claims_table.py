@@ -5,19 +5,35 @@ from pathlib import Path
 
 import pytest
 
+from tests.statistics.made import further
+
 ROOT = Path(__file__).parents[1]
 
-spec = importlib.util.spec_from_file_location(
-    "claims_table", ROOT / "ablations" / "claims_table.py"
-)
-claims_table = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(claims_table)
+
+def loaded(name):
+    """A script of `ablations/`, which is no package."""
+    path = ROOT / "ablations" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+claims_table, judged_anew = loaded("claims_table"), loaded("judged_anew")
 RESULTS = ROOT / "ablations" / "results"
 
 
 def test_the_page_is_up_to_date():
     page = claims_table.PAGE.read_text()
     assert claims_table.updated(page, RESULTS) == page, "make results"
+
+
+@pytest.mark.parametrize("name", ["batch_norm", *further("retuned", "components")])
+def test_the_verdicts_are_those_of_the_cells(name):
+    report = (RESULTS / name / "report.md").read_text()
+    judged = judged_anew.judged(report, judged_anew.findings(RESULTS / name))
+    assert judged == report, "make results"
+    assert judged_anew.JUDGED in report
 
 
 def test_every_claim_of_a_ledger_is_a_row():
@@ -32,13 +48,22 @@ def test_every_claim_of_a_ledger_is_a_row():
 def test_a_report_is_read_by_the_names_of_its_columns():
     report = (
         "# Why?\n\n## Claims\n\n"
-        "| n | verdict | claim | effect | 95 % interval | test | corrected p |\n"
-        "|---|---|---|---|---|---|---|\n"
-        "| 5 | supported | a is better than b | +0.1 | [+0.05, +0.15] | t | 0.01 |\n"
+        "| n | verdict | claim | effect | 95 % interval | p of equivalence | test | "
+        "corrected p |\n|---|---|---|---|---|---|---|---|\n"
+        "| 5 | supported | a is better than b | +0.1 | [+0.05, +0.15] | 0.9 | t | "
+        "0.01 |\n"
         "\n## Arms\n\n| arm | mean |\n"
     )
     assert claims_table.claims(report) == [
-        ["a is better than b", "supported", "+0.1", "[+0.05, +0.15]", "0.01", "5"]
+        [
+            "a is better than b",
+            "supported",
+            "+0.1",
+            "[+0.05, +0.15]",
+            "0.01",
+            "0.9",
+            "5",
+        ]
     ]
 
 

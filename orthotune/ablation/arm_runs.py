@@ -6,7 +6,7 @@ from typing import Any
 
 from orthotune.ablation.findings import Findings
 from orthotune.config.trial import TrialConfig
-from orthotune.design.ablation import tuning_group
+from orthotune.design.ablation import Arm, tuning_group
 from orthotune.tracking.summary import Group
 
 
@@ -43,7 +43,7 @@ def _own_runs(findings: Findings) -> list[Group]:
                 params=_params(arms[name].fields),
                 metrics=_of_arm(findings, name) | _of_difference(findings, name),
                 curve=dict(enumerate(means, 1)),
-                tags={"orthotune.arm": name},
+                tags=_tags(arms[name]),
             )
         )
     return runs
@@ -63,10 +63,15 @@ def _tuning_runs(findings: Findings) -> list[Group]:
                 params=_params(arm.fields),  # a tag, not they, can change yet
                 metrics={"trials": float(len(retuning.arms[arm.name]))},
                 curve={**curve, best.record.epoch: best.value},
-                tags={"orthotune.arm": arm.name, "orthotune.chosen": best.words},
+                tags=_tags(arm) | {"orthotune.chosen": best.words},
             )
         )
     return runs
+
+
+def _tags(arm: Arm) -> dict[str, str]:
+    block = {"orthotune.block": arm.block} if arm.block else {}
+    return {"orthotune.arm": arm.name, **block}
 
 
 def _params(fields: Mapping[str, Any]) -> dict[str, Any]:

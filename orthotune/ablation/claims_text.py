@@ -2,7 +2,7 @@
 
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.interim_analysis import level_of
-from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
 
@@ -11,6 +11,17 @@ EFFECT = (
     "above 0 the first is better, as claimed. Its p-value tests for an effect other "
     "than {other}, and is corrected for the number of claims; below {level:g} it "
     "decides, and intervals are of confidence {confidence:g}."
+)
+
+EQUIVALENCE = (
+    " *Equivalent* is what is within +-{smallest:g}, the smallest effect of interest, "
+    "by two one-sided tests, whose p-value is corrected apart and decides below the "
+    "same level."
+)
+
+SAME = (
+    " A claim of equivalence is contradicted by an effect beyond that: its p-value "
+    "tests for one."
 )
 
 HEADER = (
@@ -23,6 +34,7 @@ HEADER = (
     "test",
     "further seeds",
 )
+EQUIVALENCE_COLUMN = "p of equivalence"
 
 
 def verdict_text(findings: Findings) -> str:
@@ -38,13 +50,15 @@ def verdict_text(findings: Findings) -> str:
         lines.append(f"{line}  \n  {numbers}")  # two spaces: Markdown's line break
     bounded = any(judged.claim.by for judged in findings.claims)
     other = "0 (with *by at least*, other than so much)" if bounded else "0"
-    level = level_of(findings.ablation)
+    level, smallest = level_of(findings.ablation), findings.ablation.smallest_effect
     how = EFFECT.format(
         metric=findings.ablation.metric,
         other=other,
         level=level,
         confidence=1 - level,
     )
+    how += EQUIVALENCE.format(smallest=smallest) if smallest else ""
+    how += SAME if any(judged.claim.same for judged in findings.claims) else ""
     return "\n\n".join(["\n".join(lines), how])
 
 
@@ -56,17 +70,23 @@ def numbers_text(judged: Judged) -> str:
     seeds = counted(found.n, "seed")
     if judged.corrected_p is None:
         return f"effect {signed(found.mean)}, {seeds}"
-    p = p_text(judged.corrected_p)
-    sign = "" if p.startswith("<") else "= "
+    alike = judged.verdict == Verdict.EQUIVALENT or judged.claim.same
+    of = f" (of equivalence {p_phrase(judged.equivalence_p)})" if alike else ""
     return (
         f"effect {signed(found.mean)} {interval_text(found.interval)}, "
-        f"corrected p {sign}{p}, {seeds}"
+        f"corrected p {p_phrase(judged.corrected_p)}{of}, {seeds}"
     )
 
 
 def claim_table(findings: Findings) -> str:
-    """The claims, one a row."""
-    return markdown_table([HEADER, *map(_row, findings.claims)])
+    """The claims, one a row; with the p of equivalence where there can be one."""
+    rows = [list(HEADER), *map(_row, findings.claims)]
+    if findings.ablation.smallest_effect:
+        ps = (p_text(judged.equivalence_p) for judged in findings.claims)
+        at = HEADER.index("corrected p") + 1
+        for row, cell in zip(rows, [EQUIVALENCE_COLUMN, *ps], strict=True):
+            row.insert(at, cell)
+    return markdown_table(rows)
 
 
 def _row(judged: Judged) -> list[str]:

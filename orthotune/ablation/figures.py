@@ -10,7 +10,7 @@ from scipy import stats
 
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.replicates import Replicate
-from orthotune.report.drawing import GREY, colour, draw_svg, style
+from orthotune.figures.drawing import GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,31 +34,34 @@ BETWEEN_SERIES = 0.36
 MARKERS = ("D", "s")
 
 
-def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
+def draw_all(folder: Path, findings: Findings, prefix: str = "") -> dict[Path, str]:
     """Draw what there is to see.
 
     Args:
         folder: Where the figures go.
         findings: What is drawn.
+        prefix: What the names of the files begin with.
 
     Returns:
         What each figure shows, by its file.
     """
     metric, reference = findings.ablation.metric, findings.ablation.reference.name
     confidence = f"{1 - findings.level:.3g}"
-    signal, spectrum = folder / "signal.svg", folder / "spectrum.svg"
+    signal, spectrum = folder / f"{prefix}signal.svg", folder / f"{prefix}spectrum.svg"
     smallest = findings.ablation.smallest_effect
     band = f"; shaded: within {smallest:g}, the smallest effect of interest"
     figures = {
-        folder / "differences.svg": f"Paired differences to {reference}, left of 0 "
+        folder
+        / f"{prefix}differences.svg": f"Paired differences to {reference}, left of 0 "
         "better than it and right of 0 worse: every seed, the mean, and its interval "
         f"(confidence {confidence}){band if smallest else ''}",
-        folder / "curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
+        folder
+        / f"{prefix}curves.svg": f"{metric} by epoch: mean over seeds, and its 95 % "
         "interval",
     }
-    draw_differences(folder / "differences.svg", findings)
-    draw_curves(folder / "curves.svg", findings)
-    retuned = folder / "retuned_curves.svg"
+    draw_differences(folder / f"{prefix}differences.svg", findings)
+    draw_curves(folder / f"{prefix}curves.svg", findings)
+    retuned = folder / f"{prefix}retuned_curves.svg"
     if findings.again is not None:
         draw_curves(retuned, findings.again)
         figures[retuned] = f"{metric} by epoch, every arm re-tuned"
@@ -76,6 +79,12 @@ def draw_all(folder: Path, findings: Findings) -> dict[Path, str]:
     return figures
 
 
+def all_series(findings: Findings) -> dict[str, Findings]:
+    """The findings at the shared setting, and those of arms tuned anew, by name."""
+    again = {} if findings.again is None else {"re-tuned": findings.again}
+    return {"shared setting": findings, **again}
+
+
 def draw_differences(path: Path, findings: Findings) -> None:
     """Every arm's paired differences to the reference, with mean and interval.
 
@@ -86,9 +95,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         findings: What is drawn.
     """
     shown = [judged for judged in findings.comparisons if judged.difference]
-    series = {"shared setting": findings}
-    if findings.again is not None:
-        series["re-tuned"] = findings.again
+    series = all_series(findings)
     rows = {judged.claim.than: row for row, judged in enumerate(shown)}
 
     def draw(figure: "Figure") -> None:

@@ -5,26 +5,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthotune.ablation.interim_analysis import (
+    Cell,
+    InterimAnalysis,
+    Judgement,
     Values,
-    analyze,
+    analyze_together,
     difference,
+    judge_family,
     level_of,
     listed_cells,
     smallest_p_of,
 )
 from orthotune.ablation.replicates import Replicate, result_of
-from orthotune.ablation.retuning_results import RetuningResults, retuning
+from orthotune.ablation.retuning_results import RetuningResults, retuned_parts, retuning
 from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
 from orthotune.record.trial_record import TrialRecord
+from orthotune.statistics.equivalence import equivalence_p, seeds_to_equivalence
 from orthotune.statistics.factorial import factorial_contrasts
 from orthotune.statistics.paired import (
     ArmSummary,
     PairedDifference,
     Verdict,
     holm,
-    judge,
     paired,
     summarize,
 )
@@ -40,17 +44,20 @@ class Judged:
         difference: The metric of `claim.than` minus that of `claim.better`; None if
             they have no seed in common.
         corrected_p: Its p-value after Holm's correction within its family.
+        equivalence_p: That of equivalence, within a family of its own; None without a
+            smallest effect, or for what cannot be tested.
         verdict: What follows.
         more_seeds: Further seeds that would probably decide, where it is undecided.
-        same: Whether the two arms are one configuration under two names.
+        void: Whether the two arms are one configuration under two names.
     """
 
     claim: Claim
     difference: PairedDifference | None
     corrected_p: float | None
+    equivalence_p: float | None
     verdict: Verdict
     more_seeds: int | None
-    same: bool
+    void: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,46 +105,85 @@ class Findings:
     retuning: RetuningResults | None = None
     again: "Findings | None" = None
 
+    def is_small(self, judged: Judged) -> bool:
+        """Whether a difference is surely within the smallest effect."""
+        return judged.equivalence_p is not None and judged.equivalence_p <= self.level
+
 
 def find(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
 ) -> Findings:
-    """The findings of an ablation, as far as it has come.
+    """The findings of an ablation without blocks, as far as it has come.
 
     Args:
         ablation: The ablation.
         records: The trials of its study.
         fingerprints: Of the data sets it names.
     """
-    arms, ended, missing = _replicates(ablation, records, fingerprints)
-    values = _values(arms)
+    return find_together([ablation], records, fingerprints)[0]
+
+
+def find_together(
+    parts: Sequence[Ablation],
+    records: Sequence[TrialRecord],
+    fingerprints: Fingerprints,
+) -> list[Findings]:
+    """The findings of an ablation on each of its blocks, whose claims are one family.
+
+    Args:
+        parts: The ablation on every block.
+        records: The trials of its study.
+        fingerprints: Of the data sets it names.
+    """
+    seen = [_replicates(part, records, fingerprints) for part in parts]
+    now = _analyzed(parts, seen)
+    tuning = [retuning(part, records, fingerprints) for part in parts]
+    retuned = retuned_parts(tuning)
+    again: Sequence[Findings | None] = [None] * len(parts)
+    if retuned:
+        again = find_together(retuned, records, fingerprints)
+    return [_found(*one) for one in zip(parts, seen, now, tuning, again, strict=True)]
+
+
+_Seen = tuple[dict[str, list[Replicate]], set[Cell], list[str]]
+"""Results of each arm, the cells that have ended, and those without a result."""
+
+
+def _analyzed(
+    parts: Sequence[Ablation], seen: Sequence[_Seen]
+) -> list[InterimAnalysis]:
+    values = [_values(arms) for arms, _, _ in seen]
+    return analyze_together(parts, values, [ended for _, ended, _ in seen])
+
+
+def _found(
+    ablation: Ablation,
+    seen: _Seen,
+    now: InterimAnalysis,
+    tuning: RetuningResults | None,
+    again: Findings | None,
+) -> Findings:
+    arms, _, missing = seen
     level = level_of(ablation)
-    now = analyze(ablation, values, ended)
     names = [arm.name for arm in ablation.arms]
-    trials = retuning(ablation, records, fingerprints)
-    retuned = None if trials is None else trials.ablation
     against = [Claim(better=names[0], than=name) for name in names[1:]]
     return Findings(
         ablation=ablation,
         arms=arms,
         summaries={name: _summary(own, level) for name, own in arms.items()},
         claims=[
-            _judged(ablation, *judged, level)
+            _judged(ablation, *judged)
             for judged in zip(
-                ablation.claims,
-                now.differences,
-                now.corrected,
-                now.verdicts,
-                strict=True,
+                ablation.claims, now.differences, now.judgements, strict=True
             )
         ],
-        comparisons=_compared(ablation, against, values),
+        comparisons=_compared(ablation, against, _values(arms)),
         effects=_effects(ablation, arms, level),
         level=level,
         missing=missing,
         num_needed=len(now.needed),
-        retuning=trials,
-        again=find(retuned, records, fingerprints) if retuned else None,
+        retuning=tuning,
+        again=again,
     )
 
 
@@ -147,21 +193,26 @@ def further_trials(ablation: Ablation, fingerprints: Fingerprints) -> More:
     Those of the arms as they were tuned anew, too, once that has ended.
     """
 
-    def more(records: Sequence[TrialRecord]) -> list[Listed]:
-        arms, ended, _ = _replicates(ablation, records, fingerprints)
-        needed = analyze(ablation, _values(arms), ended).needed
-        trials = retuning(ablation, records, fingerprints)
-        retuned = None if trials is None else trials.ablation
-        again = further_trials(retuned, fingerprints)(records) if retuned else []
-        return [*listed_cells(ablation, needed), *again]
+    def needed(
+        parts: Sequence[Ablation], records: Sequence[TrialRecord]
+    ) -> list[Listed]:
+        seen = [_replicates(part, records, fingerprints) for part in parts]
+        now = _analyzed(parts, seen)
+        listed = [
+            cell
+            for part, one in zip(parts, now, strict=True)
+            for cell in listed_cells(part, one.needed)
+        ]
+        tuning = [retuning(part, records, fingerprints) for part in parts]
+        retuned = retuned_parts(tuning)
+        return [*listed, *(needed(retuned, records) if retuned else ())]
 
-    return more
+    return lambda records: needed(ablation.parts, records)
 
 
 def _replicates(
     ablation: Ablation, records: Sequence[TrialRecord], fingerprints: Fingerprints
-) -> tuple[dict[str, list[Replicate]], set[tuple[str, int]], list[str]]:
-    """Results of each arm, the cells that have ended, and those without a result."""
+) -> _Seen:
     by_key = {record.key: record for record in records}
     arms: dict[str, list[Replicate]] = {arm.name: [] for arm in ablation.arms}
     ended, missing = set(), []
@@ -194,22 +245,16 @@ def _compared(
     ablation: Ablation, claims: Sequence[Claim], values: Values
 ) -> list[Judged]:
     """A family of comparisons over all seeds there are."""
-    level = level_of(ablation)
     differences = [
-        difference(claim, values, ablation.seeds, level, len(claims))
+        difference(ablation, claim, values, ablation.seeds, len(claims))
         for claim in claims
     ]
-    corrected = holm([found.p if found else None for found in differences])
+    judgements = judge_family(
+        [(ablation, *one) for one in zip(claims, differences, strict=True)]
+    )
     return [
-        _judged(
-            ablation,
-            claim,
-            found,
-            p,
-            judge(found, p, alpha=level) if found else Verdict.UNDECIDED,
-            level,
-        )
-        for claim, found, p in zip(claims, differences, corrected, strict=True)
+        _judged(ablation, *judged)
+        for judged in zip(claims, differences, judgements, strict=True)
     ]
 
 
@@ -217,24 +262,44 @@ def _judged(
     ablation: Ablation,
     claim: Claim,
     found: PairedDifference | None,
-    corrected_p: float | None,
-    verdict: Verdict,
-    level: float,
+    judgement: Judgement,
 ) -> Judged:
-    same, more = ablation.is_void(claim), None
-    if found is not None and verdict == Verdict.UNDECIDED and not same:
-        # At the level that Holm's correction left to this one.
-        tightened = corrected_p / found.p if corrected_p and found.p else 1.0
-        needed = seeds_needed(found, alpha=level / max(1.0, tightened))
+    void, more = ablation.is_void(claim), None
+    if found is not None and judgement.verdict == Verdict.UNDECIDED and not void:
+        needed = _seeds_to_decide(ablation, claim, found, judgement)
         more = None if needed is None else max(1, needed - found.n)
     return Judged(
         claim=claim,
         difference=found,
-        corrected_p=corrected_p,
-        verdict=verdict,
+        corrected_p=judgement.corrected,
+        equivalence_p=judgement.equivalence,
+        verdict=judgement.verdict,
         more_seeds=more,
-        same=same,
+        void=void,
     )
+
+
+def _seeds_to_decide(
+    ablation: Ablation, claim: Claim, found: PairedDifference, judgement: Judgement
+) -> int | None:
+    """Seeds in all after which a claim would probably be decided, either way.
+
+    At the level that Holm's correction left to it.
+    """
+    level, margin = level_of(ablation), ablation.smallest_effect
+    apart = _tightened(level, found.p, judgement.corrected)
+    alike = _tightened(level, equivalence_p(found, margin), judgement.equivalence)
+    # What is within the margin cannot be found to be beyond it.
+    inside = claim.same and abs(found.mean) <= margin
+    numbers = [
+        None if inside else seeds_needed(found, alpha=apart),
+        seeds_to_equivalence(found, margin, alpha=alike),
+    ]
+    return min((n for n in numbers if n is not None), default=None)
+
+
+def _tightened(level: float, p: float | None, corrected: float | None) -> float:
+    return level / max(1.0, corrected / p if corrected and p else 1.0)
 
 
 def _effects(

@@ -3,6 +3,7 @@
 As of a search, nothing is made or changed.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def plan_text(
     left = [fields for key, fields in cells.items() if key not in results]
     place = Place.of(study, num_cpus, storage, missing)
     retuning = _Tuning.of(tuning, cells, results)
-    num_listed = len(ablation.arms) * len(ablation.seeds)
+    num_listed = len(ablation.all_arms) * len(ablation.seeds)
     lines = [
         *overview(ablation),
         *_same_lines(num_listed - len(cells)),
@@ -77,7 +78,10 @@ def plan_text(
         *(f"data       missing: {sentence}" for sentence in missing),
         _time_line(ablation, place, [*left, *retuning.left]),
         *place.gpu_lines(),
-        *_detectable_lines(ablation, _values(ablation, results, fingerprints)),
+        *_detectable_lines(
+            ablation,
+            [(part, _values(part, results, fingerprints)) for part in ablation.parts],
+        ),
         "arms",
         *(f"  {line}" for line in arm_lines(ablation)),
         "claims",
@@ -148,9 +152,11 @@ class _Tuning:
         """The lines of the plan; none for arms that are not tuned anew."""
         if ablation.retune is None:
             return []
+        each = " of each block" if ablation.blocks else ""
         return [
             f"re-tuned   {self.num_trials} trials ({ablation.retune.num_trials} an "
-            f"arm), {self.num_done} of them done; then as many cells as above at most, "
+            f"arm{each}), {self.num_done} of them done; then as many cells as above at "
+            "most, "
             f"{self.num_again} of them done"
         ]
 
@@ -205,22 +211,29 @@ def _timed(ablation: Ablation, left: list[Mapping[str, Any]]) -> tuple[str, floa
     The shallowest network of a family is timed: at 32x32 one epoch of the deepest takes
     minutes on a CPU, and time is in proportion to depth (measured: 8 % off at most).
     """
-    networks: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    networks: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
     for fields in left:
-        model = TrialConfig.from_dict(fields).model
-        networks.setdefault((model.family, model.depth), []).append(fields)
-    by_layer: dict[str, float] = {}
+        config = TrialConfig.from_dict(fields)
+        # Only blocks have data sets of different sizes.
+        data = config.data.name if ablation.blocks else ""
+        key = (data, config.model.family, config.model.depth)
+        networks.setdefault(key, []).append(fields)
+    by_layer: dict[tuple[str, str], float] = {}
     phrases, total_s = [], 0.0
-    for (family, depth), cells in sorted(networks.items()):
-        if family not in by_layer:  # sorted: its shallowest
-            by_layer[family] = timed_epoch(cells[0], ablation.resources)[0] / depth
-        epoch_s = by_layer[family] * depth
-        phrases.append(f"{epoch_s:.2f} s for {family}-{depth}")
+    for (data, family, depth), cells in sorted(networks.items()):
+        if (data, family) not in by_layer:  # sorted: its shallowest
+            epoch_s, _ = timed_epoch(cells[0], ablation.resources)
+            by_layer[data, family] = epoch_s / depth
+        epoch_s = by_layer[data, family] * depth
+        on = f" on {data}" if data else ""
+        phrases.append(f"{epoch_s:.2f} s for {family}-{depth}{on}")
         total_s += epoch_s * len(cells)
     return (f"; an epoch takes {', '.join(phrases)}" if phrases else ""), total_s
 
 
-def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
+def _detectable_lines(
+    ablation: Ablation, parts: Sequence[tuple[Ablation, Values]]
+) -> list[str]:
     """The smallest effects that the design can detect.
 
     Before a run it is known in standard deviations only; after two pairs of a claim's
@@ -234,11 +247,14 @@ def _detectable_lines(ablation: Ablation, values: Values) -> list[str]:
         f"detects    a difference of {effect:.1f} standard deviations of the paired "
         "differences (80 % power, before Holm's correction)"
     ]
-    for claim in ablation.claims:
-        seen = difference(claim, values, ablation.seeds, level, len(ablation.claims))
+    family = len(ablation.claims) * len(parts)
+    for (part, values), claim in itertools.product(parts, ablation.claims):
+        seen = difference(part, claim, values, ablation.seeds, family)
         if seen is not None and seen.sd:
+            block = part.reference.block
             lines.append(
                 f"           {seen.sd * effect:.3g} of {ablation.metric}, by the "
-                f"spread of {seen.n} pairs so far: {claim}"
+                f"spread of {seen.n} pairs so far: {f'{block}: ' if block else ''}"
+                f"{claim}"
             )
     return lines

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.findings import Effect, Findings, Judged
-from orthotune.ablation.interim_analysis import ALPHA, is_small
+from orthotune.ablation.interim_analysis import ALPHA
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.design.ablation import Ablation
 from orthotune.design.arm_differences import arm_lines
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.status_counts import parted_text
-from orthotune.statistics.formatting import interval_text, p_text, signed
+from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
+from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
 
 NOT_NOTED = "not noted"
@@ -26,7 +27,8 @@ METHOD = (
     "Differences are tested by an exact sign-flip permutation test where the number "
     "of seeds allows a small enough p, by a paired t test otherwise, which takes "
     "them for normal; p-values are two-sided and corrected by Holm's method within "
-    "each table. Intervals are Student's t, not corrected for their number; those of "
+    "each table; those of equivalence are of two one-sided t tests, and corrected "
+    "apart. Intervals are Student's t, not corrected for their number; those of "
     "divergence rates are exact (Clopper-Pearson). A diverged replicate counts with "
     "the worst value of the metric; what a few seeds did not show (an arm that "
     "diverges one time in ten) no test can know, so read the intervals of the "
@@ -49,10 +51,25 @@ def markdown(
         figures: What each figure beside it shows.
         command: What runs the ablation.
     """
-    ablation = findings.ablation
     parts = [
-        f"# {ablation.question}",
+        f"# {findings.ablation.question}",
         verdict_text(findings),
+        *body(findings, figures),
+        *how_it_was_run(
+            findings.ablation, records_of(findings), METHOD, commits, command
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def body(findings: Findings, figures: Mapping[Path, str]) -> list[str]:
+    """What stands between the verdicts and how it was run, a paragraph each.
+
+    Args:
+        findings: What it says.
+        figures: What each figure beside the report shows.
+    """
+    return [
         "## Claims",
         claim_table(findings),
         f"A claim is judged at a corrected p of {findings.level:g}; intervals have a "
@@ -61,16 +78,38 @@ def markdown(
         "## Arms",
         arm_table(findings),
         f"{difference_text(findings)} *Superiority* is the share of seeds in which "
-        f"{ablation.reference.name} was better, ties half.",
+        f"{findings.ablation.reference.name} was better, ties half.",
         *(f"![{what}]({path.name})\n\n*{what}*" for path, what in figures.items()),
         *_effect_part(findings.effects),
         *retuned_part(findings),
         *_remarks(findings),
+    ]
+
+
+def how_it_was_run(
+    ablation: Ablation,
+    records: Sequence[TrialRecord],
+    method: str,
+    commits: Sequence[str],
+    command: str,
+) -> list[str]:
+    """What was done, a paragraph each.
+
+    Args:
+        ablation: The ablation.
+        records: Its trials.
+        method: How it was judged.
+        commits: Of the code of all sessions.
+        command: What runs the ablation.
+    """
+    num_blocks = len(ablation.blocks)
+    blocks = f" on each of {num_blocks} blocks" if num_blocks else ""
+    return [
         "## How it was run",
-        METHOD,
-        f"Design {ablation.design}, {len(ablation.arms)} arms, "
+        method,
+        f"Design {ablation.design}, {len(ablation.arms)} arms{blocks}, "
         f"{ablation.num_epochs} epochs a cell, {_seeds(ablation)}; "
-        f"{_trained(findings)} of training{_computed_by(findings)}{_reused(findings)}; "
+        f"{_trained(records)} of training{_computed_by(records)}{_reused(records)}; "
         f"{versions('orthotune', 'torch', 'ray')}, code at "
         f"{commits_text(commits)}. Every cell is in `cells.csv`, every epoch in "
         "`trials.jsonl`, both beside this file where it was run. Again: "
@@ -79,7 +118,6 @@ def markdown(
         "has its default):",
         "\n".join(["```text", *arm_lines(ablation), "```"]),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def short_note(findings: Findings) -> str:
@@ -110,34 +148,34 @@ def _seeds(ablation: Ablation) -> str:
     )
 
 
-def _trained(findings: Findings) -> str:
+def _trained(records: Sequence[TrialRecord]) -> str:
     """How long all trained, together; what two arms share counts once."""
     return duration(
         sum(
             metrics["epoch_time_s"]
-            for record in _records(findings)
+            for record in records
             for metrics in record.history.values()
             if record.reused is None
         )
     )
 
 
-def _processors(findings: Findings) -> Counter[str]:
+def _processors(records: Sequence[TrialRecord]) -> Counter[str]:
     """How many trials each kind of processor has computed, as far as that was noted."""
-    names = (record.computed_by or (NOT_NOTED,) for record in _records(findings))
+    names = (record.computed_by or (NOT_NOTED,) for record in records)
     found = Counter(itertools.chain.from_iterable(names))
     return Counter() if found.keys() == {NOT_NOTED} else found
 
 
-def _computed_by(findings: Findings) -> str:
+def _computed_by(records: Sequence[TrialRecord]) -> str:
     """The processor that trained a cell: a GPU's name, or a CPU's instruction set."""
-    names = ", ".join(name for name, _ in _processors(findings).most_common())
+    names = ", ".join(name for name, _ in _processors(records).most_common())
     return f" by {names}" if names else ""
 
 
-def _reused(findings: Findings) -> str:
+def _reused(records: Sequence[TrialRecord]) -> str:
     """A sentence on the cells whose results come from other studies."""
-    sources = [r.reused.rpartition(", run ")[0] for r in _records(findings) if r.reused]
+    sources = [r.reused.rpartition(", run ")[0] for r in records if r.reused]
     if not sources:
         return ""
     names = ", ".join(f"{name} ({n})" for name, n in Counter(sources).most_common())
@@ -148,7 +186,7 @@ def _reused(findings: Findings) -> str:
     )
 
 
-def _records(findings: Findings) -> list[TrialRecord]:
+def records_of(findings: Findings) -> list[TrialRecord]:
     """Every trial that the report speaks of, once."""
     return list({r.number: r for r in _all_records(findings)}.values())
 
@@ -253,7 +291,7 @@ def _remarks(findings: Findings) -> list[str]:
             "contradicted. Give more under `seeds`."
         )
     for judged in findings.comparisons:
-        if judged.same:
+        if judged.void:
             remarks.append(
                 f"{judged.claim.than} and {judged.claim.better} are one configuration: "
                 "what their factor sets changes nothing here."
@@ -263,14 +301,8 @@ def _remarks(findings: Findings) -> list[str]:
             remarks.append(
                 f"Every replicate of {name} diverged: its value is the worst there is."
             )
-    small = [judged for judged in findings.comparisons if _is_small(judged, findings)]
-    for judged in small:
-        remarks.append(
-            f"The difference of {judged.claim.than} to {judged.claim.better} is within "
-            f"the smallest effect of interest, {ablation.smallest_effect:g}: its whole "
-            "interval is."
-        )
-    processors = _processors(findings).most_common()
+    remarks += _small_remarks(findings)
+    processors = _processors(records_of(findings)).most_common()
     if len(processors) > 1:
         shown = ", ".join(f"{name} ({n})" for name, n in processors)
         remarks.append(
@@ -294,12 +326,24 @@ def _remarks(findings: Findings) -> list[str]:
             f"their pairs: {shown}{rest}. The same command runs again those that "
             "failed by an error."
         )
-    remarks += filter(None, [parted_text(_records(findings))])
+    remarks += filter(None, [parted_text(records_of(findings))])
     lines = [f"- {remark}" for remark in remarks]
     return ["## Remarks", "\n".join(lines)] if lines else []
 
 
-def _is_small(judged: Judged, findings: Findings) -> bool:
-    if judged.difference is None or judged.same:
-        return False
-    return is_small(judged.difference, findings.ablation.smallest_effect)
+def _small_remarks(findings: Findings) -> Iterator[str]:
+    """The differences that are surely within the smallest effect of interest."""
+    smallest = findings.ablation.smallest_effect
+    for judged in filter(findings.is_small, findings.comparisons):
+        yield (
+            f"The difference of {judged.claim.than} to {judged.claim.better} is within "
+            f"the smallest effect of interest, {smallest:g} (corrected p "
+            f"{p_phrase(judged.equivalence_p)})."
+        )
+    for judged in filter(findings.is_small, findings.claims):
+        if judged.verdict != Verdict.EQUIVALENT and not judged.claim.same:
+            yield (
+                f"{judged.claim}: {judged.verdict}, and yet the difference is within "
+                f"the smallest effect of interest (corrected p "
+                f"{p_phrase(judged.equivalence_p)})."
+            )

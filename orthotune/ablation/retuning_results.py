@@ -109,3 +109,13 @@ def retuning(
             )
         )
     return RetuningResults(shared=ablation, arms=arms, num_open=num_open)
+
+
+def retuned_parts(found: Sequence[RetuningResults | None]) -> list[Ablation]:
+    """The ablation of the arms so tuned on every block; none until all have ended.
+
+    Args:
+        found: What tuning has found on every block.
+    """
+    parts = [one.ablation for one in found if one is not None]
+    return [part for part in parts if part is not None] if None not in parts else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from orthotune.ablation.claims_text import EQUIVALENCE_COLUMN
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.retuning_results import RetuningResults
 from orthotune.design.retune import Retune
@@ -49,7 +50,7 @@ def _tables(findings: Findings, retuning: RetuningResults) -> list[str]:
     if findings.again is None:
         return [f"Not known yet: {counted(retuning.num_open, 'trial')} still to run."]
     return [
-        _claim_table(findings, findings.again),
+        retuned_claim_table(findings, findings.again),
         retuned_arm_table(findings, retuning),
         f"Effects above 0 are as claimed; arms whose difference is below 0 are better "
         f"than {findings.ablation.reference.name}.",
@@ -61,27 +62,41 @@ def _space_table(retune: Retune) -> str:
     return markdown_table([["parameter", "values", "when"], *rows])
 
 
-def _claim_table(findings: Findings, again: Findings) -> str:
+def retuned_claim_table(findings: Findings, again: Findings) -> str:
+    """The claims, one a row, with both verdicts.
+
+    Args:
+        findings: At the shared setting.
+        again: After every arm was tuned.
+    """
+    smallest = bool(findings.ablation.smallest_effect)
+    names = ["effect", "interval", "corrected p", "n", "verdict"]
+    if smallest:
+        names.insert(3, EQUIVALENCE_COLUMN)
     header = ["claim"] + [
-        f"{which} {what}"
-        for which in ("shared", "re-tuned")
-        for what in ("effect", "interval", "corrected p", "n", "verdict")
+        f"{which} {what}" for which in ("shared", "re-tuned") for what in names
     ]
     rows = [
-        [str(first.claim), *_judged_cells(first), *_judged_cells(second)]
+        [
+            str(first.claim),
+            *_judged_cells(first, smallest),
+            *_judged_cells(second, smallest),
+        ]
         for first, second in zip(findings.claims, again.claims, strict=True)
     ]
     return markdown_table([header, *rows])
 
 
-def _judged_cells(judged: Judged) -> list[str]:
+def _judged_cells(judged: Judged, smallest: bool) -> list[str]:
     found = judged.difference
+    p_equivalence = [p_text(judged.equivalence_p)] if smallest else []
     if found is None:
-        return ["-"] * 4 + [judged.verdict]
+        return ["-"] * (4 + len(p_equivalence)) + [judged.verdict]
     return [
         signed(found.mean),
         interval_text(found.interval),
         p_text(judged.corrected_p),
+        *p_equivalence,
         str(found.n),
         judged.verdict,
     ]
@@ -173,6 +188,6 @@ def retuned_remarks(findings: Findings) -> list[str]:
 def _why(shared: Judged, retuned: Judged) -> str:
     if Verdict.UNDECIDED not in (shared.verdict, retuned.verdict):
         return ": the shared setting decided, not the component"
-    if shared.verdict == Verdict.SUPPORTED:
+    if shared.verdict == Verdict.SUPPORTED and not shared.claim.same:
         return ". It may have helped only because the rest was tuned for it"
     return ""

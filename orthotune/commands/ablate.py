@@ -29,7 +29,7 @@ from orthotune.shipped import found_file
 
 if TYPE_CHECKING:
     from orthotune.ablation.plan import Others
-    from orthotune.ablation.report import AblationReport
+    from orthotune.blocks.report import Written
     from orthotune.study.result import StudyResult
 
 
@@ -92,7 +92,7 @@ def _plan(ablation: Ablation, options: argparse.Namespace) -> int:
 
 
 def _report(ablation: Ablation, options: argparse.Namespace) -> int:
-    from orthotune.ablation.report import report_writer
+    from orthotune.blocks.report import report_writer
     from orthotune.study.so_far import report_so_far
 
     command = same_study("orthotune.ablate", options)
@@ -118,7 +118,7 @@ def _others(ablation: Ablation, options: argparse.Namespace) -> "Others":
 
 def _print_outcome(
     ablation: Ablation,
-    outcome: "StudyResult[AblationReport]",
+    outcome: "StudyResult[Written]",
     options: argparse.Namespace,
 ) -> None:
     from orthotune.text import duration
@@ -137,17 +137,9 @@ def _print_outcome(
         say(f"Registered          {outcome.registered}")
 
 
-def _print_findings(report: "AblationReport") -> None:
+def _print_findings(report: "Written") -> None:
     """The verdicts so far, and the tables behind them."""
-    from orthotune.ablation.claims_text import verdict_text
-    from orthotune.ablation.report_text import arm_table, difference_text
-    from orthotune.ablation.retuning_text import retuned_arm_table
-
-    findings = report.findings
-    say(f"{verdict_text(findings)}\n\n{arm_table(findings)}\n")
-    say(f"{difference_text(findings)}\n")
-    if findings.retuning is not None and findings.again is not None:
-        say(f"{retuned_arm_table(findings, findings.retuning)}\n")
+    say(f"{report.summary}\n")
     say(f"Report              {report.paths[0]}")
 
 

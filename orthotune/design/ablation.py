@@ -33,34 +33,61 @@ class Arm:
         name: What tables call it.
         fields: Its fields by dotted name, without a seed.
         retuned: Whether they are not those of the file, but what tuning has found.
+        block: The block whose fields are among them; none by default.
     """
 
     name: str
     fields: Mapping[str, Any]
     retuned: bool = False
+    block: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, after that of its block."""
+        return f"{self.block}: {self.name}" if self.block else self.name
 
     @property
     def group(self) -> str:
         """The name of the group that its cells belong to."""
-        return f"{self.name}, re-tuned" if self.retuned else self.name
+        return f"{self.title}, re-tuned" if self.retuned else self.title
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What every arm is run on once more: a data set, by the fields that say which.
+
+    Args:
+        name: What tables call it; by default its `data.name`.
+        fields: The fields that it sets in every arm.
+        smallest_effect: That of this block, where it is not the ablation's.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    smallest_effect: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """That the metric of one arm is smaller than that of another.
+    """That the metric of one arm is smaller than that of another, or the same.
 
     Args:
         better: Name of the arm with the smaller metric.
         than: Name of the other.
         by: At least so much smaller, on average over seeds.
+        same: Whether it is that they differ by less than the smallest effect instead:
+            `{same: better, as: than}` in a file.
     """
 
     better: str
     than: str
     by: float = 0.0
+    same: bool = False
 
     def __str__(self) -> str:
         """The claim in words."""
+        if self.same:
+            return f"{self.better} is equivalent to {self.than}"
         margin = f" by at least {self.by:g}" if self.by else ""
         return f"{self.better} is better than {self.than}{margin}"
 
@@ -74,10 +101,12 @@ class Ablation:
         name: Of its folder and its MLflow experiment.
         question: What it is to settle.
         metric: What is compared; smaller is better.
-        smallest_effect: The smallest difference that is of interest.
+        smallest_effect: The smallest difference that is of interest; what is surely
+            smaller is called equivalent. With 0, the default, nothing is.
         design: leave_one_out, add_one_in, factorial or explicit.
         factors: What varies, by name; empty for an explicit design.
-        arms: The arms, the reference first.
+        arms: The arms, the reference first; where there are blocks, before these set
+            their fields.
         seeds: The seeds arms run with, in this order.
         looks: Numbers of seeds after which the claims are judged: all of them once, or
             several times, where further seeds go to undecided claims only.
@@ -88,6 +117,8 @@ class Ablation:
             it is not.
         register: As which model of MLflow's registry the best arm's best network is
             kept; None for none.
+        blocks: What every arm, seed and claim is run on: fields such as `data.name`,
+            for each. Empty where there is one data set, that of the arms.
     """
 
     path: str
@@ -105,6 +136,27 @@ class Ablation:
     resources: Resources
     retune: Retune | None = None
     register: str | None = None
+    blocks: tuple[Block, ...] = ()
+
+    @property
+    def parts(self) -> "tuple[Ablation, ...]":
+        """The same ablation on every block alone; itself, where there are none."""
+        if not self.blocks:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                arms=tuple(in_block(arm, block) for arm in self.arms),
+                smallest_effect=block.smallest_effect,
+                blocks=(),
+            )
+            for block in self.blocks
+        )
+
+    @property
+    def all_arms(self) -> tuple[Arm, ...]:
+        """The arms of every block."""
+        return tuple(arm for part in self.parts for arm in part.arms)
 
     @property
     def reference(self) -> Arm:
@@ -125,7 +177,7 @@ class Ablation:
 
         So an interrupted ablation has whole seeds, which can be compared.
         """
-        for seed, arm in itertools.product(self.seeds, self.arms):
+        for seed, arm in itertools.product(self.seeds, self.all_arms):
             yield arm, seed, cell_fields(arm, seed)
 
     def tuning(self) -> Iterator[tuple[Arm, int, dict[str, Any]]]:
@@ -133,13 +185,13 @@ class Ablation:
         if self.retune is None:
             return
         for number, draw in enumerate(self.retune.draws()):
-            for arm in self.arms:
+            for arm in self.all_arms:
                 own = self.retune.applied(draw, arm.fields)
                 yield arm, number, {**arm.fields, **own, "seed": self.retune.seed}
 
     def data(self) -> list[DataConfig]:
         """Every data set a trial names."""
-        fields = [arm.fields for arm in self.arms]
+        fields = [arm.fields for arm in self.all_arms]
         fields += [tuning for _, _, tuning in self.tuning()]
         return list(dict.fromkeys(TrialConfig.from_dict(one).data for one in fields))
 
@@ -150,7 +202,7 @@ class Ablation:
             found: Values by the name of an arm, by field.
         """
         arms = (
-            Arm(name=arm.name, fields={**arm.fields, **found[arm.name]}, retuned=True)
+            replace(arm, fields={**arm.fields, **found[arm.name]}, retuned=True)
             for arm in self.arms
         )
         return replace(self, arms=tuple(arms), retune=None)
@@ -162,7 +214,7 @@ class Ablation:
             more: What that is, by the trials that have ended.
             reuse: Whether what other studies have run is not run again.
         """
-        first = itertools.product(self.seeds[: self.looks[0]], self.arms)
+        first = itertools.product(self.seeds[: self.looks[0]], self.all_arms)
         tuning = (
             Listed(fields=fields, group=tuning_group(arm), label=f"draw {number}")
             for arm, number, fields in self.tuning()
@@ -208,7 +260,16 @@ class Ablation:
             "claims": [str(claim) for claim in self.claims],
             **arms,
             **self._retune_question(),
+            **self._block_question(),
         }
+
+    def _block_question(self) -> dict[str, Any]:
+        asked: dict[str, Any] = {}
+        for block in self.blocks:
+            own = {k: v for k, v in block.fields.items() if k not in DATA_PLACES}
+            own["smallest_effect"] = block.smallest_effect
+            asked |= {f"blocks.{block.name}.{k}": v for k, v in own.items()}
+        return asked
 
     def _retune_question(self) -> dict[str, Any]:
         if self.retune is None:
@@ -227,7 +288,19 @@ class Ablation:
 
 def tuning_group(arm: Arm) -> str:
     """The name of the group of trials that tune an arm."""
-    return f"{TUNING}{arm.name}"
+    return f"{TUNING}{arm.title}"
+
+
+def in_block(arm: Arm, block: Block) -> Arm:
+    """An arm with the fields of a block.
+
+    Example:
+        >>> full = Arm(name="full", fields={"model.depth": 8})
+        >>> fields = {"data.name": "mnist"}
+        >>> in_block(full, Block(name="M", fields=fields, smallest_effect=0)).group
+        'M: full'
+    """
+    return replace(arm, fields={**arm.fields, **block.fields}, block=block.name)
 
 
 def listed_cell(arm: Arm, seed: int) -> Listed:

@@ -15,8 +15,10 @@ from orthotune.design.ablation import (
     Arm,
     Levels,
     crossed,
+    in_block,
     one_at_a_time,
 )
+from orthotune.design.blocks_file import BlocksReader
 from orthotune.design.claims_file import EFFECT, ClaimsReader
 from orthotune.design.field_sections import flat_file, flat_overrides
 from orthotune.design.reference_file import with_references
@@ -39,6 +41,7 @@ TOP_LEVEL = (
     *REFERENCES,
     "factors",
     "arms",
+    "blocks",
     "design",
     "seeds",
     "claims",
@@ -46,7 +49,7 @@ TOP_LEVEL = (
     "register",
     "resources",
 )
-NOT_SET = (*REFERENCES, "factors", "arms", "retune", "resources")
+NOT_SET = (*REFERENCES, "factors", "arms", "blocks", "retune", "resources")
 """Sections that `--set` cannot replace as a whole."""
 MAX_ARMS = 1024
 MAX_QUESTION = 500
@@ -97,26 +100,33 @@ class _Reader(FileReader):
         base = self._base(design)
         factors = self._factors(design)
         arms = self._arms(design, base, factors)
-        seeds, whens = SeedsReader(self._file, self._overrides).read(len(arms))
-        num_epochs = self._check_cells(arms)
+        smallest_effect = self._value("smallest_effect", EFFECT, 0.0)
+        blocks = BlocksReader(self._file, self._overrides).read(arms, smallest_effect)
+        in_blocks = [[in_block(arm, one) for arm in arms] for one in blocks] or [arms]
+        num_arms = sum(map(len, in_blocks))
+        seeds, whens = SeedsReader(self._file, self._overrides).read(num_arms)
+        num_epochs = max(map(self._check_cells, in_blocks))
         return Ablation(
             path=self._file.path,
             name=self._name(),
             question=self._question(),
             metric=minimized(self._ruled("metric", "val_error")),
-            smallest_effect=self._value("smallest_effect", EFFECT, 0.0),
+            smallest_effect=smallest_effect,
             design=design,
             factors=factors,
             arms=tuple(arms),
             seeds=seeds,
             looks=whens,
             claims=ClaimsReader(self._file, self._overrides).read(
-                self._reference(), arms
+                self._reference(),
+                arms,
+                min([smallest_effect, *(one.smallest_effect for one in blocks)]),
             ),
             num_epochs=num_epochs,
             resources=self._resources(),
             register=self._register(),
-            retune=RetuneReader(self._file, self._overrides).read(arms, seeds),
+            retune=RetuneReader(self._file, self._overrides).read(in_blocks, seeds),
+            blocks=blocks,
         )
 
     def _check_overrides(self) -> None:
@@ -328,7 +338,7 @@ class _Reader(FileReader):
             except ConfigError as err:
                 raise self._error(
                     (self._reference(), err.field),
-                    f"{err.problem} It happens in the arm {cut(arm.name)}.",
+                    f"{err.problem} It happens in the arm {cut(arm.title)}.",
                 ) from err
         return config.training.num_epochs
 

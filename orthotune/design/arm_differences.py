@@ -15,4 +15,7 @@ def arm_lines(ablation: Ablation) -> list[str]:
             if reference.fields.get(name) != value
         ]
         lines.append(f"{arm.name}: {', '.join(differing) or 'nothing differs'}")
+    for block in ablation.blocks:
+        own = ", ".join(f"{name} = {value}" for name, value in block.fields.items())
+        lines.append(f"block {block.name}, in every arm: {own}")
     return lines

@@ -1,4 +1,4 @@
-"""The claims of an ablation as its file says them: what is better than what."""
+"""The claims of an ablation as its file says them: what is better, or the same."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,9 @@ from orthotune.schema.hints import nearest
 from orthotune.schema.rules import Rule, show
 from orthotune.space.file_reader import FileReader
 
-CLAIM_KEYS = ("better", "than", "by")
+BETTER, SAME = ("better", "than", "by"), ("same", "as")
+"""The keys of either kind of claim."""
+
 MAX_CLAIMS = 1000
 EFFECT = Rule(kind=float, low=0, high=1e6)
 """Of differences that are of interest."""
@@ -19,12 +21,15 @@ class ClaimsReader(FileReader):
 
     error = AblationError
 
-    def read(self, reference: str, arms: Sequence[Arm]) -> tuple[Claim, ...]:
+    def read(
+        self, reference: str, arms: Sequence[Arm], smallest_effect: float
+    ) -> tuple[Claim, ...]:
         """The claims; by default that the reference is better than the others.
 
         Args:
             reference: `full` or `baseline`.
             arms: The arms, the reference first.
+            smallest_effect: That of the file.
 
         Raises:
             AblationError: If one is none, or they are too many.
@@ -46,6 +51,12 @@ class ClaimsReader(FileReader):
             )
         names = [arm.name for arm in arms]
         claims = [self._claim(entry, names) for entry in entries]
+        if any(claim.same for claim in claims) and not smallest_effect:
+            raise self._error(
+                ("claims",),
+                "must hold `same` only beside a `smallest_effect` above 0, but it is "
+                "0. Say which difference is the smallest that matters.",
+            )
         if len(set(claims)) < len(claims):
             raise self._error(("claims",), "must not repeat a claim. Delete one.")
         return tuple(claims)
@@ -53,8 +64,10 @@ class ClaimsReader(FileReader):
     def _claim(self, entry: object, names: list[str]) -> Claim:
         keys = ("claims",)
         claim = self._mapping(keys, entry)
-        self._check_keys(keys, claim, CLAIM_KEYS)
-        for key in ("better", "than"):
+        allowed = SAME if "same" in claim else BETTER
+        self._check_keys(keys, claim, allowed)
+        first, second, *_ = allowed
+        for key in (first, second):
             if claim.get(key) not in names:
                 hint = nearest(str(claim.get(key)), names)
                 raise self._error(
@@ -62,14 +75,17 @@ class ClaimsReader(FileReader):
                     f"must name an arm as `{key}`, but got {show(claim.get(key))}. "
                     f"{hint}",
                 )
-        if claim["better"] == claim["than"]:
+        if claim[first] == claim[second]:
             raise self._error(
                 keys,
-                f"must compare two arms, but got {show(claim['better'])} twice.",
+                f"must compare two arms, but got {show(claim[first])} twice.",
             )
         self._check_rule(EFFECT, "by", keys, claim.get("by", 0.0))
         return Claim(
-            better=claim["better"], than=claim["than"], by=float(claim.get("by", 0.0))
+            better=claim[first],
+            than=claim[second],
+            by=float(claim.get("by", 0.0)),
+            same=allowed is SAME,
         )
 
 

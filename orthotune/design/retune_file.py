@@ -35,11 +35,13 @@ class RetuneReader(SpaceReader):
     error = AblationError
     space_at = ("retune", "space")
 
-    def read(self, arms: Sequence[Arm], seeds: Collection[int]) -> Retune | None:
+    def read(
+        self, blocks: Sequence[Sequence[Arm]], seeds: Collection[int]
+    ) -> Retune | None:
         """The section, checked; None if there is none.
 
         Args:
-            arms: The arms.
+            blocks: The arms of every block.
             seeds: Those they are compared with.
 
         Raises:
@@ -60,7 +62,9 @@ class RetuneReader(SpaceReader):
                 f"must be none of `seeds`, but is {retune.seed}: what is chosen by a "
                 "seed looks good with it. Give another.",
             )
-        self._check_arms(retune, arms)
+        self._check_number(retune, sum(map(len, blocks)))
+        for arms in blocks:
+            self._check_arms(retune, arms)
         return retune
 
     def _number(self, name: str, given: Any) -> int:  # noqa: ANN401 - as the file has it
@@ -101,14 +105,16 @@ class RetuneReader(SpaceReader):
                 f"{nearest(name, list(FIELD_RULES))}",
             )
 
-    def _check_arms(self, retune: Retune, arms: Sequence[Arm]) -> None:
-        """Refuse draws that are not allowed, or under which two arms are one."""
-        if retune.num_trials * len(arms) > MAX_TUNING:
+    def _check_number(self, retune: Retune, num_arms: int) -> None:
+        if retune.num_trials * num_arms > MAX_TUNING:
             raise self._error(
                 ("retune", "num_trials"),
-                f"must give at most {MAX_TUNING} trials with {len(arms)} arms, but "
-                f"gives {retune.num_trials * len(arms)}.",
+                f"must give at most {MAX_TUNING} trials with {num_arms} arms, but "
+                f"gives {retune.num_trials * num_arms}.",
             )
+
+    def _check_arms(self, retune: Retune, arms: Sequence[Arm]) -> None:
+        """Refuse draws that are not allowed, or under which two arms are one."""
         shared = [_text(TrialConfig.from_dict(arm.fields)) for arm in arms]
         for draw in retune.draws():
             first: dict[str, int] = {}

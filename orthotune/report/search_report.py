@@ -8,22 +8,17 @@ from pathlib import Path
 
 from orthotune.config.config_file import config_text
 from orthotune.config.trial import TrialConfig
+from orthotune.figures.page import write_page
 from orthotune.files import atomic_write
 from orthotune.record.population import population
 from orthotune.record.provenance import commits_text
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
+from orthotune.report.drawn import draw_all, live_page, placed
 from orthotune.report.findings import SearchFindings, find
-from orthotune.report.in_effect import in_effect_at_end
-from orthotune.report.learning_curves import compared_at, draw_learning_curves
-from orthotune.report.page import write_page
-from orthotune.report.parallel_coordinates import Line, draw_parallel
-from orthotune.report.search_figures import (
-    draw_budget,
-    draw_importances,
-    draw_schedules,
-)
+from orthotune.report.front import number
+from orthotune.report.ranking import Ranking
 from orthotune.report.search_text import markdown, short_note
 from orthotune.text import aligned
 from orthotune.tracking.summary import Group
@@ -39,7 +34,8 @@ class Report:
         best_file: Path of the best configuration, or of the first in the search where
             nothing was confirmed; None if no trial can be compared.
         others: Text and figures of the report, and the trials' histories.
-        schedules: Paths of what the members of a population lived through.
+        schedules: Paths of what the members of a population lived through, or of the
+            configurations of a front.
     """
 
     findings: SearchFindings
@@ -77,8 +73,14 @@ class Report:
     @property
     def metrics(self) -> dict[str, float]:
         """What the parent run shows: the metric of the best."""
-        metric = self.findings.study.settings.metric
-        return {} if self.value is None else {metric: self.value}
+        settings, ranking = self.findings.study.settings, self.findings.ranking
+        if ranking.is_front and ranking.best:
+            lowest = {
+                name: min(record.last(name) for record in ranking.best)
+                for name in settings.objectives
+            }
+            return {**lowest, "front_size": float(len(ranking.best))}
+        return {} if self.value is None else {settings.metric: self.value}
 
     @property
     def tags(self) -> dict[str, str]:
@@ -120,57 +122,29 @@ def write_report(
     """
     findings = find(study, records)
     ranking = findings.ranking
-    trials, text = folder / "trials.jsonl", folder / "report.md"
-    write_trials(trials, records)
+    histories, text = folder / "trials.jsonl", folder / "report.md"
+    write_trials(histories, records)
     schedules = _write_schedules(study, folder / "schedules", records, commits)
-    best_file = folder / "best.yaml" if ranking.best else None
+    schedules += _write_front(study, folder / "front", ranking, commits)
+    single = ranking.best and not ranking.is_front
+    best_file = folder / "best.yaml" if single else None
     if best_file is not None:
         why = f"{ranking.title}, of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commits=commits)
-    figures = _draw(folder, findings)
+    trials = placed(findings)
+    figures = draw_all(folder, findings, trials)
     whole = markdown(findings, figures, commits, command)
     with atomic_write(text) as file:
         file.write(whole.encode())
     page = folder / "report.html"
-    write_page(page, whole)
+    write_page(page, whole, live_page(findings, trials))
     return Report(
         findings=findings,
         page=page,
         best_file=best_file,
-        others=[text, *figures.values(), trials],
+        others=[text, *figures.values(), histories],
         schedules=schedules,
     )
-
-
-def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
-    """Draw what there is to draw; the files by what they show."""
-    study, members = findings.study, findings.members
-    metric, compared, others = study.settings.metric, findings.compared, findings.others
-    names = ("budget", "curves", "parallel", "importance", "schedules")
-    paths = {name: folder / f"{name}.svg" for name in names}
-    for path in paths.values():  # of an earlier session
-        path.unlink(missing_ok=True)
-    draw_budget(paths["budget"], metric, members, compared)
-    rungs = compared_at(study.settings.search)
-    draw_learning_curves(paths["curves"], metric, rungs, compared, others)
-    draw_parallel(
-        paths["parallel"],
-        metric,
-        study.space.parameters,
-        compared=[_line(study, record) for record in compared],
-        others=[_line(study, record) for record in others],
-    )
-    with_numbers = [one for one in findings.importances if one.fanova]
-    if with_numbers:
-        draw_importances(paths["importance"], with_numbers)
-    if findings.previewed:
-        draw_schedules(paths["schedules"], findings.previewed)
-    return {name: path for name, path in paths.items() if path.exists()}
-
-
-def _line(study: Study, record: TrialRecord) -> Line:
-    metric = record.last(study.settings.metric)
-    return Line(values=in_effect_at_end(study, record), metric=metric)
 
 
 def _write_schedules(
@@ -187,6 +161,28 @@ def _write_schedules(
         why = (
             f"What trial {record.number} of study {study.settings.name} lived through: "
             f"{metric} {record.last(metric):.4f} after {record.epoch} epochs."
+        )
+        path = folder / f"trial-{record.number:04d}.yaml"
+        write_config(path, record, why=why, commits=commits)
+        paths.append(path)
+    return paths
+
+
+def _write_front(
+    study: Study, folder: Path, ranking: Ranking, commits: Sequence[str]
+) -> list[Path]:
+    """One file for the configuration of each trial of a front."""
+    for earlier in folder.glob("*.yaml"):  # of before more trials came
+        earlier.unlink()
+    paths = []
+    for record in ranking.best if ranking.is_front else []:
+        folder.mkdir(exist_ok=True)
+        values = ", ".join(
+            f"{name} {number(record.last(name))}" for name in study.settings.objectives
+        )
+        why = (
+            f"Trial {record.number} of the front of study {study.settings.name}: "
+            f"{values} after {record.epoch} epochs."
         )
         path = folder / f"trial-{record.number:04d}.yaml"
         write_config(path, record, why=why, commits=commits)

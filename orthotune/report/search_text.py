@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
-from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
+from orthotune.report.front import front_part
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
-from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
+from orthotune.report.slice_text import slices_part, surface_part
 from orthotune.report.status_counts import counts_text, divergence_rate
 from orthotune.schema.fields import leaves
 from orthotune.space.conditions import condition_text
@@ -38,8 +40,9 @@ NO_RUNGS = "No trial is stopped for being worse."
 PARALLEL = (
     "Every line is a trial. Those of equal budget have the colour of their rank by "
     "`{metric}`, from the best to the worst, whose values stand beside the colours; "
-    "the first is the thickest; the others (stopped early, diverged, ...) are grey. A "
-    "line at *unset* belongs to a trial in which the parameter is not in effect."
+    "the first is the thickest where they do not answer; the others (stopped early, "
+    "diverged, ...) are grey. A line at *unset* belongs to a trial in which the "
+    "parameter is not in effect."
 )
 MEMBERS = (
     " The settings are those that a member ended with, and the first is that of the "
@@ -114,6 +117,11 @@ def markdown(
     """
     parts = [
         *_head(findings),
+        *front_part(
+            findings.study,
+            findings.records,
+            _figure("The front and the hypervolume", figures.get("front")),
+        ),
         "## Lowest so far against budget",
         *_figure("The lowest so far against epochs spent", figures.get("budget")),
         BUDGET.format(
@@ -126,9 +134,11 @@ def markdown(
         "## Trials over the space",
         *_figure("Parallel coordinates of the trials", figures.get("parallel")),
         _parallel_text(findings),
+        *slices_part(figures.get("slices"), findings),
         *_choice_part(findings),
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
+        *surface_part(figures.get("contour"), findings),
         *_schedule_part(figures.get("schedules")),
         *_run_part(findings, commits, command),
     ]
@@ -155,11 +165,12 @@ def _head(findings: SearchFindings) -> list[str]:
     found = f"**{ranking.title}**: {ranking.why}"
     found = " ".join([found if ranking.best else _nothing(findings), *ranking.race])
     said = [f"- {remark}" for remark in remarks(findings)]
+    shown = ranking.rows[1:] and not ranking.is_front  # which has a part of its own
     return [
-        f"# {settings.name}: the smallest {settings.metric}",
+        f"# {settings.name}: the smallest {' and '.join(settings.objectives)}",
         found,
         f"{trials} ({counts_text(findings.records)}){diverged}.",
-        *([markdown_table(ranking.rows)] if ranking.rows[1:] else []),
+        *([markdown_table(ranking.rows)] if shown else []),
         *(["## Remarks", "\n".join(said)] if said else []),
     ]
 
@@ -279,6 +290,7 @@ def _run_part(
         _luck(findings),
         markdown_table([["parameter", "values", "when"], *space]),
         *_constraint_part(study),
+        *_start_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
@@ -299,6 +311,12 @@ def _luck(findings: SearchFindings) -> str:
 def _constraint_part(study: Study) -> list[str]:
     texts = [f"`{one.text}`" for one in study.space.constraints]
     return [f"Every trial meets {' and '.join(texts)}."] if texts else []
+
+
+def _start_part(study: Study) -> list[str]:
+    said = "From earlier studies, when it began:"
+    lines = [f"- {line}" for line in study.start_lines]
+    return ["\n".join([said, "", *lines])] if lines else []
 
 
 def _trained(findings: SearchFindings) -> tuple[int, float]:

@@ -36,3 +36,14 @@ def p_text(value: float | None) -> str:
     if value is None:
         return "-"
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def p_phrase(value: float | None) -> str:
+    """A p-value in a sentence.
+
+    Example:
+        >>> p_phrase(0.03), p_phrase(1e-9)
+        ('= 0.0300', '< 0.0001')
+    """
+    text = p_text(value)
+    return text if text.startswith("<") else f"= {text}"

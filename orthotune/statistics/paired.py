@@ -89,10 +89,11 @@ class PairedDifference:
 
 
 class Verdict(StrEnum):
-    """What the data say to the claim that a mean difference is above a number."""
+    """What the data say to a claim; `judge` gives all but EQUIVALENT."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
+    EQUIVALENT = "equivalent"
     UNDECIDED = "undecided"
 
 
@@ -254,8 +255,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         [0.03, None, 0.06, 0.06]
 
     References:
-        Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
-        Journal of Statistics 6, 1979.
+        Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
     tested = [p for p in p_values if p is not None]
     for p in tested:

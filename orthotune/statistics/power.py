@@ -2,6 +2,7 @@
 
 import bisect
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -55,10 +56,25 @@ def seeds_needed(
         n = math.ceil(1 - math.log2(alpha))
         return n if n <= most else None
     effect = gap / difference.sd
+    return first_enough(lambda n: _power(effect, _thresholds(n, alpha), n), power, most)
+
+
+def first_enough(
+    power_of: Callable[[int], float], power: float, most: int
+) -> int | None:
+    """The smallest n from 2 to `most` whose power is enough; None if none is.
+
+    Args:
+        power_of: The power of n pairs, which grows with n.
+        power: What is enough.
+        most: The largest n.
+
+    Example:
+        >>> first_enough(lambda n: 1 - 1 / n, 0.8, 10)
+        5
+    """
     candidates = range(2, most + 1)
-    index = bisect.bisect_left(
-        candidates, power, key=lambda n: _power(effect, _thresholds(n, alpha), n)
-    )
+    index = bisect.bisect_left(candidates, power, key=power_of)
     return candidates[index] if index < len(candidates) else None
 
 
@@ -114,13 +130,26 @@ def _check_power(alpha: float, power: float) -> None:
 def _thresholds(n: int, alpha: float) -> Array:
     """What mean / (sd of one / sqrt(n)) must exceed to be found, over the spreads seen.
 
-    Equally likely values: t rejects above its quantile times the observed standard
-    deviation, which is a chi variable. Averaging over it in place of asking scipy for
-    a noncentral t, which is NaN or stops with an error far from 0.
+    t rejects above its quantile times the observed standard deviation.
+    """
+    return stats.t.isf(alpha / 2, n - 1) * seen_spreads(n)
+
+
+def seen_spreads(n: int) -> Array:
+    """Equally likely observed standard deviations of n numbers with a true one of 1.
+
+    A chi variable. Averaging over it in place of asking scipy for a noncentral t, which
+    is NaN or stops with an error far from 0.
+
+    Args:
+        n: How many numbers, 2 or more.
+
+    Example:
+        >>> round(float((seen_spreads(5) ** 2).mean()), 2)
+        1.0
     """
     quantiles = (np.arange(QUADRATURE_POINTS) + 0.5) / QUADRATURE_POINTS
-    spreads = np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
-    return stats.t.isf(alpha / 2, n - 1) * spreads
+    return np.sqrt(stats.chi2.ppf(quantiles, n - 1) / (n - 1))
 
 
 def _power(effect: float, thresholds: Array, n: int) -> float:

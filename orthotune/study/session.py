@@ -88,6 +88,7 @@ class Session(Generic[R]):
             metric,
             keep,
             of_groups=self.study.keep_best_of_groups,
+            objectives=self.study.settings.objectives,
             **({} if self.mirror is None else {"when_safe": self.mirror.later}),
         )
         progress = ProgressDisplay(self.study, self.journal, self._slots)

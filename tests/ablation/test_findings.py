@@ -105,7 +105,7 @@ def test_a_factor_that_changes_nothing_is_told_from_one_without_effect(tmp_path)
     findings = found(
         tmp_path, {FULL: [0.1, 0.2, 0.3], L2: [0.1, 0.2, 0.3], OFF: 3 * [9]}, text
     )
-    assert [judged.same for judged in findings.comparisons] == [False, True]
+    assert [judged.void for judged in findings.comparisons] == [False, True]
     same = findings.comparisons[1]
     assert (same.difference.mean, same.more_seeds) == (0.0, None)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.interim_analysis import analyze, difference, is_small
+from orthotune.ablation.interim_analysis import analyze, difference
 from orthotune.design.ablation import Claim
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
@@ -50,7 +50,7 @@ def test_further_seeds_go_to_the_arms_of_undecided_claims_only(tmp_path):
 def test_no_seeds_are_spent_on_what_is_smaller_than_the_smallest_effect(tmp_path):
     text = GROWING.replace("smallest_effect: 0.02", "smallest_effect: 0.9")
     findings, more = grown(tmp_path, {FULL: 3, L2: 3, OFF: 3}, text)
-    assert findings.claims[0].verdict == Verdict.UNDECIDED
+    assert findings.claims[0].verdict == Verdict.EQUIVALENT
     assert more == set()
     assert findings.num_needed == 0
 
@@ -62,7 +62,7 @@ def test_differences_without_any_spread_are_no_small_ones(tmp_path):
     records = trained(ablation, {FULL: dead, L2: dead, OFF: [*CLEAR[:3], *[None] * 4]})
     judged = find(ablation, records, DATA).claims[0]
     assert judged.difference.interval.low == judged.difference.interval.high == 0
-    assert not is_small(judged.difference, 0.9)
+    assert (judged.equivalence_p, judged.verdict) == (None, Verdict.UNDECIDED)
     more = further_trials(ablation, DATA)(records)
     assert {one.fields["regularizer.kind"] for one in more} >= {"orthonormal", "l2"}
 
@@ -124,13 +124,18 @@ def test_stopping_early_does_not_support_what_is_not_there(tmp_path, monkeypatch
             for arm, row in zip(ablation.arms, draws, strict=True)
         }
         judged = analyze(ablation, values, cells)
-        wrong += any(verdict != Verdict.UNDECIDED for verdict in judged.verdicts)
+        wrong += any(
+            one.verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED)
+            for one in judged.judgements
+        )
         sizes += judged.differences[0].n
     assert wrong <= stats.binom.ppf(0.999, 1000, 0.05)
     assert sizes / 1000 > 13  # and seeds were added
 
 
-def test_no_look_is_wasted_on_a_test_that_cannot_reach_the_level():
+def test_no_look_is_wasted_on_a_test_that_cannot_reach_the_level(tmp_path):
+    once = tiny(tmp_path)
+    five = tiny(tmp_path, TINY.replace("[1, 2, 3]", "{initial: 5, max: 30}"))
     claim = Claim(better="a", than="b")
     rng = np.random.default_rng(0)
     seeds = range(12)
@@ -138,7 +143,7 @@ def test_no_look_is_wasted_on_a_test_that_cannot_reach_the_level():
         "a": dict.fromkeys(seeds, 0.0),
         "b": dict(enumerate(rng.normal(5, 1, 12))),
     }
-    few = difference(claim, values, seeds, 0.05, 2)
-    many = difference(claim, values, seeds, 0.01, 31)
+    few = difference(once, claim, values, seeds, 2)
+    many = difference(five, claim, values, seeds, 31)
     assert few.p == 2.0**-11
     assert many.p * 31 <= 0.01

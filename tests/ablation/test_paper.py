@@ -97,6 +97,7 @@ def test_the_claims_are_what_the_paper_reports():
         Claim(better="full", than="plain-44 l2"),
         Claim(better="plain-110", than="plain-110 l2"),
         Claim(better="resnet-110", than="resnet-110 l2"),
+        Claim(better="full", than="resnet-44 l2", same=True),
     )
     assert len(ablation.seeds) == 5
     assert ablation.looks == (5,)

@@ -11,12 +11,13 @@ def test_question_and_verdicts_stand_on_top(tmp_path):
     report = write(tmp_path, VALUES, FIVE)
     lines = text_of(report).splitlines()
     assert lines[0] == "# Does anything matter on a tiny network?"
-    assert lines[2].rstrip() == "- **undecided**: full is better than penalty=l2"
+    assert lines[2].rstrip() == "- **equivalent**: full is better than penalty=l2"
     assert lines[4].rstrip() == "- **supported**: full is better than modulation=off"
     assert report.metrics == {
         "claims_supported": 1.0,
         "claims_contradicted": 0.0,
-        "claims_undecided": 1.0,
+        "claims_equivalent": 1.0,
+        "claims_undecided": 0.0,
     }
 
 

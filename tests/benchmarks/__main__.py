@@ -20,6 +20,7 @@ MODULES = (
     "slots",
     "search",
     "streaming",
+    "equivalence",
 )
 
 

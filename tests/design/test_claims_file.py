@@ -25,7 +25,28 @@ def test_arms_of_ones_own_are_better_than_a_baseline_and_worse_than_full(
     assert claim == Claim(better=better, than=than)
 
 
+def test_a_claim_may_be_that_two_arms_are_the_same(tmp_path):
+    text = TINY + "claims: [{same: full, as: penalty=l2}]\n"
+    (claim,) = read(tmp_path, text).claims
+    assert claim == Claim(better="full", than="penalty=l2", same=True)
+    assert str(claim) == "full is equivalent to penalty=l2"
+
+
 WRONG = {
+    "the same by so much": (
+        TINY + "claims: [{same: full, as: penalty=l2, by: 0.1}]\n",
+        "`claims.by` is not a key here.",
+    ),
+    "the same as nothing": (
+        TINY + "claims: [{same: full, than: penalty=l2}]\n",
+        "`claims.than` is not a key here.",
+    ),
+    "the same without a smallest effect": (
+        changed("smallest_effect: 0.02\n", "")
+        + "claims: [{same: full, as: penalty=l2}]\n",
+        ":16: `claims` must hold `same` only beside a `smallest_effect` above 0, but "
+        "it is 0. Say which difference is the smallest that matters.",
+    ),
     "claims of another type": (
         TINY + "claims: full\n",
         ":17: `claims` must be a list such as",

@@ -53,6 +53,7 @@ FILES = [
     "budget.svg",
     "curves.svg",
     "parallel.svg",
+    "slices.svg",
     "schedules.svg",
     "trials.jsonl",
 ]
@@ -127,7 +128,7 @@ def test_a_report_without_a_result_names_no_best(tiny_study, tmp_path):
     report = write_report(tiny_study, tmp_path, RECORDS[3:4], [])
     assert report.best == []
     assert report.best_file is None
-    left = [n for n in FILES if n not in ("best.yaml", "schedules.svg")]
+    left = [n for n in FILES if n not in ("best.yaml", "slices.svg", "schedules.svg")]
     assert [path.name for path in report.paths] == left
     assert {path.name for path in tmp_path.iterdir()} == {*left, "tiny.yaml"}
 
@@ -144,7 +145,8 @@ def test_the_page_holds_every_figure_and_repeats_itself(tiny_study, tmp_path):
     again = write_report(tiny_study, tmp_path, list(RECORDS), ["abc"], "python -m x")
     assert {path: path.read_bytes() for path in again.paths} == first
     page = report.page.read_text()
-    assert page.count("<svg role") == 4
+    assert page.count("<svg role") == 5
+    assert page.count('<span class="live"') == 4
     assert Nesting.of(page).open == []
     assert "report.html" in report.note
 

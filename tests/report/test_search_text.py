@@ -65,12 +65,14 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
         "## Lowest so far against budget",
         "## Learning curves",
         "## Trials over the space",
+        "## Slices",
         "## Choice by choice",
         "## What matters",
+        "## The two that matter most",
         "## Schedules of the best",
         "## How it was run",
     ]
-    for name in ("budget", "curves", "parallel", "schedules"):
+    for name in ("budget", "curves", "parallel", "slices", "schedules"):
         assert any(line.endswith(f"]({name}.svg)") for line in lines)
     assert "| search.seed                | 5     |" in lines
     (momentum,) = (line for line in lines if line.startswith("| optimizer.momentum"))
