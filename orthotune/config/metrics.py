@@ -41,6 +41,9 @@ METRICS = (
 """The keys of every epoch's metrics. `test_error` joins them in the last epoch where
 `training.evaluate_test` asks for it."""
 
+SIGNALS = ("feature_rank", "loss_over_chance")
+"""What the first epoch reports as well, where `search.stop_on_signal` asks for it."""
+
 ACCURACY_NOTE = (
     "val_accuracy is 1 - val_error: what is best has the smallest val_error, which is "
     "shown."

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -215,7 +215,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
     """Write every trial with its history as one JSON object a line."""
     with atomic_write(path) as file:
         for record in records:
-            entry: Mapping[str, object] = {
+            entry: dict[str, object] = {
                 "number": record.number,
                 "key": record.key,
                 "status": str(record.status),
@@ -227,4 +227,6 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "computed_by": record.computed_by,
                 "history": dict(record.history),
             }
+            if record.audit is not None:
+                entry["audit"] = dict(record.audit)
             file.write(json.dumps(entry).encode() + b"\n")

@@ -7,6 +7,7 @@ from orthotune.figures.drawing import MOST_LINES
 from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
+from orthotune.report.audit import audit_part
 from orthotune.report.findings import SearchFindings
 from orthotune.report.front import front_part
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
@@ -140,6 +141,7 @@ def markdown(
         *_importance_part(findings, figures.get("importance")),
         *surface_part(figures.get("contour"), findings),
         *_schedule_part(figures.get("schedules")),
+        *audit_part(findings.study, findings.records),
         *_run_part(findings, commits, command),
     ]
     return "\n\n".join(parts) + "\n"
@@ -324,6 +326,6 @@ def _trained(findings: SearchFindings) -> tuple[int, float]:
     times = [
         metrics["epoch_time_s"]
         for record in findings.records
-        for metrics in record.history.values()
+        for metrics in (*record.history.values(), *(record.audit or {}).values())
     ]
     return len(times), sum(times)

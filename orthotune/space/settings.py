@@ -122,6 +122,15 @@ class SearchSettings:
     such as their `best.yaml`: the best of them are tried first, and their trials told
     to the searcher where they are trials of this study too. Default []."""
 
+    audit: float = setting(0.0, Rule(kind=float, low=0, high=1), later=True)
+    """Share of the trials that the scheduler stops which run on to the full budget, for
+    an audit of what stopping costs; they stay out of everything else. Default 0."""
+
+    stop_on_signal: bool = setting(False, Rule(kind=bool), later=True)
+    """Whether trials are also stopped after their first epoch, by a rule that the study
+    learns from what is known of the layers then; such stops are always audited. Not
+    for pbt; nothing is stopped where `grace_epochs` is 1. Default false."""
+
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best; of all that are
     confirmed, if of any. Default 3."""
@@ -161,6 +170,13 @@ class SearchSettings:
         return self.keep_checkpoints and max(self.keep_checkpoints, self.confirm.top)
 
     def _check_population(self) -> None:
+        for name in ("audit", "stop_on_signal"):
+            if getattr(self, name):
+                raise ConfigError(
+                    name,
+                    "must be as by default for pbt, which stops no trial, but got "
+                    f"{getattr(self, name)}. Leave it out.",
+                )
         if self.num_trials < SMALLEST_POPULATION:
             raise ConfigError(
                 "num_trials",

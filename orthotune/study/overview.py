@@ -60,7 +60,11 @@ def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:
         f"{num_trials / search.reduction_factor**passed:.0f} go on after {epochs}"
         for passed, epochs in enumerate(rungs(search), 1)
     ]
-    return [f"rungs      about {', '.join(alive)} epochs (asha; more at first)"]
+    rest = f"audit      {search.audit:.0%} of the stopped run on, for the report alone"
+    return [
+        f"rungs      about {', '.join(alive)} epochs (asha; more at first)",
+        *([rest] if search.audit else []),
+    ]
 
 
 def _confirm_lines(study: Study) -> list[str]:

@@ -31,8 +31,9 @@ from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.confirmation import with_recorded
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition
-from orthotune.record.journal import Journal, SessionObserver
+from orthotune.record.journal import Journal
 from orthotune.record.mirror import RecordMirror
+from orthotune.record.observer import SessionObserver
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
 from orthotune.record.warm_start import WarmStart

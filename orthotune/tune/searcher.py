@@ -6,7 +6,7 @@ parameters are conditional. Here every trial ends in Optuna as what it was:
 
 ============== ================================================================
 full budget    COMPLETE with its last value
-early-stopped  PRUNED with its last value
+early-stopped  PRUNED with its last value, also while an audit runs it on
 diverged       COMPLETE with the worst value, so that the sampler learns from it
 out of memory  the same
 error          FAIL
@@ -112,7 +112,8 @@ class OptunaSearcher(StudySearcher):
         )
 
     def _ended(self, number: int, result: dict[str, Any], *, error: bool) -> None:
-        """Tell Optuna how the trial ended."""
+        """Tell Optuna how the trial ended; one of an audit has ended before."""
+        self._tell_condemned()
         trial = self._optuna_trials.pop(number, None)
         if trial is None:
             return
@@ -130,7 +131,18 @@ class OptunaSearcher(StudySearcher):
     def _genetic(self) -> bool:
         return self._study.settings.search.searcher == "nsga2"
 
+    def _tell_condemned(self) -> None:
+        """Tell Optuna of the trials that were stopped for all but an audit."""
+        for number in list(self._optuna_trials):
+            record = self._journal[number]
+            if record.audit is not None:
+                trial = self._optuna_trials.pop(number)
+                for epoch, value in self._last(record).items():
+                    trial.report(value, epoch)
+                self._optuna.tell(trial, state=TrialState.PRUNED)
+
     def _new(self) -> TrialRecord | None:
+        self._tell_condemned()
         for one in self._warm_start.tried:
             values = dict(one.values)
             key = self._key(values)
@@ -216,19 +228,20 @@ class OptunaSearcher(StudySearcher):
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
         self._optuna.add_trial(self._frozen(record))
-        if not record.status.ended:
+        if not _is_over(record):
             # Numbers and ids agree in the in-memory storage of one study.
             number = len(self._optuna.get_trials(deepcopy=False)) - 1
             trial = optuna.trial.Trial(self._optuna, number)
             self._optuna_trials[record.number] = trial
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
-        state = _STATES[record.status]
+        audited = record.audit is not None
+        state = TrialState.PRUNED if audited else _STATES[record.status]
         complete = state == TrialState.COMPLETE
         return create_trial(
             state=state,
             values=self._values(record, record.status) if complete else None,
-            intermediate_values=self._last(record) if record.status.ended else {},
+            intermediate_values=self._last(record) if _is_over(record) else {},
             constraints=self._excesses(record.fields),
             **self._params(record.fields),
         )
@@ -260,6 +273,11 @@ class OptunaSearcher(StudySearcher):
             told_value(name, None if worst else record.last(name))
             for name in self._objectives
         ]
+
+
+def _is_over(record: TrialRecord) -> bool:
+    """Whether a trial has ended for the sampler."""
+    return record.status.ended or record.audit is not None
 
 
 def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSampler:

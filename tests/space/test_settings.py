@@ -78,6 +78,21 @@ MALFORMED = {
         3,
         "must be at most `search.max_epochs` = 3, but got 5",
     ),
+    "audit_of_more_than_all": (
+        "search:\n  audit: 1.5\n" + space("{}"),
+        2,
+        "must be a number in \\[0, 1\\], but got 1.5",
+    ),
+    "audit_of_a_population": (
+        "search:\n  scheduler: pbt\n  audit: 0.1\n" + space("{}"),
+        3,
+        "must be as by default for pbt, which stops no trial, but got 0.1",
+    ),
+    "signals_of_a_population": (
+        "search:\n  scheduler: pbt\n  stop_on_signal: true\n" + space("{}"),
+        3,
+        "must be as by default for pbt, which stops no trial, but got True",
+    ),
     "bad_name": ("name: a/b\n" + space("{}"), 1, "letters, digits, dots"),
     "gpus_between_one_and_two": (
         "resources:\n  gpus: 1.5\n" + space("{}"),
