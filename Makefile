@@ -9,7 +9,7 @@ KILLS  ?= 60
 PORT   ?= 5000
 FILE   ?= search_spaces/modulation.yaml
 
-.PHONY: search test lint bench soak cluster-test ui docs results graph clean
+.PHONY: search test lint bench gpu soak cluster-test ui docs results graph clean
 
 search: $(READY)  ## a whole study on real data, in minutes: FILE=search_spaces/...
 	$(BIN)/python -m orthotune.search $(FILE)
@@ -27,6 +27,9 @@ lint: $(READY)  ## format, lint, types, direction of the imports
 
 bench: $(READY)  ## every measure as a ratio within one run; ONLY="step tracking"
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+gpu: $(READY)  ## on a machine with a GPU: is it right there, and how fast; 4 minutes
+	$(BIN)/python -m tests.gpu
 
 soak: $(READY)  ## odd files by the thousand; studies killed KILLS times; minutes each ten
 	$(BIN)/python -m pytest -m soak

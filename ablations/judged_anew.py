@@ -20,7 +20,7 @@ from orthotune.record.trial_record import Status, TrialRecord
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-DATA = {"digits": "that of the ledger"}
+DATA = dict.fromkeys(("digits", "fashion_mnist"), "that of the ledger")
 JUDGED = (
     "Judged anew from the cells beside this file by `python ablations/judged_anew.py`, "
     "when claims could first end as equivalent."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claims_table import claims
 
-from orthotune.report.drawing import colour, draw_svg
+from orthotune.figures.drawing import colour, draw_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

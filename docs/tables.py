@@ -163,7 +163,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "retune": functools.partial(arguments, Retune, "num_trials", "seed"),
     **{
         f"options {name}": functools.partial(options, name)
-        for name in ("search", "ablate", "train", "pack")
+        for name in ("search", "confirm", "ablate", "train", "pack")
     },
     "rooms": rooms,
     "sizes": lambda: f"\n{size_table(ROOT)}\n",

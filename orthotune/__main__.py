@@ -11,10 +11,20 @@ import sys
 from collections.abc import Sequence
 
 import orthotune
-from orthotune.commands import ablate, fields, init, pack, search, studies, train, ui
+from orthotune.commands import (
+    ablate,
+    confirm,
+    fields,
+    init,
+    pack,
+    search,
+    studies,
+    train,
+    ui,
+)
 from orthotune.commands.common import EXIT_BAD_INPUT, run
 
-MODULES = (search, ablate, train, studies, fields, init, ui, pack)
+MODULES = (search, confirm, ablate, train, studies, fields, init, ui, pack)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

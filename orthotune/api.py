@@ -20,8 +20,8 @@ from orthotune.console import note
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.design.overview import overview as ablation_overview
+from orthotune.figures.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.record.study_definition import Study
-from orthotune.report.training_curve import CURVE_SUFFIXES, write_training_curve
 from orthotune.shipped import found_file
 from orthotune.storage.redaction import first_line
 from orthotune.study.data import data_of, read_data

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -21,7 +21,9 @@ QUIET = [
 
 
 @contextlib.contextmanager
-def page(width: int = 1280, scheme: str = "light") -> Iterator:
+def page(
+    width: int = 1280, scheme: str = "light", options: Sequence[str] = ()
+) -> Iterator:
     """An empty page; the test is skipped where there is no Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -29,7 +31,9 @@ def page(width: int = 1280, scheme: str = "light") -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=QUIET)
+        browser = driver.chromium.launch(
+            executable_path=chromium, args=[*QUIET, *options]
+        )
         size = {"width": width, "height": 900}
         shown = browser.new_page(viewport=size, color_scheme=scheme)
         shown.set_default_timeout(WAIT_MS)

@@ -1,9 +1,10 @@
 """Kill studies at random moments until so many kills are done: `make soak`.
 
-Every study runs with one trial at a time, is killed again and again until it is
-finished, and is compared with the uninterrupted study of the same seed: the same
-trials, the same metric histories bit for bit, the same best, and MLflow with exactly
-one closed run a trial and no step twice. A row per kill goes to a csv file.
+Every study runs with one trial at a time, ends with a confirmation, is killed again and
+again until it is finished, and is compared with the uninterrupted study of the same
+seed: the same trials, the same metric histories bit for bit, the same best, and MLflow
+with exactly one closed run a trial and no step twice. A row per kill goes to a csv
+file.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from tests.crashes import (
     kill_worker,
 )
 
-LONGER = "--set search.num_trials=14 --set search.max_epochs=14".split()
+LONGER = (
+    "--set search.num_trials=14 --set search.max_epochs=14 --set search.confirm.top=3"
+).split()
 MAX_DEATHS = 3
 
 

@@ -118,6 +118,7 @@ def test_yaml_is_of_one_of_our_files(block, tmp_path):
         assert read_ablation(str(path)).retune is not None
         return
     path.write_text(block)
+    (tmp_path / "best.yaml").write_text("model.depth: 20\n")
     if "question:" in block:
         assert len(read_ablation(str(path)).arms) == 3
     elif "space:" in block:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,26 @@ def test_a_study_killed_before_its_first_trial_begins_again(reference, tmp_path)
     kill_driver(process)
     work.finish()
     assert_undisturbed(work, reference)
+
+
+@pytest.mark.soak
+def test_killed_at_random_moments_of_its_confirmation_it_is_undisturbed(tmp_path):
+    confirmed = "--set search.confirm.top=3 --set search.confirm.seeds=4".split()
+    whole = Workplace(tmp_path / "whole", *confirmed)
+    whole.finish(limit=1)
+    assert [t["validates"] is None for t in whole.trials()][7:9] == [True, False]
+    work, rng = Workplace(tmp_path / "killed", *confirmed), random.Random(0)
+    for kill in (kill_driver, end_everything, kill_driver, kill_driver):
+        process = work.start()
+        work.wait_for("confirm", 1, process)
+        further = work.events("epoch") + rng.randint(1, 12)
+        work.wait_for("epoch", further, process)
+        time.sleep(rng.uniform(0, 0.1))
+        kill(process)
+        ended(process)
+    work.finish()
+    assert_undisturbed(work, whole)
+    assert work.record.read_text().count('"event":"confirm"') == 1
 
 
 @pytest.mark.soak
@@ -281,7 +302,7 @@ def test_ctrl_c_says_how_to_continue_and_leaves_nothing_running(tmp_path):
 def test_a_finished_study_is_shown_again_without_training(reference):
     before = reference.record.read_bytes()
     out = reference.finish(limit=1)
-    assert "Best of those that ran 8 epochs" in out
+    assert "First of those that ran 8 epochs, not confirmed" in out
     assert "Continue it" not in out
     assert reference.record.read_bytes() == before
     assert_mlflow_agrees(reference, store(reference))

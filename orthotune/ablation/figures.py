@@ -10,7 +10,7 @@ from scipy import stats
 
 from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.replicates import Replicate
-from orthotune.report.drawing import GREY, colour, draw_svg, style
+from orthotune.figures.drawing import GREY, colour, draw_svg, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,6 +79,12 @@ def draw_all(folder: Path, findings: Findings, prefix: str = "") -> dict[Path, s
     return figures
 
 
+def all_series(findings: Findings) -> dict[str, Findings]:
+    """The findings at the shared setting, and those of arms tuned anew, by name."""
+    again = {} if findings.again is None else {"re-tuned": findings.again}
+    return {"shared setting": findings, **again}
+
+
 def draw_differences(path: Path, findings: Findings) -> None:
     """Every arm's paired differences to the reference, with mean and interval.
 
@@ -89,9 +95,7 @@ def draw_differences(path: Path, findings: Findings) -> None:
         findings: What is drawn.
     """
     shown = [judged for judged in findings.comparisons if judged.difference]
-    series = {"shared setting": findings}
-    if findings.again is not None:
-        series["re-tuned"] = findings.again
+    series = all_series(findings)
     rows = {judged.claim.than: row for row, judged in enumerate(shown)}
 
     def draw(figure: "Figure") -> None:

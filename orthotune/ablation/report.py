@@ -8,6 +8,7 @@ from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.claims_text import verdict_text
 from orthotune.ablation.figures import draw_all
 from orthotune.ablation.findings import Findings, find
+from orthotune.ablation.live_figures import live_page
 from orthotune.ablation.report_text import (
     arm_table,
     difference_text,
@@ -17,11 +18,12 @@ from orthotune.ablation.report_text import (
 from orthotune.ablation.retuning_text import retuned_arm_table
 from orthotune.ablation.tables import tables
 from orthotune.design.ablation import Ablation
+from orthotune.figures.live import LivePage
+from orthotune.figures.page import STILL, write_page
 from orthotune.files import atomic_write
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
-from orthotune.report.page import write_page
 from orthotune.report.search_report import write_trials
 from orthotune.statistics.paired import Verdict
 from orthotune.tracking.summary import Group
@@ -108,7 +110,7 @@ def report_writer(
         figures = draw_all(folder, findings)
         whole = markdown(findings, commits, figures, command)
         texts = {"report.md": whole, **tables(findings)}
-        paths = write_files(folder, texts, figures, records)
+        paths = write_files(folder, texts, figures, records, live_page(findings))
         return AblationReport(findings=findings, note=short_note(findings), paths=paths)
 
     return write
@@ -119,6 +121,7 @@ def write_files(
     texts: Mapping[str, str],
     figures: Iterable[Path],
     records: Sequence[TrialRecord],
+    live: LivePage = STILL,
 ) -> list[Path]:
     """Write a report's texts, its page and its trials; all paths, the page first.
 
@@ -127,12 +130,13 @@ def write_files(
         texts: By name, that of `report.md` first.
         figures: Those that are there.
         records: The trials.
+        live: What answers in the page.
     """
     for name, content in texts.items():
         with atomic_write(folder / name) as file:
             file.write(content.encode())
     page, trials = folder / "report.html", folder / "trials.jsonl"
-    write_page(page, texts["report.md"])
+    write_page(page, texts["report.md"], live)
     write_trials(trials, records)
     text, *others = (folder / name for name in texts)
     return [page, text, *figures, *others, trials]

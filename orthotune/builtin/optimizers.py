@@ -60,6 +60,7 @@ def adamw(
         eps=settings.eps,
         weight_decay=settings.weight_decay,
         fused=True,
+        capturable=lr.is_cuda,
     )
 
 

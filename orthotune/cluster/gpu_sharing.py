@@ -163,7 +163,7 @@ def least_share(study: Study, num_gpus: float, num_slots: int) -> float:
         num_slots: Trials for which there are CPU cores.
     """
     search = study.settings.search
-    num_trials = study.num_runs - search.num_validations
+    num_trials = study.num_searched
     together = min(num_trials, search.max_concurrent or num_trials, num_slots)
     return share_of(max(1, math.ceil(together / num_gpus)))
 

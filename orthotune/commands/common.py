@@ -95,6 +95,11 @@ def add_study_options(
     )
     completed(change, lambda: [f"{name}=" for name in FIELD_RULES])
     parser.add_argument("--name", help="name of the study; default: the file's")
+    add_run_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that runs a study: where, and whether at all."""
     parser.add_argument(
         "--storage",
         default=STORAGE,
@@ -181,7 +186,7 @@ def print_next(
 
     Args:
         outcome: What the study has come to.
-        module: The command's.
+        module: The command's, and its name where that is not enough.
         options: What was typed after it.
     """
     if outcome.ui_command is not None:
@@ -201,7 +206,7 @@ def print_next(
 
 def _print_again(what: str, module: str, options: argparse.Namespace) -> None:
     """The same command, wherever somebody may still read it."""
-    words = [sys.executable, "-m", module, *options.words]
+    words = [sys.executable, "-m", *module.split(), *options.words]
     again = without_secrets(shlex.join(words))
     say(f"{what:<20}{again}")
     if not is_heard():

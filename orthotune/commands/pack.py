@@ -121,7 +121,13 @@ def _reason(err: OSError) -> str:
 
 def _module(options: argparse.Namespace) -> str:
     """The command that runs the file, which is read as that command would."""
-    if "question" in read_mapping(options.file).data:
+    content = read_mapping(options.file).data
+    if isinstance(content.get("full", content.get("baseline")), str):
+        raise FileError(
+            f"{options.file}: must hold its reference to be packed, but names a file. "
+            "Put the fields of that file in its place."
+        )
+    if "question" in content:
         read_ablation(options.file, overrides_of(options))
         return "orthotune.ablate"
     read_study(options.file, overrides_of(options))

@@ -54,29 +54,44 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _search(options: argparse.Namespace) -> int:
     file = found_file(options.file, "search_spaces")
     study = read_study(file, overrides_of(options))
+    return run_search(
+        study, options, "orthotune.search", same_study("orthotune.search", options)
+    )
+
+
+def run_search(
+    study: Study, options: argparse.Namespace, module: str, command: str
+) -> int:
+    """Run a study that was read, or plan or report it; the exit code.
+
+    Args:
+        study: The study.
+        options: Of `add_run_options`.
+        module: The command's, and its name where that is not enough.
+        command: What runs it again.
+    """
     if options.plan:
         return _plan(study, options)
     if options.report:
-        return _report(study, options)
+        return _report(study, options, command)
     found = search(
         study,
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         address=options.address,
         tensorboard=options.tensorboard,
-        command=same_study("orthotune.search", options),
+        command=command,
     )
     if found.outcome is None:
         raise RuntimeError("A search must give an outcome.")
-    _print_outcome(study, found.outcome, options)
+    _print_outcome(study, found.outcome, options, module)
     return exit_code(found.outcome)
 
 
-def _report(study: Study, options: argparse.Namespace) -> int:
+def _report(study: Study, options: argparse.Namespace, command: str) -> int:
     from orthotune.report.search_report import write_report
     from orthotune.study.so_far import report_so_far
 
-    command = same_study("orthotune.search", options)
     write = functools.partial(write_report, command=command)
     report = report_so_far(study, options.storage, lambda _: write)
     _print_best(report, options)
@@ -97,7 +112,10 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
 
 
 def _print_outcome(
-    study: Study, outcome: "StudyResult[Report]", options: argparse.Namespace
+    study: Study,
+    outcome: "StudyResult[Report]",
+    options: argparse.Namespace,
+    module: str,
 ) -> None:
     from orthotune.report.status_counts import counts_text, divergence_rate
     from orthotune.text import duration
@@ -112,7 +130,7 @@ def _print_outcome(
     print_troubles(outcome)
     _print_best(outcome.report, options)
     say(f"Report              {outcome.report.page}")
-    print_next(outcome, "orthotune.search", options)
+    print_next(outcome, module, options)
 
 
 def _print_best(report: "Report", options: argparse.Namespace) -> None:
@@ -125,20 +143,25 @@ def _print_best(report: "Report", options: argparse.Namespace) -> None:
         if errors:
             say(f"First error         {errors[0]}")
         return
-    epochs = report.best[0].epoch
-    say(f"\nBest of those that ran {epochs} epochs:\n{report.table}\n")
+    ranking = findings.ranking
+    confirmed = "Confirmed from scratch with fresh seeds, best first"
+    first = f"First of those that ran {report.best[0].epoch} epochs, not confirmed"
+    say(f"\n{confirmed if ranking.confirmed else first}:\n{report.table}\n")
+    if ranking.race:
+        say("\n".join(ranking.race) + "\n")
     if report.choices:
         say(f"What each choice came to:\n{report.choices}\n")
     words = [sys.executable, "-m", "orthotune.train", str(report.best_file)]
     words += import_words(options)
     again = shlex.join([*words, "--set", "training.evaluate_test=true"])
-    say(f"Best configuration  {report.best_file}")
+    what = "Best configuration" if ranking.confirmed else "First in the search"
+    say(f"{what:<20}{report.best_file}")
     say(f"Train it again      {again}")
 
 
 def _nothing_best(study: Study) -> str:
     if study.settings.search.is_population:
-        return "\nNo schedule has been validated yet. The population:"
+        return "\nNo schedule has been confirmed yet. The population:"
     return "No trial gave a result that can be compared."
 
 

@@ -76,14 +76,17 @@ def _list(options: argparse.Namespace) -> int:
     from orthotune.study.loaded import load_study, study_names
     from orthotune.text import aligned
 
-    rows = [["study", "trials", "metric", "best", "how they stand"]]
+    rows = [["study", "trials", "metric", "lowest", "confirmed", "how they stand"]]
     for name in study_names(options.storage):
         try:
             study = load_study(name, options.storage)
             best = study.best_value
             value = "-" if best is None else f"{best:.4f}"
+            sure = "-" if best is None else "yes" if study.confirmed else "no"
             stand = counts_text(study.records) + (", runs now" if study.running else "")
-            rows.append([name, str(len(study.records)), study.metric, value, stand])
+            rows.append(
+                [name, str(len(study.records)), study.metric, value, sure, stand]
+            )
         except StudyError as err:
             note(without_secrets(str(err)))
     if rows[1:]:
@@ -105,10 +108,14 @@ def _show(options: argparse.Namespace) -> int:
         say("           a process of this machine runs it now")
     if study.best_value is not None:
         value = f"{study.metric} {study.best_value:.4f}"
-        say(f"best       trial {study.best_trial}, {value}")
+        what, more = ("best", "") if study.confirmed else ("first", ", not confirmed")
+        say(f"{what:<11}trial {study.best_trial}, {value}{more}")
     report = study.folder / REPORT
     say(f"report     {report if report.exists() else 'none yet'}")
-    ended = study.trials.dropna(axis="columns", how="all")
+    ended = study.trials
+    if "confirms" in ended:  # of the others the table speaks
+        ended = ended.loc[ended["confirms"].isna()]
+    ended = ended.dropna(axis="columns", how="all")
     if study.metric in ended:
         ended = ended.sort_values(study.metric, kind="stable").head(SHOWN)
         table = ended.drop(columns=["started", "ended", "error"], errors="ignore")

@@ -240,6 +240,13 @@ class TrainingConfig:
     a process. For a GPU; on a CPU half a minute to a minute for 1.01 to 1.09 times the
     speed. Default false."""
 
+    capture: str = setting(
+        "auto", Rule(kind=str, choices=("auto", "never")), later=True
+    )
+    """Whether updates on a GPU are captured as one CUDA graph and replayed: auto (where
+    they can be, with the same results) or never. On a CPU there is none. Default
+    auto."""
+
     batch_norm: str = setting(
         "recalibrated", Rule(kind=str, choices=("recalibrated", "running"))
     )

@@ -21,6 +21,7 @@ from orthotune.design.ablation import (
 from orthotune.design.blocks_file import BlocksReader
 from orthotune.design.claims_file import EFFECT, ClaimsReader
 from orthotune.design.field_sections import flat_file, flat_overrides
+from orthotune.design.reference_file import with_references
 from orthotune.design.retune_file import RETUNE_RULES, RetuneReader
 from orthotune.design.seeds_file import SeedsReader
 from orthotune.errors import AblationError, ConfigError, cut
@@ -78,7 +79,8 @@ def read_ablation(
         AblationError: If anything in it, or in `overrides`, is not allowed.
     """
     flat = flat_overrides(overrides or {}, TOP_LEVEL)
-    file = flat_file(mapping_file(source), REFERENCES)
+    file = with_references(mapping_file(source), REFERENCES)
+    file = flat_file(file, REFERENCES)
     ablation = _Reader(file, flat).read()
     if flat.get("metric", file.data.get("metric")) == ACCURACY:
         note(ACCURACY_NOTE)

@@ -171,6 +171,10 @@ class ModulationHandle:
         for order in self._orders:
             order.remove()
 
+    def forget(self) -> None:
+        """Forget the moments of a backward that no `scale_gradients` followed."""
+        self._probes.reset()
+
     def check_order(self) -> None:
         """Have the first backward pass show that the layers are chains."""
         self._orders = [OrderCheck(layers) for layers in self._layers]

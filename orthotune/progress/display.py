@@ -99,7 +99,7 @@ class ProgressDisplay:
             note(self._text.line())
 
     def table(self) -> "Group":
-        """What runs, and what is best, or each arm of a list."""
+        """What runs, and what is lowest, or each arm of a list."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -131,13 +131,15 @@ class ProgressDisplay:
         names = [parameter.name for parameter in parameters]
         rows = [["trial", "", "epoch", metric, *names]]
         running = self._running()
-        what = "member" if self._is_population else "running"
+        usual = "member" if self._is_population else "running"
         for record in running[:MOST_RUNNING]:
+            confirms = record.validates is not None
+            what = f"confirms {record.validates}" if confirms else usual
             rows.append(self._trial(record, what, names))
         if len(running) > MOST_RUNNING:
             rows.append(["", f"{len(running) - MOST_RUNNING} more", "", ""])
         for place, record in enumerate(self._text.best[:MOST_BEST], 1):
-            rows.append(self._trial(record, f"best {place}", names))
+            rows.append(self._trial(record, f"no. {place}", names))
         return rows
 
     def _trial(self, record: TrialRecord, what: str, names: Sequence[str]) -> list[str]:

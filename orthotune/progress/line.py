@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from orthotune.progress.time_left import TimeLeft
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import counted
@@ -23,8 +24,8 @@ FEW = 3
 class ProgressText:
     """The progress line and its parts.
 
-    A list has cells of arms; a population has no best, which would be that of many
-    draws with one seed.
+    A list has cells of arms; a population has no first, which would be that of many
+    draws with one seed. What is lowest in a search is not best before it is confirmed.
 
     Args:
         study: The study.
@@ -49,12 +50,12 @@ class ProgressText:
 
     def add(self, record: TrialRecord) -> None:
         """Take in a trial that has ended."""
-        if record.status.ended:
+        if record.status.ended and record.validates is None:
             self._standings.add(record)
 
     @property
     def best(self) -> Sequence[TrialRecord]:
-        """The best of the longest budget, best first; none where none is ranked."""
+        """The first of the longest budget; none where none is ranked."""
         return self._standings.best if self._ranks else []
 
     def line(self) -> str:
@@ -83,10 +84,12 @@ class ProgressText:
 
     def total(self) -> int:
         """The trials there will be; of listed ones with one result the first runs."""
-        known = len(self._journal)
-        if self._study.listed or self._journal.exhausted:
-            return known
-        return max(self._study.num_runs, known)
+        known = len(population(self._journal.records))
+        if not (self._study.listed or self._journal.exhausted):
+            known = max(self._study.num_searched, known)
+        confirming = [r for r in self._journal.records if r.validates is not None]
+        ended = sum(record.status.ended for record in confirming)
+        return known + ended + self._time_left.runs_to_confirm()
 
     def running(self) -> str:
         """What runs now, and how far it is."""
@@ -116,4 +119,4 @@ class ProgressText:
         if not self.best:
             return ""
         first, metric = self.best[0], self._study.settings.metric
-        return f"best {metric} {first.last(metric):.4f} (trial {first.number})"
+        return f"lowest {metric} {first.last(metric):.4f} (trial {first.number})"

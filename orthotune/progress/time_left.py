@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orthotune.record.confirmation import find_confirmation
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.space.rungs import Epochs, expected_rest, rungs
@@ -103,6 +105,7 @@ class TimeLeft:
         self._first: float | None = None
         self._last = 0.0
         self._reports = 0
+        self._raced: tuple[tuple[int, int], int] | None = None
         for record in journal.records:
             for epoch in record.history:
                 self._count_passed(epoch)
@@ -166,25 +169,48 @@ class TimeLeft:
 
     def _rest_if(self, deviations: float) -> tuple[Epochs, float]:
         """The same, if so many deviations more pass each rung than is likely."""
-        search = self._study.settings.search
+        search, records = self._study.settings.search, self._journal.open
         passing = {rung: self._passing(rung, deviations) for rung in self._rungs}
-        rests = [
-            expected_rest(search, record.epoch, passing)
-            for record in self._journal.open
-        ]
+        rests = [expected_rest(search, r.epoch, passing) for r in population(records)]
         longest = max((rest.mean for rest in rests), default=0.0)
         to_come = self._to_come()
         if to_come:
             whole = expected_rest(search, 0, passing)
             rests.append(whole.times(to_come))
             longest = max(longest, whole.mean)
+        confirming = self._epochs_to_confirm()
+        if confirming:
+            rests.append(Epochs(confirming))
+            longest = max(longest, search.max_epochs)
         return sum(rests, Epochs(0.0)), longest
 
     def _to_come(self) -> int:
-        """Trials that are not known yet."""
+        """Trials that are not known yet, without those that will confirm others."""
         if self._study.listed or self._journal.exhausted:
             return 0
-        return max(0, self._study.num_runs - len(self._journal))
+        known = len(population(self._journal.records))
+        return max(0, self._study.num_searched - known)
+
+    def runs_to_confirm(self) -> int:
+        """The most runs that there can still be to confirm the best, the open ones too.
+
+        Of a race it is asked again only when a run has ended.
+        """
+        search, records = self._study.settings.search, self._journal.records
+        if self._study.listed or not search.confirm.top:
+            return 0
+        if self._to_come() or population(self._journal.open):
+            return search.num_confirmations
+        at = len(records), self._journal.num_ended
+        if self._raced is None or self._raced[0] != at:
+            found = find_confirmation(self._study.settings, records)
+            self._raced = at, found.num_left
+        return self._raced[1]
+
+    def _epochs_to_confirm(self) -> int:
+        trained = sum(record.epoch for record in self._journal.confirming)
+        epochs = self._study.settings.search.max_epochs
+        return max(0, self.runs_to_confirm() * epochs - trained)
 
     def _passing(self, rung: int, deviations: float) -> float:
         """How many trials pass a rung, by those that came to it so far."""

@@ -79,7 +79,8 @@ class CheckpointKeeper:
         """Delete the checkpoints that are not needed after this trial's end."""
         if record.status.ended:
             before = self._kept | {checkpoint_name(record.name)}
-            self._standings.add(record)
+            if record.validates is None:  # what is confirmed is kept itself
+                self._standings.add(record)
             self._kept = self._best()
             superfluous = before - self._kept
             self._when_safe(lambda: self._delete(superfluous))

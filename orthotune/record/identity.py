@@ -6,7 +6,6 @@ space, the fixed fields, and how it is searched. How many trials, how long, wher
 what are not part of either.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,9 @@ from orthotune.config.plugins import plugins
 from orthotune.config.sources import digest_of
 from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
+from orthotune.schema.fields import leaves
 from orthotune.space.parameters import definition_of
+from orthotune.space.settings import RENAMED
 
 Fingerprints = Mapping[str, str]
 """The hash of each data set a study names, by name (`data_fingerprint`)."""
@@ -24,10 +25,17 @@ Fingerprints = Mapping[str, str]
 Definition = dict[str, Any]
 """The question of a study, as plain values by dotted name."""
 
-_MAY_CHANGE = {"num_trials", "time_budget_s", "max_concurrent", "keep_checkpoints"}
+_MAY_CHANGE = {
+    "num_trials",
+    "time_budget_s",
+    "max_concurrent",
+    "keep_checkpoints",
+    "confirm.top",
+    "confirm.seeds",
+}
 """Search settings that may differ from one session of a study to the next."""
 
-_OF_PBT = {"perturbation_epochs", "validation_seeds"}
+_OF_PBT = {"perturbation_epochs"}
 """Search settings that nothing else reads."""
 
 
@@ -86,7 +94,7 @@ def _asked(study: Study) -> Definition:
     if study.listed:
         metric, epochs = study.settings.metric, study.settings.search.max_epochs
         return {"metric": metric, "search.max_epochs": epochs, **study.question}
-    search = dataclasses.asdict(study.settings.search)
+    search = dict(leaves(study.settings.search))
     # A population is compared with itself: it cannot grow.
     pbt = study.settings.search.is_population
     idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
@@ -125,13 +133,15 @@ def fingerprints_in(asked: Mapping[str, Any]) -> Fingerprints:
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """What differs between a definition and an earlier one, a phrase each.
 
+    Not what an older version had in it and may change by now.
+
     Example:
         >>> differences({"search.seed": 1}, {"search.seed": 0, "metric": "val_loss"})
         ['`metric` was "val_loss" and is absent', '`search.seed` was 0 and is 1']
     """
     return [
         f"`{name}` was {_show(theirs, name)} and is {_show(ours, name)}"
-        for name in sorted(ours.keys() | theirs.keys())
+        for name in sorted((ours.keys() | theirs.keys()) - RENAMED.keys())
         if _show(ours, name) != _show(theirs, name)
     ]
 

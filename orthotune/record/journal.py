@@ -5,6 +5,7 @@ made from these records, at the start of a session as well as during it.
 """
 
 import contextlib
+import dataclasses
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ from orthotune.record.history import (
 from orthotune.record.provenance import UNKNOWN
 from orthotune.record.standings import Standings
 from orthotune.record.trial_record import SETTING, Status, TrialRecord
+from orthotune.space.settings import ConfirmSettings
 
 
 class Observer(Protocol):
@@ -65,6 +67,8 @@ class Journal:
         status_counts: How many trials stand how.
         num_reports: Epochs that were reported.
         exhausted: Whether the searcher has nothing new to suggest.
+        confirm: What was begun to be confirmed; None if nothing was, or by a version
+            that did not say.
         codes: The code of every session; None for one that nobody knows.
         commits: The commits of the code of all sessions, each once.
 
@@ -79,6 +83,7 @@ class Journal:
         self._spent_ms = 0
         self._session_ms: int | None = None
         self.exhausted = False
+        self.confirm: ConfirmSettings | None = None
         self.codes: set[str | None] = set()
         self.commits: list[str] = []
         self.status_counts: Counter[Status] = Counter()
@@ -103,6 +108,11 @@ class Journal:
     def open(self) -> list[TrialRecord]:
         """The records of the trials that have not ended."""
         return [record for record in self.records if not record.status.ended]
+
+    @property
+    def confirming(self) -> list[TrialRecord]:
+        """Those of them that confirm others."""
+        return [record for record in self.open if record.validates is not None]
 
     @property
     def reports(self) -> list[tuple[int, int]]:
@@ -131,10 +141,10 @@ class Journal:
         return self._records[number]
 
     def standings(self, metric: str) -> Standings:
-        """Those of the trials that have ended so far."""
+        """Those of the trials that have ended so far, without those that confirm."""
         standings = Standings(metric)
         for record in self.records:
-            if record.status.ended:
+            if record.status.ended and record.validates is None:
                 standings.add(record)
         return standings
 
@@ -229,6 +239,12 @@ class Journal:
         """The searcher has nothing new to suggest."""
         self._add({"event": "exhausted"}, durable=True)
 
+    def begin_confirmation(self, confirm: ConfirmSettings) -> None:
+        """What is confirmed from now on, if that is not known yet."""
+        if confirm != self.confirm:
+            event = {"event": "confirm", **dataclasses.asdict(confirm)}
+            self._add(event, durable=True)
+
     def suspend(self) -> None:
         """The session is over: what runs is interrupted, and goes on in the next."""
         if self._session_ms is not None:
@@ -272,6 +288,8 @@ class Journal:
                 self._session_ms = None
             case {"event": "exhausted"}:
                 self.exhausted = True
+            case {"event": "confirm", "top": top, "seeds": seeds}:
+                self.confirm = ConfirmSettings(top=top, seeds=seeds)
             case {"event": "suggested", "number": number}:
                 self._records[number] = TrialRecord(
                     number=number,

@@ -44,6 +44,8 @@ class Study:
         keep_best_of_groups: Whether the checkpoint of the best of each group stays.
         reuse: Whether what other studies have run of them is taken from MLflow.
         question: What such a study asks, as plain values by dotted name.
+        searched: Whether its search is over, whatever is open in it: only what
+            confirms it is still to run.
     """
 
     path: str
@@ -54,14 +56,19 @@ class Study:
     reuse: bool = False
     keep_best_of_groups: bool = False
     question: Mapping[str, Any] = field(default_factory=dict)
+    searched: bool = False
 
     @property
     def num_runs(self) -> int:
-        """The most trials it can come to, validations included."""
+        """The most trials it can come to, confirmations included."""
+        return self.num_searched + self.settings.search.num_confirmations
+
+    @property
+    def num_searched(self) -> int:
+        """The same without the confirmations."""
         if self.listed:
             return len(self.listed)
-        search = self.settings.search
-        return int(min(search.num_trials, self.space.size)) + search.num_validations
+        return int(min(self.settings.search.num_trials, self.space.size))
 
     def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one trial: fixed and suggested values, and the budget."""

@@ -67,6 +67,7 @@ def _few(findings: SearchFindings) -> Iterator[str]:
 
 def _edges(findings: SearchFindings) -> Iterator[str]:
     best = findings.ranking.best or findings.compared
+    title = "best" if findings.ranking.confirmed else "first"
     if not best:
         return
     values = in_effect_at_end(findings.study, best[0])
@@ -75,7 +76,7 @@ def _edges(findings: SearchFindings) -> Iterator[str]:
         bound = None if value is None else edge(parameter, value)
         if bound is not None:
             yield (
-                f"`{parameter.name}` of the best trial is {cell(value)}, within "
+                f"`{parameter.name}` of the {title} trial is {cell(value)}, within "
                 f"{EDGE:.0%} of the bound {bound:g} of its scale: better ones may lie "
                 "beyond. Widen it."
             )

@@ -8,22 +8,15 @@ from pathlib import Path
 
 from orthotune.config.config_file import config_text
 from orthotune.config.trial import TrialConfig
+from orthotune.figures.page import write_page
 from orthotune.files import atomic_write
 from orthotune.record.population import population
 from orthotune.record.provenance import commits_text
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
+from orthotune.report.drawn import draw_all, live_page, placed
 from orthotune.report.findings import SearchFindings, find
-from orthotune.report.in_effect import in_effect_at_end
-from orthotune.report.learning_curves import compared_at, draw_learning_curves
-from orthotune.report.page import write_page
-from orthotune.report.parallel_coordinates import Line, draw_parallel
-from orthotune.report.search_figures import (
-    draw_budget,
-    draw_importances,
-    draw_schedules,
-)
 from orthotune.report.search_text import markdown, short_note
 from orthotune.text import aligned
 from orthotune.tracking.summary import Group
@@ -36,7 +29,8 @@ class Report:
     Args:
         findings: What its trials say.
         page: The report as a page.
-        best_file: Path of the best configuration; None if no trial can be compared.
+        best_file: Path of the best configuration, or of the first in the search where
+            nothing was confirmed; None if no trial can be compared.
         others: Text and figures of the report, and the trials' histories.
         schedules: Paths of what the members of a population lived through.
     """
@@ -54,7 +48,7 @@ class Report:
 
     @property
     def value(self) -> float | None:
-        """The metric of the best, of a population the mean of its validations."""
+        """The metric of the best: the mean over its fresh seeds, or its own."""
         return self.findings.ranking.value
 
     @property
@@ -119,57 +113,27 @@ def write_report(
     """
     findings = find(study, records)
     ranking = findings.ranking
-    trials, text = folder / "trials.jsonl", folder / "report.md"
-    write_trials(trials, records)
+    histories, text = folder / "trials.jsonl", folder / "report.md"
+    write_trials(histories, records)
     schedules = _write_schedules(study, folder / "schedules", records, commits)
     best_file = folder / "best.yaml" if ranking.best else None
     if best_file is not None:
-        why = f"The best of study {study.settings.name}: {ranking.why}"
+        why = f"{ranking.title}, of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commits=commits)
-    figures = _draw(folder, findings)
+    trials = placed(findings)
+    figures = draw_all(folder, findings, trials)
     whole = markdown(findings, figures, commits, command)
     with atomic_write(text) as file:
         file.write(whole.encode())
     page = folder / "report.html"
-    write_page(page, whole)
+    write_page(page, whole, live_page(findings, trials))
     return Report(
         findings=findings,
         page=page,
         best_file=best_file,
-        others=[text, *figures.values(), trials],
+        others=[text, *figures.values(), histories],
         schedules=schedules,
     )
-
-
-def _draw(folder: Path, findings: SearchFindings) -> dict[str, Path]:
-    """Draw what there is to draw; the files by what they show."""
-    study, members = findings.study, findings.members
-    metric, compared, others = study.settings.metric, findings.compared, findings.others
-    names = ("budget", "curves", "parallel", "importance", "schedules")
-    paths = {name: folder / f"{name}.svg" for name in names}
-    for path in paths.values():  # of an earlier session
-        path.unlink(missing_ok=True)
-    draw_budget(paths["budget"], metric, members, compared)
-    rungs = compared_at(study.settings.search)
-    draw_learning_curves(paths["curves"], metric, rungs, compared, others)
-    draw_parallel(
-        paths["parallel"],
-        metric,
-        study.space.parameters,
-        compared=[_line(study, record) for record in compared],
-        others=[_line(study, record) for record in others],
-    )
-    with_numbers = [one for one in findings.importances if one.fanova]
-    if with_numbers:
-        draw_importances(paths["importance"], with_numbers)
-    if findings.previewed:
-        draw_schedules(paths["schedules"], findings.previewed)
-    return {name: path for name, path in paths.items() if path.exists()}
-
-
-def _line(study: Study, record: TrialRecord) -> Line:
-    metric = record.last(study.settings.metric)
-    return Line(values=in_effect_at_end(study, record), metric=metric)
 
 
 def _write_schedules(

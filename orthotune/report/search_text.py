@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
-from orthotune.report.drawing import MOST_LINES
 from orthotune.report.findings import SearchFindings
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
-from orthotune.report.learning_curves import compared_at
 from orthotune.report.remarks import remarks
+from orthotune.report.slice_text import slices_part, surface_part
 from orthotune.report.status_counts import counts_text, divergence_rate
 from orthotune.schema.fields import leaves
 from orthotune.space.conditions import condition_text
@@ -19,12 +20,12 @@ BUDGET = (
     "Every mark is a trial at its end: across, the training epochs that all trials had "
     "spent by then, in the order in which they were reported; upward, its last "
     "`{metric}`. Those that diverged or ran out of memory stand at the upper edge. The "
-    "line is the best so far of the {compared} with the longest budget, which alone "
+    "line is the lowest so far of the {compared} with the longest budget, which alone "
     "can be compared. Where values lie far apart, equal ratios have equal heights."
 )
 CURVES = (
     "`{metric}` after every epoch, a line for each trial, which ends where the trial "
-    "did; that of the best is the thickest. {rungs}"
+    "did; that of the lowest is the thickest. {rungs}"
 )
 RUNGS = (
     "At the dotted lines, the rungs, the scheduler compares the trials that have come "
@@ -32,18 +33,19 @@ RUNGS = (
 )
 COPYING = (
     "At the dotted lines the worst members of the population go on from copies of the "
-    "best ones; the best is the population's, before any validation."
+    "best ones; the lowest is the population's, before any confirmation."
 )
 NO_RUNGS = "No trial is stopped for being worse."
 PARALLEL = (
     "Every line is a trial. Those of equal budget have the colour of their rank by "
     "`{metric}`, from the best to the worst, whose values stand beside the colours; "
-    "the best is the thickest; the others (stopped early, diverged, ...) are grey. A "
-    "line at *unset* belongs to a trial in which the parameter is not in effect."
+    "the first is the thickest where they do not answer; the others (stopped early, "
+    "diverged, ...) are grey. A line at *unset* belongs to a trial in which the "
+    "parameter is not in effect."
 )
 MEMBERS = (
-    " The settings are those that a member ended with, and the best is that of the "
-    "population, before its validation."
+    " The settings are those that a member ended with, and the first is that of the "
+    "population, before its confirmation."
 )
 METHODS = (
     "Shares of what `{metric}` depends on, by two methods. All trials of a group are "
@@ -86,13 +88,15 @@ SCHEDULES = (
     "curve."
 )
 LUCK = (
-    "Trials of a search have one seed each, so that the best of many owes some of its "
-    "value to luck: train `best.yaml` with other seeds (`--set seed=1`) before you "
-    "believe it."
+    "Trials of a search have one seed each, so that the first of many owes some of its "
+    "value to luck, and nothing here was confirmed to be best: "
+    "`python -m orthotune confirm {name}` trains the first ones again with fresh seeds."
 )
-VALIDATED = (
-    "The members of a population share one seed, and the best of many owes some of its "
-    "value to luck: only the means of the validations from scratch rank them."
+CONFIRMED = (
+    "Trials of a search have one seed each, so that the first of many owes some of its "
+    "value to luck: only the means from scratch with fresh seeds, the same for all, "
+    "rank them. What was worse than the leader beyond doubt (paired tests, one-sided, "
+    "for all candidates and looks together at 5 %) left the race."
 )
 
 
@@ -112,8 +116,8 @@ def markdown(
     """
     parts = [
         *_head(findings),
-        "## Best so far against budget",
-        *_figure("The best so far against epochs spent", figures.get("budget")),
+        "## Lowest so far against budget",
+        *_figure("The lowest so far against epochs spent", figures.get("budget")),
         BUDGET.format(
             metric=findings.study.settings.metric,
             compared=counted(len(findings.compared), "trial"),
@@ -124,9 +128,11 @@ def markdown(
         "## Trials over the space",
         *_figure("Parallel coordinates of the trials", figures.get("parallel")),
         _parallel_text(findings),
+        *slices_part(figures.get("slices"), findings),
         *_choice_part(findings),
         "## What matters",
         *_importance_part(findings, figures.get("importance")),
+        *surface_part(figures.get("contour"), findings),
         *_schedule_part(figures.get("schedules")),
         *_run_part(findings, commits, command),
     ]
@@ -150,7 +156,8 @@ def _head(findings: SearchFindings) -> list[str]:
     rate = divergence_rate(findings.records)
     diverged = f", {rate:.0%} of those that have ended diverged" if rate else ""
     trials = counted(len(findings.records), "trial")
-    found = f"**The best**: {ranking.why}" if ranking.best else _nothing(findings)
+    found = f"**{ranking.title}**: {ranking.why}"
+    found = " ".join([found if ranking.best else _nothing(findings), *ranking.race])
     said = [f"- {remark}" for remark in remarks(findings)]
     return [
         f"# {settings.name}: the smallest {settings.metric}",
@@ -163,7 +170,7 @@ def _head(findings: SearchFindings) -> list[str]:
 
 def _nothing(findings: SearchFindings) -> str:
     if findings.study.settings.search.is_population:
-        return "No schedule of the population has been validated from scratch yet."
+        return "No schedule of the population has been confirmed from scratch yet."
     return "No trial gave a result that can be compared."
 
 
@@ -273,7 +280,7 @@ def _run_part(
     packages = ("orthotune", "torch", "ray", "optuna", "scikit-learn")
     return [
         "## How it was run",
-        VALIDATED if study.settings.search.is_population else LUCK,
+        _luck(findings),
         markdown_table([["parameter", "values", "when"], *space]),
         *_constraint_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
@@ -284,6 +291,13 @@ def _run_part(
         "the study or shows it, with another `--name` it runs anew: "
         f"`{command or f'python -m orthotune.search {study.path}'}`",
     ]
+
+
+def _luck(findings: SearchFindings) -> str:
+    settings = findings.study.settings
+    if findings.ranking.confirmed or settings.search.is_population:
+        return CONFIRMED
+    return LUCK.format(name=settings.name)
 
 
 def _constraint_part(study: Study) -> list[str]:

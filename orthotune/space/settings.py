@@ -1,7 +1,7 @@
 """How a space is searched, and what one trial occupies: the settings of a study."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orthotune.config.metrics import ACCURACY, TARGETS, minimized
 from orthotune.errors import ConfigError
@@ -32,8 +32,29 @@ COPIES_KEPT = 4
 """States of each member of a pbt population that Ray keeps for others to copy: with
 fewer it deletes some before they are."""
 
-VALIDATED_SCHEDULES = 3
-"""Schedules of a pbt population that are trained again from scratch, the best."""
+CONFIRMED_SCHEDULES = 3
+"""Schedules of a pbt population that are confirmed where nothing is said."""
+
+RENAMED = {"search.validation_seeds": "search.confirm.seeds"}
+"""What settings were called before, and are called now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmSettings:
+    """How the best trials are confirmed after a search: with fresh seeds, racing."""
+
+    top: int = setting(0, Rule(kind=int, low=0, high=1000))
+    """Trials with a full budget, the best, that are trained again from scratch with
+    fresh seeds once the search has ended; what is worse than the best of them beyond
+    doubt gets no further seeds. 0 for none; pbt, whose schedules are always confirmed,
+    takes 3 then. Default 0."""
+
+    seeds: int = setting(3, Rule(kind=int, low=1, high=1000))
+    """Fresh seeds for each of them at most, the same for all; the best is the one with
+    the best mean. Default 3."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +90,7 @@ class SearchSettings:
     perturbation_epochs: int = setting(5, Rule(kind=int, low=1, high=100_000))
     """Epochs between two comparisons of a pbt population. Default 5."""
 
-    validation_seeds: int = setting(3, Rule(kind=int, low=1, high=1000))
-    """Seeds with which each of the best schedules of pbt is trained from scratch; the
-    best is the one with the best mean. Default 3."""
+    confirm: ConfirmSettings = field(default_factory=ConfirmSettings)
 
     seed: int = setting(0, Rule(kind=int, low=0, high=2**32 - 1))
     """Seed of the searcher (a trial's own is the field `seed`). Default 0."""
@@ -89,7 +108,8 @@ class SearchSettings:
     null."""
 
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
-    """Checkpoints of ended trials that are kept, those of the best. Default 3."""
+    """Checkpoints of ended trials that are kept, those of the best; of all that are
+    confirmed, if of any. Default 3."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -101,6 +121,8 @@ class SearchSettings:
             )
         if self.is_population:
             self._check_population()
+            top = self.confirm.top or CONFIRMED_SCHEDULES
+            object.__setattr__(self, "confirm", replace(self.confirm, top=top))
 
     @property
     def is_population(self) -> bool:
@@ -108,9 +130,14 @@ class SearchSettings:
         return self.scheduler == "pbt"
 
     @property
-    def num_validations(self) -> int:
-        """The most trials that validate what a population found."""
-        return VALIDATED_SCHEDULES * self.validation_seeds if self.is_population else 0
+    def num_confirmations(self) -> int:
+        """The most trials that confirm what was found."""
+        return min(self.confirm.top, self.num_trials) * self.confirm.seeds
+
+    @property
+    def num_kept(self) -> int:
+        """The checkpoints of ended trials that are kept."""
+        return self.keep_checkpoints and max(self.keep_checkpoints, self.confirm.top)
 
     def _check_population(self) -> None:
         if self.num_trials < SMALLEST_POPULATION:

@@ -1,46 +1,33 @@
 """Which trial of a study is its best, by its record alone."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from orthotune.record.population import validated
-from orthotune.record.standings import equal_budget
-from orthotune.record.study_definition import TUNING, Study
+from orthotune.record.confirmation import Best, best_searched
+from orthotune.record.study_definition import TUNING
 from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.schema.fields import build
-from orthotune.space.search_space import SearchSpace
-from orthotune.space.settings import StudySettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Best:
-    """The best trial of a study.
-
-    Args:
-        record: The trial.
-        value: The metric at its end; of a population the mean over the seeds with which
-            its schedule was validated.
-    """
-
-    record: TrialRecord
-    value: float
+from orthotune.schema.fields import build, leaves
+from orthotune.space.settings import RENAMED, ConfirmSettings, StudySettings
 
 
 def find_best(
-    definition: Mapping[str, Any], records: Sequence[TrialRecord]
+    definition: Mapping[str, Any],
+    records: Sequence[TrialRecord],
+    confirm: ConfirmSettings | None = None,
 ) -> Best | None:
     """The best trial, by the rule of `best.yaml`.
 
-    Of a search the best of those that ran as long as the longest one; of a population
-    the member whose schedule was best from scratch; of an ablation, which has no such
-    file, the best cell of the arm with the smallest mean over seeds.
+    Of a search the one that was confirmed to be; where nothing was, the first of those
+    that ran as long as the longest one, but of a population none. Of an ablation, which
+    has no such file, the best cell of the arm with the smallest mean over seeds.
 
     Args:
         definition: What the study asks, as its record has it.
         records: Its trials.
+        confirm: What was begun to be confirmed, as its record has it.
 
     Returns:
         None if no trial has a result that can be compared.
@@ -52,24 +39,23 @@ def find_best(
         ...     TrialRecord(number=1, fields={}, history={1: {"val_error": 0.4}}),
         ... ]
         >>> best = find_best(definition, records)
-        >>> best.record.number, best.value
-        (1, 0.4)
+        >>> best.record.number, best.value, best.confirmed
+        (1, 0.4, False)
     """
     metric = definition["metric"]
     if "search.searcher" not in definition:  # its trials are listed
         best = _best_cell(records, metric)
-        return None if best is None else Best(record=best, value=best.last(metric))
-    asked = {n: v for n, v in definition.items() if n.startswith("search.")}
+        value = math.inf if best is None else best.last(metric)
+        return best and Best(record=best, value=value, confirmed=True)
+    asked = {
+        RENAMED.get(name, name): value
+        for name, value in definition.items()
+        if name.startswith("search.")
+    }
+    if confirm is not None:
+        asked |= {f"search.confirm.{name}": n for name, n in leaves(confirm)}
     settings = build(StudySettings, {"metric": metric, **asked})
-    if settings.search.is_population:
-        space = SearchSpace(parameters=())
-        study = Study(path=settings.name, settings=settings, space=space)
-        complete = [one for one in validated(study, records) if one.complete]
-        found = [Best(record=one.record, value=one.mean) for one in complete]
-    else:
-        compared = equal_budget(records, metric)
-        found = [Best(record=one, value=one.last(metric)) for one in compared[:1]]
-    return next(iter(found), None)
+    return best_searched(settings, records)
 
 
 def _best_cell(records: Sequence[TrialRecord], metric: str) -> TrialRecord | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from orthotune.record.confirmation import find_confirmation
 from orthotune.record.journal import Journal
-from orthotune.record.population import missing_validations
+from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.tune.stopper import all_failed_alike
@@ -16,10 +17,18 @@ def is_finished(study: Study, journal: Journal) -> bool:
         return False
     if search.time_budget_s is not None and journal.spent_s >= search.time_budget_s:
         return True
-    if journal.open or not _drawn(study, journal):
+    if not is_searched(study, journal) or journal.confirming:
         return False
-    records = journal.records
-    return not (search.is_population and missing_validations(study, records))
+    return (
+        bool(study.listed) or not find_confirmation(study.settings, journal.records).due
+    )
+
+
+def is_searched(study: Study, journal: Journal) -> bool:
+    """Whether every trial there is to be has ended, but for those that confirm."""
+    if study.searched:
+        return True
+    return not population(journal.open) and _drawn(study, journal)
 
 
 def to_repeat(study: Study, journal: Journal) -> Sequence[TrialRecord]:
@@ -37,5 +46,5 @@ def _drawn(study: Study, journal: Journal) -> bool:
     """Whether there are all the trials that are listed or to be suggested."""
     if study.listed:
         return journal.exhausted
-    wanted = min(study.settings.search.num_trials, study.space.size)
-    return journal.exhausted or len(journal) >= wanted
+    wanted = study.num_searched
+    return journal.exhausted or len(population(journal.records)) >= wanted

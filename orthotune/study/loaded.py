@@ -16,6 +16,7 @@ from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import TrialRecord
+from orthotune.space.settings import ConfirmSettings
 from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
 from orthotune.storage.redaction import without_secrets
@@ -119,10 +120,10 @@ class LoadedStudy:
     def trials(self) -> "pd.DataFrame":
         """A row a trial, in the order of their numbers.
 
-        Columns: `trial` (its number), `status`, `epochs` (that it has reported), of an
-        ablation `group` and `label`, every field of the configuration that varies
-        between trials (missing where nothing reads it; a list is a tuple), `seed`, the
-        metrics of the last epoch, `error`, `started` and `ended`.
+        Columns: `trial` (its number), `status`, `epochs` (reported), of an ablation
+        `group` and `label`, `confirms` (the trial that it trains again, if any does),
+        every field that varies (missing where nothing reads it; a list is a tuple),
+        `seed`, the metrics of the last epoch, `error`, `started` and `ended`.
         """
         prefix, names = "space.", []
         for name, asked in self.definition.items():
@@ -140,9 +141,8 @@ class LoadedStudy:
     def best_trial(self) -> int:
         """The number of the best trial, by the rule of `best.yaml`.
 
-        Of a search the best of those that ran as long as the longest one; of a
-        population the member whose schedule was best from scratch; of an ablation the
-        best cell of the arm with the smallest mean.
+        Of a search the one with the best mean over fresh seeds, or if there is none the
+        first of its longest trials; of an ablation the best cell of the best arm.
 
         Raises:
             StudyError: If no trial has a result that can be compared.
@@ -158,11 +158,21 @@ class LoadedStudy:
 
     @property
     def best_value(self) -> float | None:
-        """The metric of the best trial at its end; None if there is no best.
+        """The metric of the best trial; None if there is no best.
 
-        Of a population the mean over the seeds with which its schedule was validated.
+        The mean over the seeds that confirmed it, or its value at its end.
         """
         return None if self._best is None else self._best.value
+
+    @property
+    def confirmation(self) -> ConfirmSettings | None:
+        """What was begun to be confirmed; None if nothing was."""
+        return self._read.confirm
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the best is so with fresh seeds; else it is first in the search."""
+        return self._best is not None and self._best.confirmed
 
     @property
     def best(self) -> TrialConfig:
@@ -259,7 +269,9 @@ class LoadedStudy:
                 epochs = log.header["definition"]["search.max_epochs"]
                 live = is_locked(self.folder / LOCK)
                 journal = Journal(log, epochs, live=live)
-            return _Read(header=log.header, records=journal.records)
+            return _Read(
+                header=log.header, records=journal.records, confirm=journal.confirm
+            )
 
     def _record(self, trial: int | None) -> TrialRecord:
         number = self.best_trial if trial is None else trial
@@ -273,7 +285,7 @@ class LoadedStudy:
 
     @functools.cached_property
     def _best(self) -> Best | None:
-        return find_best(self.definition, self.records)
+        return find_best(self.definition, self.records, self._read.confirm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,10 +295,12 @@ class _Read:
     Args:
         header: Its first event.
         records: The trials.
+        confirm: What was begun to be confirmed.
     """
 
     header: Mapping[str, Any]
     records: Sequence[TrialRecord]
+    confirm: ConfirmSettings | None
 
 
 def load_study(

@@ -2,7 +2,8 @@
 
 from orthotune.record.study_definition import Study
 from orthotune.space.rungs import rungs
-from orthotune.space.settings import VALIDATED_SCHEDULES, SearchSettings
+from orthotune.space.settings import SearchSettings
+from orthotune.text import counted
 
 
 def overview(study: Study) -> list[str]:
@@ -25,6 +26,16 @@ def overview(study: Study) -> list[str]:
     return [
         f"study      {study.settings.name} ({study.path})",
         f"minimizes  {study.settings.metric}",
+        *_search_lines(study, num_trials),
+        *_confirm_lines(search),
+    ]
+
+
+def _search_lines(study: Study, num_trials: int) -> list[str]:
+    search = study.settings.search
+    if study.searched:
+        return ["searched   already; no further trial is suggested"]
+    return [
         f"trials     {num_trials} by {_searcher(search)}, "
         f"{search.max_epochs} epochs each at most",
         *_schedule_lines(search, num_trials),
@@ -42,9 +53,6 @@ def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:
         return [
             f"population compared every {search.perturbation_epochs} epochs; the worst "
             "quarter then copies the best (pbt)",
-            f"validation {search.num_validations} trials at most: the best "
-            f"{VALIDATED_SCHEDULES} schedules from scratch, "
-            f"{search.validation_seeds} seeds each",
         ]
     if not rungs(search):
         return ["rungs      none: every trial runs its full budget"]
@@ -53,3 +61,14 @@ def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:
         for passed, epochs in enumerate(rungs(search), 1)
     ]
     return [f"rungs      about {', '.join(alive)} epochs (asha; more at first)"]
+
+
+def _confirm_lines(search: SearchSettings) -> list[str]:
+    if not search.num_confirmations:
+        return ["confirmed  nothing: what is first is not shown to be best"]
+    what = "schedules" if search.is_population else "trials"
+    return [
+        f"confirmed  the best {search.confirm.top} {what} from scratch, with "
+        f"{counted(search.confirm.seeds, 'fresh seed')} each: "
+        f"{search.num_confirmations} runs at most"
+    ]

@@ -64,8 +64,12 @@ def plan_text(
         missing: What is to be said of data that are not at hand.
     """
     place = Place.of(study, num_cpus, storage, missing)
-    num_done = _num_done(study.settings.name, storage)
-    num_runs = study.num_runs
+    num_searched, num_confirmed = _num_done(study.settings.name, storage)
+    num_done, num_runs = num_searched + num_confirmed, study.num_runs
+    left = (
+        max(0, study.num_searched - num_searched),
+        max(0, study.settings.search.num_confirmations - num_confirmed),
+    )
     lines = [
         *overview(study),
         *([f"done       {num_done} of {num_runs} to run"] if num_done else []),
@@ -73,7 +77,7 @@ def plan_text(
         f"resources  {study.settings.resources.cpus} CPU, "
         f"{_gpus(study)} GPU a trial; {place.at_once}",
         *place.gpu_lines(),
-        *_cost_lines(study, place, max(0, num_runs - num_done)),
+        *_cost_lines(study, place, *left),
         "space",
         *_space_lines(study),
         "fixed",
@@ -82,12 +86,18 @@ def plan_text(
     return "\n".join(lines)
 
 
-def _cost_lines(study: Study, place: "Place", num_left: int) -> list[str]:
+def _cost_lines(
+    study: Study, place: "Place", num_trials: int, num_confirmations: int
+) -> list[str]:
+    """What is left costs; each run that confirms has its whole budget."""
     if place.unknown:
         return [f"{name:10} not known: {place.unknown}" for name in ("time", "disk")]
     search, slots, timed = study.settings.search, place.slots, _timed_epoch(study)
-    epochs = num_left * expected_epochs(search)
-    total_s = epochs * timed.seconds / max(1, min(slots, num_left))
+    searched, each = num_trials * expected_epochs(search), min(slots, num_trials)
+    confirmed = num_confirmations * search.max_epochs
+    at_once = max(1, min(slots, search.confirm.top))  # the runs of one seed
+    epochs = searched / max(1, each) + confirmed / at_once
+    total_s = epochs * timed.seconds
     if search.time_budget_s is not None:
         total_s = min(total_s, search.time_budget_s)
     return [
@@ -95,21 +105,23 @@ def _cost_lines(study: Study, place: "Place", num_left: int) -> list[str]:
         f"takes {timed.seconds:.2f} s here",
         f"disk       at most {_megabytes(study, timed, slots):.1f} MB of "
         f"checkpoints: of {_alive(search, slots)} trials and the "
-        f"{search.keep_checkpoints} best",
+        f"{search.num_kept} best",
     ]
 
 
-def _num_done(name: str, storage: str) -> int:
-    """Trials of a study that have ended and will not run again."""
-    ended = set()
+def _num_done(name: str, storage: str) -> tuple[int, int]:
+    """Trials that have ended and will not run again: searched, and confirming."""
+    ended, confirming = set(), set()
     with record_to_read(name, storage) as record:
         for _, event in read_events(record):
             match event:
+                case {"event": "suggested", "number": number, "validates": _}:
+                    confirming.add(number)
                 case {"event": "ended", "number": number}:
                     ended.add(number)
                 case {"event": "reopened", "number": number}:
                     ended.discard(number)
-    return len(ended)
+    return len(ended - confirming), len(ended & confirming)
 
 
 def _space_lines(study: Study) -> list[str]:
@@ -225,7 +237,7 @@ def _megabytes(study: Study, timed: _Timed, slots: int) -> float:
     ]
     largest = max(depths[0]) if depths else timed.depth
     # While a checkpoint is replaced, both are there; weights grow with the depth.
-    kept = 2 * slots + study.settings.search.keep_checkpoints
+    kept = 2 * slots + study.settings.search.num_kept
     if study.settings.search.is_population:
         # Every member is alive to the end, and Ray keeps copies for the others.
         kept += (1 + COPIES_KEPT) * study.settings.search.num_trials

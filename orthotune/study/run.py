@@ -27,12 +27,14 @@ from orthotune.cluster.runtime import check_shared, ray_runtime
 from orthotune.config.plugins import shipment
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
+from orthotune.record.confirmation import with_recorded
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition
 from orthotune.record.journal import Journal, SessionObserver
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
+from orthotune.schema.fields import leaves
 from orthotune.storage.credentials import storage_keys
 from orthotune.storage.folder import absolute
 from orthotune.study.completion import is_finished
@@ -90,6 +92,7 @@ def run_study(
         if is_server and log is None:
             check_store(locations.tracking_uri)
         journal = None if log is None else _journal(study, log)
+        study = study if journal is None else with_recorded(study, journal)
         finished = journal is not None and is_finished(study, journal)
         tags = provenance()
         header = log.header if log is not None else None
@@ -239,5 +242,5 @@ def _study_params(study: Study) -> dict[str, object]:
     texts = [constraint.text for constraint in study.space.constraints]
     space |= {"constraints": texts} if texts else {}
     fixed = {f"fixed.{name}": value for name, value in study.space.fixed.items()}
-    settings = {f"search.{name}": value for name, value in vars(search).items()}
+    settings = {f"search.{name}": value for name, value in leaves(search)}
     return {**settings, **space, **fixed}

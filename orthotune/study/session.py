@@ -15,15 +15,11 @@ from orthotune.errors import StudyError, StudyStoppedError
 from orthotune.files import remove_partials
 from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
+from orthotune.record.confirmation import suggest_due
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.journal import Journal, SessionObserver
 from orthotune.record.mirror import RecordMirror
-from orthotune.record.population import (
-    is_member,
-    missing_validations,
-    open_members,
-    population,
-)
+from orthotune.record.population import is_member, open_members, population
 from orthotune.record.provenance import COMMIT, ORIGIN_FILES, UNKNOWN, origin_texts
 from orthotune.record.study_definition import Listed, Study
 from orthotune.record.trial_record import Status, TrialRecord
@@ -32,7 +28,7 @@ from orthotune.schema.yaml_file import IN_MEMORY
 from orthotune.space.settings import SMALLEST_POPULATION
 from orthotune.storage.folder import StorageFolder, absolute, is_remote
 from orthotune.storage.redaction import last_line
-from orthotune.study.completion import is_finished, to_repeat
+from orthotune.study.completion import is_finished, is_searched, to_repeat
 from orthotune.study.result import Locations, R, ReportWriter, StudyReport, StudyResult
 from orthotune.tracking.reuse import EarlierTrials, code_text
 from orthotune.tracking.summary import Summary
@@ -79,7 +75,7 @@ class Session(Generic[R]):
     def run(self, tags: dict[str, str], *, finished: bool) -> StudyResult[R]:
         """Run what is left, and close everything whatever happens."""
         metric = self.study.settings.metric
-        keep = self.study.settings.search.keep_checkpoints
+        keep = self.study.settings.search.num_kept
         if not finished:
             self._settle()
             self._check_checkpoints()
@@ -261,18 +257,22 @@ class Session(Generic[R]):
         if self.study.listed:
             self._fit_listed()
             return
+        if not self.study.searched:
+            self._search()
+        if self.study.searched or is_searched(self.study, self.journal):
+            self._confirm()
+
+    def _search(self) -> None:
+        """Run the trials that a searcher suggests."""
         if not self.study.settings.search.is_population:
-            self.runner.search()
+            if not is_searched(self.study, self.journal):
+                self.runner.search()
             return
         with self.stopper.failing():
             self.runner.draw_population()
             self._check_population()
-        if self.stopper.stop_all():
-            return
-        if open_members(self.study, self.journal):
+        if not self.stopper.stop_all() and open_members(self.study, self.journal):
             self.runner.train_population()
-        if not open_members(self.study, self.journal):
-            self._validate()
 
     def _check_population(self) -> None:
         size = len(population(self.journal.records))
@@ -283,14 +283,16 @@ class Session(Generic[R]):
                 "switched off under `fixed`? Start a new study with --name."
             )
 
-    def _validate(self) -> None:
-        """Train the best schedules of the population from scratch."""
-        with self.stopper.failing():
-            for number, fields in missing_validations(self.study, self.journal.records):
-                key = trial_key(fields, self.fingerprints)
-                self.journal.suggest(key, fields, number)
-        if self.journal.open:
-            self.runner.run_listed()
+    def _confirm(self) -> None:
+        """Train the best again with fresh seeds, until the race of them is over."""
+        while not self.stopper.stop_all():
+            with self.stopper.failing():
+                suggest_due(self.study, self.journal, self.fingerprints)
+            if not self.journal.confirming:
+                return
+            self.runner.confirm()
+            if self.journal.confirming:
+                return
 
     def _conclude(self, finished: bool) -> R:
         """Write the study's files and close MLflow, also where a disk is full."""

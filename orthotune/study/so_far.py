@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orthotune.errors import StudyError
+from orthotune.record.confirmation import with_recorded
 from orthotune.record.identity import Fingerprints, definition, fingerprints_in
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
@@ -40,7 +41,8 @@ def report_so_far(
         write = writer(fingerprints)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return write(study, folder, journal.records, journal.commits)
+            recorded = with_recorded(study, journal)
+            return write(recorded, folder, journal.records, journal.commits)
         except OSError as err:
             raise StudyError(
                 f"{folder} must be writable for a report, but: {err.strerror}. Free "

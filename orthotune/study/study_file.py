@@ -21,11 +21,11 @@ from orthotune.record.study_definition import Study
 from orthotune.schema.fields import build, rules
 from orthotune.schema.hints import nearest
 from orthotune.schema.rules import Rule, assigned, show
-from orthotune.schema.yaml_file import IN_MEMORY, mapping_file
+from orthotune.schema.yaml_file import IN_MEMORY, YamlFile, mapping_file
 from orthotune.space.conditions import holds
 from orthotune.space.parameters import IntParameter, Parameter
 from orthotune.space.search_space import SearchSpace
-from orthotune.space.settings import SMALLEST_POPULATION, StudySettings
+from orthotune.space.settings import RENAMED, SMALLEST_POPULATION, StudySettings
 from orthotune.space.space_reader import SpaceReader, is_parameter
 from orthotune.study.constraints_file import ConstraintsReader
 
@@ -55,16 +55,34 @@ def read_study(
     file = unnested(
         mapping_file(source),
         dotted=(*SECTIONS, "fixed", "space"),
-        places={("fixed",): no_value, ("space",): is_parameter},
+        places={
+            ("search",): no_value,
+            ("fixed",): no_value,
+            ("space",): is_parameter,
+        },
     )
     try:
         flat = flattened(overrides or {})
     except ConfigError as err:
         raise SearchSpaceError(f"--set: {err}") from err
-    study = _Reader(file, flat).read()
+    flat = {RENAMED.get(name, name): value for name, value in flat.items()}
+    study = _Reader(_renamed(file), flat).read()
     if flat.get("metric", file.data.get("metric")) == ACCURACY:
         note(ACCURACY_NOTE)
     return study
+
+
+def _renamed(file: YamlFile) -> YamlFile:
+    """A file with the names that its settings have now, on their lines."""
+    data, lines = dict(file.data), dict(file.lines)
+    for before, now in RENAMED.items():
+        (key, old), (_, new) = before.split(".", 1), now.split(".", 1)
+        section = data.get(key)
+        if isinstance(section, dict) and old in section and new not in section:
+            data[key] = {new if n == old else n: value for n, value in section.items()}
+            if (key, old) in lines:
+                lines[key, new] = lines[key, old]
+    return replace(file, data=data, lines=lines)
 
 
 class _Reader(SpaceReader):
@@ -198,7 +216,7 @@ class _Reader(SpaceReader):
         try:
             return build(StudySettings, values)
         except ConfigError as err:
-            raise self._error(tuple(err.field.split(".")), err.problem) from err
+            raise self._error(tuple(err.field.split(".", 1)), err.problem) from err
 
     def _fixed(self) -> dict[str, Any]:
         section = self._section("fixed")

@@ -34,7 +34,8 @@ def trial_table(records: Sequence[TrialRecord], space: Iterable[str]) -> "pd.Dat
 
     configs = [_in_effect(record) for record in records]
     grouped = any(record.group is not None for record in records)
-    groups = ["group", "label"] if grouped else []
+    confirming = any(record.validates is not None for record in records)
+    groups = ["group", "label"] if grouped else ["confirms"] if confirming else []
     fields = [*_varying(configs, space), "seed"]
     ends = [r.history[r.epoch] if r.epoch else {} for r in records]
     metrics = dict.fromkeys(name for end in ends for name in end)
@@ -46,6 +47,7 @@ def trial_table(records: Sequence[TrialRecord], space: Iterable[str]) -> "pd.Dat
             "epochs": record.epoch,
             "group": record.group,
             "label": record.label,
+            "confirms": record.validates,
             **{name: config.get(name) for name in fields},
             **end,
             "error": record.error,

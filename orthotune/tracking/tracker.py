@@ -177,7 +177,8 @@ class Tracker:
         return self._runs.experiment_id
 
     def _rank(self, record: TrialRecord) -> None:
-        if self._best is not None and record.status == Status.FINISHED:
+        searched = record.status == Status.FINISHED and record.validates is None
+        if self._best is not None and searched:
             self._best.add(record)
 
     def _answered(self) -> None:

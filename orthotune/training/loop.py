@@ -29,6 +29,7 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.training.allocator import keep_freed_memory
+from orthotune.training.captured import CapturedUpdate
 from orthotune.training.checkpoint import check_same
 from orthotune.training.networks import build_network
 from orthotune.training.streams import Streams, seeded
@@ -93,6 +94,7 @@ class Trial:
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             example = self._dataset.normalize(self._dataset.train.first(2).images)
             self._update = Update(config, self.model, example)
+            self._step = self._new_step()
 
     @property
     def dataset(self) -> Dataset:
@@ -249,6 +251,15 @@ class Trial:
         self._update.load_state_dict(state["optimizer"])
         self._update.load_penalty_state(state.get("regularizer"))
         self._streams.load_state_dict(state["streams"])
+        self._step = self._new_step()  # the momenta are others: their graph, too
+
+    def _new_step(self) -> Update | CapturedUpdate:
+        """What runs an update: replayed as a graph, or as it is."""
+        training = self.config.training
+        captured = CapturedUpdate.serves(self.device, training.precision)
+        if training.capture == "auto" and captured:
+            return CapturedUpdate(self._update)
+        return self._update
 
     def _train(self) -> dict[str, float]:
         """One epoch of updates, and what is known from them."""
@@ -261,7 +272,7 @@ class Trial:
         for index, (batch, row) in enumerate(
             zip(self._batches(), settings.to(self.device), strict=True)
         ):
-            loss, moments = self._update(batch, row, probe=index == updates - 1)
+            loss, moments = self._step(batch, row, probe=index == updates - 1)
             total += loss
             self.on_update((index + 1) / updates)
         train_loss = total.item() / updates  # waits for the device: before the clock

@@ -160,6 +160,50 @@ class Update:
         for group, own in zip(self._optimizer.param_groups, ours, strict=True):
             group.update(own)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._device
+
+    @property
+    def probes_apart(self) -> bool:
+        """Whether a probed update is another program than the others."""
+        return bool(self._probed)
+
+    def forget(self) -> None:
+        """Drop the gradients and moments of an update that was not finished."""
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._modulation is not None:
+            self._modulation.forget()
+
+    def weights(self) -> Tensor:
+        """All parameters in one float64 vector, a copy."""
+        return torch.cat([p.detach().double().flatten() for p in self._parameters])
+
+    def snapshot(self) -> dict[str, Any]:
+        """A copy of all that an update changes, random generators included."""
+        tensors = [t.clone() for t in self._tensors()]
+        return {
+            "tensors": tensors,
+            "penalty": copy.deepcopy(self.penalty_state()),
+            "random": torch.cuda.get_rng_state(self._device),
+        }
+
+    @torch.no_grad()
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Put a snapshot back, in place: what is captured reads the same memory."""
+        for tensor, value in zip(self._tensors(), snapshot["tensors"], strict=True):
+            tensor.copy_(value)
+        self.load_penalty_state(snapshot["penalty"])
+        torch.cuda.set_rng_state(snapshot["random"], self._device)
+
+    def _tensors(self) -> list[Tensor]:
+        """Parameters, buffers, and the state of the optimizer."""
+        state = self._optimizer.state.values()
+        kept = [v for one in state for v in one.values() if isinstance(v, Tensor)]
+        weights = [parameter.detach() for parameter in self._parameters]
+        return [*weights, *self._parameters.model.buffers(), *kept]
+
     def penalty_state(self) -> dict[str, Any] | None:
         """The regularizer's state; None if it has none."""
         own = getattr(self._regularizer, "state_dict", None)

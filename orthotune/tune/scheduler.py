@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 
@@ -85,10 +86,13 @@ class Replay:
         A session may die between a report and the end that the scheduler decided on.
         """
         condemned = set()
-        for record in self._journal.records:
+        searched = {r.number: r for r in population(self._journal.records)}
+        for record in searched.values():
             self._add(record, _past_id(record))
         for number, epoch in self._journal.reports:
-            record = self._journal[number]
+            record = searched.get(number)
+            if record is None:  # it confirms another, and no scheduler sees it
+                continue
             decision = self._report(record, epoch, _past_id(record))
             # A trial that went on was let go: with several at once a session can
             # have known less of the others than this replay does.
@@ -99,7 +103,7 @@ class Replay:
 
     def ended(self) -> None:
         """Tell it of the trials that have ended."""
-        for record in self._journal.records:
+        for record in population(self._journal.records):
             if record.status.ended:
                 self.trial(record, _past_id(record))
 

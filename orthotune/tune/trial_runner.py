@@ -23,7 +23,7 @@ from orthotune.errors import RayLostError, StudyStoppedError, out_of_room
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.identity import Fingerprints
 from orthotune.record.journal import Journal
-from orthotune.record.population import open_members, settings_at
+from orthotune.record.population import open_members, population, settings_at
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.space.settings import COPIES_KEPT
@@ -35,7 +35,7 @@ from orthotune.tune.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
 from orthotune.tune.record_searcher import RecordSearcher
-from orthotune.tune.scheduler import Replay, build_scheduler
+from orthotune.tune.scheduler import NewestFirst, Replay, build_scheduler
 from orthotune.tune.searcher import build_searcher
 from orthotune.tune.stopper import StudyStopper
 from orthotune.tune.study_searcher import StudySearcher
@@ -86,6 +86,10 @@ class TrialRunner:
     def run_listed(self) -> None:
         """Run the trials that are open, in their order, to the end of each."""
         self._fit_again(self._listed)
+
+    def confirm(self) -> None:
+        """Run the open trials that confirm others, to the end of each."""
+        self._fit_again(self._confirmed)
 
     def train_population(self) -> None:
         """Train the members that are open, side by side."""
@@ -169,12 +173,13 @@ class TrialRunner:
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
+        known = population(self.journal.records)
         return self._tuner(
             scratch,
             search_alg=self._searcher(replay.trial),
             scheduler=scheduler,
-            num_samples=max(search.num_trials, len(self.journal))
-            - self.journal.num_ended,
+            num_samples=max(search.num_trials, len(known))
+            - sum(record.status.ended for record in known),
         )
 
     def _limit(self) -> float:
@@ -210,7 +215,13 @@ class TrialRunner:
 
     def _listed(self, scratch: str) -> tune.Tuner:
         """The trials that are open, in their order, to the end of each."""
-        records = self.journal.open
+        return self._recorded(scratch, self.journal.open)
+
+    def _confirmed(self, scratch: str) -> tune.Tuner:
+        """Those of them that confirm others."""
+        return self._recorded(scratch, self.journal.confirming)
+
+    def _recorded(self, scratch: str, records: Sequence[TrialRecord]) -> tune.Tuner:
         searcher = RecordSearcher(
             records,
             self.study.settings.metric,
@@ -221,7 +232,7 @@ class TrialRunner:
         return self._tuner(
             scratch,
             search_alg=searcher,
-            scheduler=build_scheduler(self.study),
+            scheduler=NewestFirst(),  # each has a whole budget
             num_samples=len(records),
         )
 

@@ -84,7 +84,7 @@ def test_an_ablation_ends_with_verdicts_a_report_and_its_runs(folder, capsys):
     assert "full is better than modulation=off" in out
     assert f"Report              {folder}/studies/tiny/report.html" in out
     assert "9/9 cells ended" in err
-    assert "best val_error" not in err
+    assert "lowest val_error" not in err
     rows = cells(folder)
     assert [(row["arm"], row["seed"]) for row in rows[:4]] == [
         ("full", "1"),

@@ -36,9 +36,16 @@ def test_every_study_is_listed_with_its_best(folder, tiny_file, capsys):
     (damaged / "record.jsonl").write_text("no\nrecord\n")
     assert main(["studies", "list"]) == 0
     printed = capsys.readouterr()
-    rows = [line.split(maxsplit=4) for line in printed.out.splitlines()]
-    assert rows[1] == ["empty", "0", "val_error", "-", "none started"]
-    assert rows[2] == ["tiny", "3", "val_error", "0.2000", "2 finished, 1 stopped"]
+    rows = [line.split(maxsplit=5) for line in printed.out.splitlines()]
+    assert rows[1] == ["empty", "0", "val_error", "-", "-", "none started"]
+    assert rows[2] == [
+        "tiny",
+        "3",
+        "val_error",
+        "0.2000",
+        "no",
+        "2 finished, 1 stopped",
+    ]
     assert len(rows) == 3
     assert "record.jsonl:1: the study's record must be as it was" in printed.err
 
@@ -52,7 +59,7 @@ def test_a_study_is_shown_with_its_best_trials_first(folder, capsys):
     assert main(["studies", "show", "tiny"]) == 0
     out = capsys.readouterr().out
     assert "trials     3: 2 finished, 1 stopped\n" in out
-    assert "best       trial 1, val_error 0.2000\n" in out
+    assert "first      trial 1, val_error 0.2000, not confirmed\n" in out
     assert "report     none yet\n" in out
     table = [line.split() for line in out.partition("\n\n")[2].splitlines()]
     assert [row[0] for row in table] == ["trial", "2", "1", "0"]

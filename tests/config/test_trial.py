@@ -63,6 +63,7 @@ CHANGED = {
     "training.precision": "bf16",
     "training.label_smoothing": 0.1,
     "training.clip_norm": 2.0,
+    "training.capture": "never",
     "training.compile": True,
     "training.batch_norm": "running",
     "training.evaluate_test": True,
@@ -548,6 +549,7 @@ LATER = {
     "modulation.allow_branches",
     "training.label_smoothing",
     "training.clip_norm",
+    "training.capture",
 }
 """What came when there were records, and is as it was then."""
 CHANGES = {name for name in FIELD_RULES if name.startswith("changes.")}

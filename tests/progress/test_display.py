@@ -55,8 +55,8 @@ def test_the_table_has_what_runs_and_what_is_best(tiny_study, path):
     assert below[:4] == ["trial", "epoch", "val_error", "lr"]
     assert [row[:6] for row in rows] == [
         ["2", "running", "1/3", "0.7500", "0.03", "-"],
-        ["1", "best", "1", "3/3", "0.1250", "0.02"],
-        ["0", "best", "2", "3/3", "0.2500", "0.01"],
+        ["1", "no.", "1", "3/3", "0.1250", "0.02"],
+        ["0", "no.", "2", "3/3", "0.2500", "0.01"],
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_search_speaks_of_its_trials_and_the_best(watched):
     assert watched.parts() == [
         "2/4 trials ended (1 stopped early), 1 running (epoch 2 of 3)",
         "6 of about 9 epochs",
-        "best val_error 0.2500 (trial 0)",
+        "lowest val_error 0.2500 (trial 0)",
     ]
     watched.end(1.0, status=Status.DIVERGED)
     assert watched.parts()[0] == (
@@ -95,7 +95,7 @@ def test_an_ablation_speaks_of_cells_and_ranks_nothing(tiny_study, path):
     assert watched.text.line().startswith(
         "1/2 cells ended, 1 running (epoch 0 of 3); 3 of "
     )
-    assert "best" not in watched.text.line()
+    assert "lowest" not in watched.text.line()
 
 
 def test_members_of_a_population_take_turns(tmp_path, path):
@@ -106,7 +106,7 @@ def test_members_of_a_population_take_turns(tmp_path, path):
         watched.begin(0.5)
     assert watched.parts()[0] == "0/13 trials ended, 2 of 4 members training"
     assert watched.parts()[1] == "4 of 39 epochs"
-    assert "best" not in watched.text.line()
+    assert "lowest" not in watched.text.line()
 
 
 def test_a_space_that_is_smaller_than_the_study_is_the_whole(tmp_path, path):

@@ -12,10 +12,8 @@ from orthotune.config.metrics import METRICS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import SearchSpaceError
 from orthotune.record.checkpoints import CheckpointFolder
-from orthotune.record.population import missing_validations, settings_at, validated
-from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.report.search_report import write_report
-from orthotune.schema.yaml_file import read_mapping
+from orthotune.record.population import settings_at
+from orthotune.record.trial_record import TrialRecord
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
 from orthotune.tune.assignment import CHANGED_FIELDS, STUDY, assignment
@@ -30,7 +28,6 @@ from tests.crashes import (
     read_trials,
     study_in,
 )
-from tests.made_records import metrics
 from tests.object_store import KEYS, ObjectStore
 from tests.ray_part import trial_info
 from tests.studies import PBT
@@ -229,94 +226,10 @@ def test_a_diverged_member_that_nobody_revives_ends_with_its_budget(folder):
 # Schedulers and schedules
 
 
-def finished(number, value, validates=None, status=Status.FINISHED, **changed_fields):
-    return TrialRecord(
-        number=number,
-        key=f"key{number}",
-        fields={"optimizer.lr": 0.1, "training.num_epochs": 6},
-        history={6: metrics(value, float(status == Status.DIVERGED))},
-        status=status,
-        validates=validates,
-        changed_fields=changed_fields,
-    )
-
-
-MEMBERS = [
-    finished(0, 0.3, **{"optimizer.lr": 0.3}),
-    finished(1, 0.1, **{"changes.epochs": [2], "changes.lr": [0.2]}),
-    finished(2, 0.2, **{"optimizer.lr": 0.2}),
-    finished(3, 0.4),
-]
-
-
-def test_the_three_best_are_validated_with_other_seeds(study):
-    missing = missing_validations(study, MEMBERS)
-    assert [number for number, _ in missing] == [1, 1, 2, 2, 0, 0]
-    assert [fields["seed"] for _, fields in missing] == [1, 2] * 3
-    assert missing[0][1]["changes.lr"] == [0.2]
-    # A session has died after the third was suggested.
-    begun = [*MEMBERS, *(finished(4 + i, 0.5, missing[i][0]) for i in range(3))]
-    assert missing_validations(study, begun) == missing[3:]
-
-
-def test_equal_schedules_are_validated_once(study):
-    alike = [finished(number, 0.1 * (number + 1)) for number in range(4)]
-    assert [number for number, _ in missing_validations(study, alike)] == [0, 0]
-
-
-def test_the_best_is_the_one_whose_schedule_is_best_from_scratch(study, tmp_path):
-    records = [
-        *MEMBERS,
-        *(finished(4 + i, value, 1) for i, value in enumerate([0.5, 0.4])),
-        *(finished(6 + i, value, 2) for i, value in enumerate([0.25, 0.15])),
-        finished(8, 0.01, 0),
-        finished(9, 1.0, 0, status=Status.FAILED),
-    ]
-    items = validated(study, records)
-    assert [item.record.number for item in items] == [2, 1, 0, 3]
-    assert [item.complete for item in items] == [True, True, False, False]
-    report = write_report(study, tmp_path, records, ["abc"])
-    assert [record.number for record in report.best] == [2, 1]
-    assert report.value == pytest.approx(0.2)
-    lines = report.table.splitlines()
-    assert lines[1].split()[:6] == ["1", "2", "0.2000", "0.0707", "2", "0.2000"]
-    assert "0.1 to 0.2" in lines[2]
-    assert lines[3].split()[:6] == ["-", "0", "0.0100", "-", "1", "0.3000"]
-    assert (
-        "mean of 0.2500, 0.1500; 0.2000 in the population"
-        in (report.best_file.read_text().splitlines()[0])
-    )
-    assert [path.name for path in report.schedules] == [
-        "trial-0001.yaml",
-        "trial-0002.yaml",
-        "trial-0000.yaml",
-        "trial-0003.yaml",
-    ]
-    again = read_mapping(str(report.schedules[0])).data
-    assert TrialConfig.from_dict(again).value("lr", 2) == 0.2
-
-
-def test_a_schedule_that_diverges_from_scratch_counts_with_the_worst(study):
-    records = [
-        *MEMBERS,
-        finished(4, 0.0, 1),
-        finished(5, 1.0, 1, status=Status.DIVERGED),
-    ]
-    best = validated(study, records)[0]
-    assert (best.values, best.complete, best.mean) == ([0.0, 1.0], True, 0.5)
-
-
-def test_without_validation_nothing_is_called_best(study, tmp_path):
-    report = write_report(study, tmp_path, MEMBERS, [])
-    assert report.best == []
-    assert report.value is report.best_file is None
-    assert not (tmp_path / "best.yaml").exists()
-    assert [line.split()[0] for line in report.table.splitlines()[1:]] == ["-"] * 4
-
-
 def test_settings_are_those_of_the_epoch(study):
     lr = study.space.parameters[:1]
-    config = TrialConfig.from_dict(MEMBERS[1].trained)
+    lived = {"changes.epochs": [2], "changes.lr": [0.2], "optimizer.lr": 0.1}
+    config = TrialConfig.from_dict({**lived, "training.num_epochs": 6})
     assert settings_at(config, lr, 1) == {"optimizer.lr": 0.1}
     assert settings_at(config, lr, 2) == {"optimizer.lr": 0.2}
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from orthotune.record.study_definition import Listed, Study
 from orthotune.space.parameters import CategoricalParameter
 from orthotune.space.search_space import SearchSpace
-from orthotune.space.settings import SearchSettings, StudySettings
+from orthotune.space.settings import ConfirmSettings, SearchSettings, StudySettings
 
 
 def study(num_choices, **search):
@@ -19,11 +19,12 @@ def test_a_search_comes_to_no_more_trials_than_its_space_holds():
     assert study(3, num_trials=5).num_runs == 3
 
 
-def test_the_trials_that_validate_a_population_are_counted():
-    population = study(
-        9, num_trials=4, scheduler="pbt", max_epochs=8, validation_seeds=2
-    )
-    assert population.num_runs == 4 + 3 * 2
+def test_the_trials_that_confirm_others_are_counted():
+    confirm = ConfirmSettings(seeds=2)
+    population = study(9, num_trials=4, scheduler="pbt", max_epochs=8, confirm=confirm)
+    assert population.num_runs == 4 + 3 * 2  # three, where nothing is said
+    confirm = ConfirmSettings(top=5, seeds=2)
+    assert study(9, num_trials=20, confirm=confirm).num_runs == 9 + 5 * 2
 
 
 def test_a_list_comes_to_its_trials_whatever_a_search_would():

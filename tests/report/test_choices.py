@@ -4,13 +4,13 @@ import random
 
 import pytest
 
+from orthotune.figures.parallel_coordinates import Line, draw_parallel
 from orthotune.record.standings import equal_budget
 from orthotune.record.trial_record import Status
 from orthotune.report import choices
 from orthotune.report.choices import choice_rows
 from orthotune.report.importance import importances
 from orthotune.report.in_effect import in_effect
-from orthotune.report.parallel_coordinates import Line, draw_parallel
 from orthotune.report.ranking import best_rows
 from orthotune.study.study_file import read_study
 from tests.made_records import record

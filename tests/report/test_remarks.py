@@ -21,14 +21,14 @@ def test_nothing_remarkable_gives_no_remark(study):
     [
         (
             {"optimizer.lr": 0.8},
-            "`optimizer.lr` of the best trial is 0.8, within 5% of the bound 1 of its "
+            "`optimizer.lr` of the first trial is 0.8, within 5% of the bound 1 of its "
             "scale: better ones may lie beyond. Widen it.",
         ),
         ({"optimizer.lr": 0.0013}, "0.0013, within 5% of the bound 0.001"),
         ({"optimizer.lr": 0.65}, ""),  # 93.8 % of the logarithmic scale
         ({"optimizer.momentum": 0.87}, "within 5% of the bound 0.9"),
         ({"optimizer.momentum": 0.0}, ""),  # nothing is below
-        ({"regularizer.coeff": 0.9}, "`regularizer.coeff` of the best trial is 0.9"),
+        ({"regularizer.coeff": 0.9}, "`regularizer.coeff` of the first trial is 0.9"),
     ],
 )
 def test_a_best_at_the_edge_of_the_space_asks_for_a_wider_one(study, fields, words):

@@ -53,6 +53,7 @@ FILES = [
     "budget.svg",
     "curves.svg",
     "parallel.svg",
+    "slices.svg",
     "schedules.svg",
     "trials.jsonl",
 ]
@@ -115,7 +116,9 @@ def test_a_report_is_every_file_with_the_best_first(tiny_study, tmp_path):
     assert report.table.splitlines()[1].split()[:3] == ["1", "6", "0.1250"]
     assert [path.relative_to(tmp_path).as_posix() for path in report.paths] == FILES
     best = (tmp_path / "best.yaml").read_text()
-    assert best.startswith("# The best of study tiny: trial 6, val_error 0.1250 after")
+    assert best.startswith(
+        "# First in the search, not confirmed, of study tiny: trial 6, val_error 0.1250"
+    )
     assert "# Code: commit abc." in best
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == len(records)
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "tiny.yaml"}
@@ -125,7 +128,7 @@ def test_a_report_without_a_result_names_no_best(tiny_study, tmp_path):
     report = write_report(tiny_study, tmp_path, RECORDS[3:4], [])
     assert report.best == []
     assert report.best_file is None
-    left = [n for n in FILES if n not in ("best.yaml", "schedules.svg")]
+    left = [n for n in FILES if n not in ("best.yaml", "slices.svg", "schedules.svg")]
     assert [path.name for path in report.paths] == left
     assert {path.name for path in tmp_path.iterdir()} == {*left, "tiny.yaml"}
 
@@ -142,7 +145,8 @@ def test_the_page_holds_every_figure_and_repeats_itself(tiny_study, tmp_path):
     again = write_report(tiny_study, tmp_path, list(RECORDS), ["abc"], "python -m x")
     assert {path: path.read_bytes() for path in again.paths} == first
     page = report.page.read_text()
-    assert page.count("<svg role") == 4
+    assert page.count("<svg role") == 5
+    assert page.count('<span class="live"') == 4
     assert Nesting.of(page).open == []
     assert "report.html" in report.note
 

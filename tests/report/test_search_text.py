@@ -50,7 +50,10 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
     write_report(study, tmp_path, records, ["abc1"], "python -m x a.yaml")
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert lines[0] == "# searched: the smallest val_error"
-    assert lines[2] == "**The best**: trial 1, val_error 0.3000 after 3 epochs."
+    assert lines[2] == (
+        "**First in the search, not confirmed**: trial 1, val_error 0.3000 after 3 "
+        "epochs."
+    )
     assert lines[4] == (
         "4 trials (2 finished, 1 stopped, 1 diverged), 25% of those that have ended "
         "diverged."
@@ -59,15 +62,17 @@ def test_the_report_says_what_was_found_and_how(study, tmp_path):
     assert cells == ["1", "1", "0.3000", "3", "0.03", "0.5", "none", "-"]
     assert [line for line in lines if line.startswith("## ")] == [
         "## Remarks",
-        "## Best so far against budget",
+        "## Lowest so far against budget",
         "## Learning curves",
         "## Trials over the space",
+        "## Slices",
         "## Choice by choice",
         "## What matters",
+        "## The two that matter most",
         "## Schedules of the best",
         "## How it was run",
     ]
-    for name in ("budget", "curves", "parallel", "schedules"):
+    for name in ("budget", "curves", "parallel", "slices", "schedules"):
         assert any(line.endswith(f"]({name}.svg)") for line in lines)
     assert "| search.seed                | 5     |" in lines
     (momentum,) = (line for line in lines if line.startswith("| optimizer.momentum"))
@@ -162,10 +167,10 @@ def test_of_a_population_no_importances_but_what_was_lived_through(tmp_path):
     report = write_report(study, tmp_path, members, [])
     text = (tmp_path / "report.md").read_text()
     assert "Importances are not given: in a population" in text
-    assert "No schedule of the population has been validated" in text
+    assert "No schedule of the population has been confirmed" in text
     assert "The settings are those that a member ended with" in text
     assert "0.1 to 2.9" in text
-    assert "`optimizer.lr` of the best trial is 2.9, within 5%" in text
+    assert "`optimizer.lr` of the first trial is 2.9, within 5%" in text
     assert tmp_path / "schedules.svg" in report.paths
 
 

@@ -104,10 +104,15 @@ def test_the_best_of_a_population_is_the_best_from_scratch(tmp_path):
     journal = begun(study, tmp_path)
     for lr, error in ((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)):
         ran(journal, study.trial_fields({"optimizer.lr": lr}), [0.9, error])
-    for member, error in ((0, 0.5), (0, 0.7), (1, 0.4), (1, 0.4)):
-        fields = journal[member].fields | {"seed": len(journal)}
+    journal.begin_confirmation(study.settings.search.confirm)
+    for member, seed, error in ((0, 1, 0.5), (0, 2, 0.7), (1, 1, 0.4), (1, 2, 0.4)):
+        fields = journal[member].fields | {"seed": seed}
         ran(journal, fields, [0.9, error], validates=member)
-    assert load_study(study.settings.name, tmp_path).best_trial == 1
+    found = load_study(study.settings.name, tmp_path)
+    assert (found.best_trial, found.best_value, found.confirmed) == (1, 0.4, True)
+    confirms = found.trials.confirms
+    assert confirms.isna().tolist() == [True] * 4 + [False] * 4
+    assert confirms[4:].tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

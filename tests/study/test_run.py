@@ -75,19 +75,23 @@ def run_here(study, target):
 def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     tiny_file, tmp_path
 ):
-    process = command(tmp_path, "tiny.yaml", "--name", "again")
+    confirmed = "--set search.confirm.top=1 --set search.confirm.seeds=2".split()
+    process = command(tmp_path, "tiny.yaml", "--name", "again", *confirmed)
     out, err = ended(process)
     assert process.returncode == 0, err
     folder = tmp_path / "studies" / "again"
     assert f"Best configuration  {folder / 'best.yaml'}" in out
     assert "-m mlflow ui --port 5000 --backend-store-uri sqlite:///" in out
     assert "/runs?workflowType=machine_learning" in out
-    assert "4/4 trials ended" in err
+    assert "6/6 trials ended" in err
     lines = (folder / "trials.jsonl").read_text().splitlines()
     trials = [json.loads(line) for line in lines]
-    assert [trial["number"] for trial in trials] == [0, 1, 2, 3]
+    assert [trial["number"] for trial in trials] == list(range(6))
     head = (folder / "best.yaml").read_text().splitlines()[0]
     number = int(head.split("trial ")[1].split(",")[0])
+    confirming = [(trial["validates"], trial["fields"]["seed"]) for trial in trials[4:]]
+    assert confirming == [(number, 1), (number, 2)]
+    assert all(trial["validates"] is None for trial in trials[:4])
     trial = Trial(read_config(str(folder / "best.yaml"), {}))
     for epoch in ("1", "2", "3"):  # the same numbers without Ray, bit for bit
         ours, theirs = trial.run_epoch(), trials[number]["history"][epoch]
@@ -95,21 +99,29 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
             assert ours[metric] == theirs[metric]
     client, parent, runs = runs_of(tmp_path, "again")
     assert parent.info.status == "FINISHED"
-    assert len(runs) == 4
+    assert len(runs) == 6
+    mean = (
+        trials[4]["history"]["3"]["val_error"] + trials[5]["history"]["3"]["val_error"]
+    ) / 2
+    assert parent.data.metrics["val_error"] == pytest.approx(mean)
+    of = [run.data.tags.get("orthotune.validates") for run in runs]
+    assert Counter(of) == {None: 4, str(number): 2}
     expected = Counter(trial["status"] for trial in trials)
     assert Counter(r.data.tags["orthotune.status"] for r in runs) == expected
     assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
     here = f"CPU {torch.backends.cpu.get_cpu_capability()}"
     assert {r.data.tags["orthotune.computed_by"] for r in runs} == {here}
-    assert [trial["computed_by"] for trial in trials] == [[here]] * 4
+    assert [trial["computed_by"] for trial in trials] == [[here]] * 6
     artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert f"Report              {folder / 'report.html'}" in out
     text = (folder / "report.md").read_text()
-    assert text.endswith("`python -m orthotune.search tiny.yaml --name again`\n")
+    assert " tiny.yaml --set search.confirm.top=1 --set search.con" in text[-120:]
     drawn = {"budget.svg", "curves.svg", "parallel.svg", "schedules.svg"}
     told = {"tiny.yaml", "best.yaml", "report.html", "report.md", "trials.jsonl"}
     assert artifacts - {"uncommitted.diff"} == told | drawn | {"packages.txt"}
-    assert "| rank | trial | val_error |" in parent.data.tags["mlflow.note.content"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert "**The best**" in note
+    assert "| rank | trial | mean val_error |" in note
     for run in runs:
         history = client.get_metric_history(run.info.run_id, "val_error")
         steps = [metric.step for metric in history]

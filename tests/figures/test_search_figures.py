@@ -7,19 +7,17 @@ import torch
 
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig
-from orthotune.nn.networks import PlainCNN
-from orthotune.record.standings import equal_budget
-from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.report.importance import EVERY, Importance
-from orthotune.report.parallel_coordinates import Line, draw_parallel
-from orthotune.report.search_figures import (
+from orthotune.figures.parallel_coordinates import Line, draw_parallel
+from orthotune.figures.search_figures import (
     POINTS,
     best_so_far,
     draw_budget,
-    draw_importances,
     draw_schedules,
     spending,
 )
+from orthotune.nn.networks import PlainCNN
+from orthotune.record.standings import equal_budget
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.training.update import Update
 from tests.made_records import record
 from tests.report.searched import LR
@@ -121,29 +119,6 @@ def test_an_ingredient_that_is_off_has_no_curve(figure, tmp_path):
     draw_schedules(tmp_path / "x.svg", [TrialRecord(number=0, fields=fields)])
     assert [len(axes.lines) for axes in figure.axes] == [1, 0, 0, 0]
     assert [axes.texts[0].get_text() for axes in figure.axes[1:]] == ["off"] * 3
-
-
-def test_bars_are_the_shares_by_both_methods(figure, tmp_path):
-    found = [
-        Importance(
-            group=group,
-            num_trials=30,
-            epoch=4,
-            num_used=20,
-            fanova={"b": 0.75, "a": 0.25},
-            ped_anova={"a": 0.5, "b": 0.5},
-        )
-        for group in (EVERY, "trials with modulation.enabled = True")
-    ]
-    draw_importances(tmp_path / "x.svg", found)
-    assert [axes.get_title() for axes in figure.axes] == [
-        "all trials (20, at epoch 4)",
-        "trials with modulation.enabled = True (20, at epoch 4)",
-    ]
-    for axes in figure.axes:
-        names = [label.get_text() for label in axes.get_yticklabels()]
-        assert names == ["b", "a"]
-        assert [bar.get_width() for bar in axes.patches] == [0.75, 0.25, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -1,15 +1,14 @@
-"""Budget, importances and schedules of a search, as SVG."""
+"""Budget and schedules of a search, as SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthotune.config.changes import CHANGEABLE
 from orthotune.config.trial import TrialConfig
-from orthotune.record.trial_record import Status, TrialRecord
-from orthotune.report.drawing import (
+from orthotune.figures.drawing import (
     COLOURS,
     GREY,
     colour,
@@ -17,8 +16,10 @@ from orthotune.report.drawing import (
     is_wide,
     style,
     tell_small_apart,
+    thinned,
 )
-from orthotune.report.importance import Importance
+from orthotune.figures.live import INK, MOST_POINTS, Live, Trace, plain, upward
+from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.training.curves import curves
 
 if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for it
@@ -26,7 +27,6 @@ if TYPE_CHECKING:  # a study needs matplotlib when it ends: it does not wait for
     from matplotlib.figure import Figure
 
 WIDTH = 8.0
-INCHES_A_BAR = 0.34
 POINTS = 240
 """Moments of a training at which its settings are drawn."""
 
@@ -54,7 +54,18 @@ STYLES: dict[Status, dict[str, Any]] = {
     Status.DIVERGED: {"marker": "x", "color": COLOURS[1], "label": "diverged"},
     Status.OOM: {"marker": "+", "color": COLOURS[1], "label": "out of memory"},
 }
-_WORST = (Status.DIVERGED, Status.OOM)
+LIVE_STYLES: dict[Status, Trace] = {
+    Status.FINISHED: {"symbol": "circle", "color": COLOURS[0]},
+    Status.STOPPED: {"symbol": "circle-open", "color": GREY},
+    Status.RUNNING: {"symbol": "square-open", "color": COLOURS[2]},
+    Status.INTERRUPTED: {"symbol": "square-open", "color": GREY},
+    Status.DIVERGED: {"symbol": "x", "color": COLOURS[1]},
+    Status.OOM: {"symbol": "cross", "color": COLOURS[1]},
+}
+"""The same marks, as plotly names them."""
+
+WORST = (Status.DIVERGED, Status.OOM)
+"""What has no value to speak of, and stands at the upper edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +155,7 @@ def _scatter(
     axes: "Axes", metric: str, records: Sequence[TrialRecord], spent: Spending
 ) -> None:
     """Every trial; those that have no value to speak of at the upper edge."""
-    values = {r.number: r.last(metric) for r in records if r.status not in _WORST}
+    values = {r.number: r.last(metric) for r in records if r.status not in WORST}
     tell_small_apart(axes, list(values.values()))
     top = max(values.values(), default=1.0)
     for status, how in STYLES.items():
@@ -155,48 +166,72 @@ def _scatter(
             axes.scatter(x, y, s=24, **how)
 
 
-def draw_importances(path: Path, found: Sequence[Importance]) -> None:
-    """The shares of the parameters by both methods, a panel for each group.
+def live_budget(
+    metric: str, records: Sequence[TrialRecord], compared: Sequence[TrialRecord]
+) -> Live:
+    """The same as `draw_budget`, answering.
 
     Args:
-        path: The file.
-        found: The groups; all have numbers.
+        metric: What is minimized.
+        records: The trials; those without a result are left out.
+        compared: Those of equal budget.
     """
-    heights = [1 + len(one.fanova) for one in found]
+    shown = [record for record in records if record.history]
+    spent = spending(shown)
+    sound = [r.last(metric) for r in shown if r.status not in WORST]
+    up = upward(sound)
+    points = points_by_status(
+        shown,
+        x=lambda record: spent.at[record.number],
+        y=lambda record: up.high if record.status in WORST else record.last(metric),
+        place=up.place,
+    )
+    steps = best_so_far(metric, compared, spent)
+    best: Trace = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "best so far",
+        "x": [epochs for epochs, _ in steps],
+        "y": [up.place(value) for _, value in steps],
+        "line": {"shape": "hv", "color": INK},
+    }
+    layout = {
+        "xaxis": {"title": {"text": "training epochs spent by all trials"}},
+        "yaxis": {**up.axis, "title": {"text": plain(metric)}},
+    }
+    return Live(traces=[best, *points], layout=layout)
 
-    def draw(figure: "Figure") -> None:
-        panels = figure.subplots(
-            len(found), 1, squeeze=False, sharex=True, height_ratios=heights
+
+def points_by_status(
+    records: Sequence[TrialRecord],
+    *,
+    x: Callable[[TrialRecord], float],
+    y: Callable[[TrialRecord], float],
+    place: Callable[[float], float],
+) -> list[Trace]:
+    """Every trial as a mark that answers, a trace for each way in which they ended.
+
+    Args:
+        records: The trials; very many are thinned.
+        x: Where a trial stands across.
+        y: Its value.
+        place: Where a value stands upward.
+    """
+    traces = []
+    for status, marker in LIVE_STYLES.items():
+        own = thinned([r for r in records if r.status == status], MOST_POINTS)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": STYLES[status]["label"],
+                "x": [x(record) for record in own],
+                "y": [place(y(record)) for record in own],
+                "customdata": [str(record.number) for record in own],
+                "marker": {"size": 8, **marker},
+            }
         )
-        for axes, one in zip(panels.flatten().tolist(), found, strict=True):
-            _draw_shares(axes, one)
-        panels[-1, 0].set_xlabel("share of the importance")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
-
-    draw_svg(path, (WIDTH, 1.2 + INCHES_A_BAR * sum(heights)), draw)
-
-
-def _draw_shares(axes: "Axes", one: Importance) -> None:
-    names = list(one.fanova)
-    rows = range(len(names))
-    methods = (("fANOVA", one.fanova, -0.2), ("PED-ANOVA", one.ped_anova, 0.2))
-    for index, (label, shares, offset) in enumerate(methods):
-        axes.barh(
-            [row + offset for row in rows],
-            [shares[name] for name in names],
-            height=0.38,
-            label=label,
-            # By filling too.
-            color=COLOURS[0] if index == 0 else "none",
-            edgecolor=COLOURS[index],
-            hatch="" if index == 0 else "///",
-        )
-    axes.set_yticks(rows, names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1)
-    title = f"{one.group} ({one.num_used}, at epoch {one.epoch})"
-    axes.set_title(title, fontsize="medium")
+    return [trace for trace in traces if trace["x"]]
 
 
 def draw_schedules(path: Path, records: Sequence[TrialRecord]) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from orthotune.report.drawing import draw_svg
-from orthotune.report.page import write_page
+from orthotune.figures.drawing import draw_svg
+from orthotune.figures.page import write_page
 from orthotune.text import markdown_table
 from tests.browser import page
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from orthotune.report.drawing import draw_svg
-from orthotune.report.page import write_page
+from orthotune.figures.drawing import draw_svg
+from orthotune.figures.page import write_page
 
 TEXT = """\
 # Is a < b?

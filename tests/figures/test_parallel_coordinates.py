@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from orthotune.report.drawing import MOST_LINES, thinned
-from orthotune.report.parallel_coordinates import UNSET, Line, draw_parallel, ticks
+from orthotune.figures.drawing import MOST_LINES, thinned
+from orthotune.figures.parallel_coordinates import UNSET, Line, draw_parallel, ticks
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from orthotune.report.drawing import tell_small_apart
+from orthotune.figures.drawing import tell_small_apart
 
 
 def places(values):

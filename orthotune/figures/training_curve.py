@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orthotune.config.trial import TrialConfig
+from orthotune.figures.drawing import (
+    colour,
+    draw_png,
+    draw_svg,
+    style,
+    tell_small_apart,
+)
+from orthotune.figures.page import write_page
 from orthotune.files import atomic_write
-from orthotune.report.drawing import colour, draw_png, draw_svg, style, tell_small_apart
-from orthotune.report.page import write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

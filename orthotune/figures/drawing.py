@@ -86,6 +86,17 @@ def thinned(items: Sequence[T], most: int = MOST_LINES) -> list[T]:
     return [items[k * (len(items) - 1) // (most - 1)] for k in range(most)]
 
 
+def far_apart(values: Sequence[float]) -> bool:
+    """Whether the largest of values is over `FAR_APART` times the smallest above 0.
+
+    Example:
+        >>> far_apart([0.0, 0.1, 0.5]), far_apart([0.0, 0.4, 0.5]), far_apart([])
+        (True, False, False)
+    """
+    above = [value for value in values if value > 0]
+    return bool(above) and max(above) > FAR_APART * min(above)
+
+
 def tell_small_apart(axes: "Axes", values: Sequence[float]) -> None:
     """Let an upward axis show differences among the smallest of values, too.
 
@@ -97,15 +108,14 @@ def tell_small_apart(axes: "Axes", values: Sequence[float]) -> None:
         axes: The axes.
         values: What is to be seen; none is below 0.
     """
-    above = [value for value in values if value > 0]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    if not above or high <= FAR_APART * min(above):
+    if not far_apart(values):
         around = 0.05 * (high - low) or 0.05 * high or 0.05
         axes.set_ylim(low - around, high + around)
         return
-    smallest = min(above)
+    smallest = min(value for value in values if value > 0)
     around = (high / smallest) ** 0.05
-    marks = _round_numbers(smallest, high)
+    marks = round_numbers(smallest, high)
     if low > 0:
         axes.set_yscale("log")
         axes.set_ylim(smallest / around, high * around)
@@ -117,8 +127,17 @@ def tell_small_apart(axes: "Axes", values: Sequence[float]) -> None:
     axes.set_yticks([], minor=True)
 
 
-def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten; over many decades fewer, within one more."""
+def round_numbers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten; over many decades fewer, within one more.
+
+    Args:
+        low: The least, above 0.
+        high: The largest.
+
+    Example:
+        >>> round_numbers(0.03, 3)
+        [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
+    """
     decades = range(floor(log10(low)), ceil(log10(high)) + 1)
     steps: Sequence[float] = (1, 2, 5) if len(decades) <= 5 else (1,)
     if high <= 10 * low:

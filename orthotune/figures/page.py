@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orthotune.figures.live import LivePage, container, scripts
 from orthotune.files import atomic_write
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 # What is wider than the page scrolls by itself, and a shadow lies on each side that
 # hides some of it: painted on the box, below covers of the page's colour that scroll
-# with the content. That needs no script, which the policy below forbids.
+# with the content. That needs no script, which the policy below forbids but to figures
+# that answer. What a still figure says of its own elements holds in the whole page.
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --line: #c9ccd1; --link: #0b57a4;
         --soft: #8080801c; --shadow: #0008 }
@@ -46,12 +48,24 @@ th, td { padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line);
 th { background: var(--soft) }
 td:not(:first-child) { white-space: nowrap }
 .figure { display: block; break-inside: avoid }
-.figure svg, .figure img { display: block; width: 100%; min-width: 34rem; height: auto;
-                           background: none }
+:is(.figure, .still) > :is(svg, img) { display: block; width: 100%; min-width: 34rem;
+                                       height: auto; background: none }
+.still { display: block }
+.live, .answers .still { display: none }
+.answers .live, .said { display: block }
+.live svg { background: none }
+.live text { stroke: none; text-shadow: none !important }
+.live :is(.domain, .tick line) { stroke: currentColor !important }
+.said:empty, .note:empty { display: none }
+.note { position: fixed; z-index: 9; padding: 0.3rem 0.6rem; white-space: pre;
+        pointer-events: none; font-size: 12px; background: var(--page);
+        border: 1px solid var(--line) }
 @media print {
+  .live, .answers .live, .said, .hint, .note { display: none }
+  .answers .still { display: block }
   body { max-width: none; margin: 0; font-size: 10pt }
   .wide, .figure, pre { background: none }
-  .figure svg, .figure img { min-width: 0 }
+  :is(.figure, .still) > :is(svg, img) { min-width: 0 }
   tr, h2 { break-inside: avoid; break-after: avoid }
 }
 """
@@ -60,20 +74,30 @@ td:not(:first-child) { white-space: nowrap }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def write_page(path: Path, markdown: str) -> None:
+STILL = LivePage()
+"""No figure that answers."""
+
+
+def write_page(path: Path, markdown: str, live: LivePage = STILL) -> None:
     """Write a text in Markdown as an HTML file with its figures inside.
+
+    Without its script, and on paper, every figure is the still one.
 
     Args:
         path: The file; figures are looked for beside it.
         markdown: The text; its first line is a heading, which names the page. HTML in
             it is shown as text.
+        live: Figures that answer, in place of still ones in the text.
     """
     title = html.escape(markdown.splitlines()[0].lstrip("# "))
-    body = _body(markdown, path.parent)
+    body, policy = _body(markdown, path.parent, live), _POLICY
+    if live.figures:
+        script, sources = scripts(live)
+        body, policy = body + script, f"{_POLICY}; script-src {sources}"
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n{body}</body>\n</html>\n"
     )
@@ -81,12 +105,16 @@ def write_page(path: Path, markdown: str) -> None:
         file.write(page.encode())
 
 
-def _body(markdown: str, folder: Path) -> str:
+def _body(markdown: str, folder: Path, live: LivePage) -> str:
     from markdown_it import MarkdownIt
 
     def image(_: object, tokens: "Sequence[Token]", index: int, *_more: object) -> str:
         token = tokens[index]
-        return _figure(folder / str(token.attrs["src"]), token.content)
+        path = folder / str(token.attrs["src"])
+        still = _figure(path, token.content)
+        if path.stem in live.figures:
+            still = f'<span class="still">{still}</span>{container(path.stem)}'
+        return f'<span class="figure">{still}</span>'
 
     parser = MarkdownIt("js-default")
     parser.add_render_rule("image", image)
@@ -106,4 +134,4 @@ def _figure(path: Path, caption: str) -> str:
         data = base64.b64encode(path.read_bytes()).decode()
         kind = f"image/{path.suffix.removeprefix('.')}"
         inner = f'<img alt="{label}" src="data:{kind};base64,{data}">'
-    return f'<span class="figure">{inner}</span>'
+    return inner

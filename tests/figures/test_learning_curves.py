@@ -6,10 +6,10 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from orthotune.figures import learning_curves
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.learning_curves import compared_at, draw_learning_curves, kinds
 from orthotune.record.trial_record import Status
-from orthotune.report import learning_curves
-from orthotune.report.drawing import MOST_LINES
-from orthotune.report.learning_curves import compared_at, draw_learning_curves, kinds
 from orthotune.space.settings import SearchSettings
 from tests.made_records import record
 

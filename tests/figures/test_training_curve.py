@@ -3,7 +3,7 @@ import math
 import pytest
 
 from orthotune.config.trial import TrialConfig
-from orthotune.report.training_curve import write_training_curve
+from orthotune.figures.training_curve import write_training_curve
 
 CONFIG = TrialConfig.from_dict({"model.depth": 8, "seed": 3})
 EPOCHS = [

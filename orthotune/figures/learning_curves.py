@@ -1,12 +1,11 @@
 """Learning curves of a search: how every trial came to its end, and what stopped it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orthotune.record.trial_record import WITHOUT_VALUE, Status, TrialRecord
-from orthotune.report.drawing import (
+from orthotune.figures.drawing import (
     COLOURS,
     GREY,
     draw_svg,
@@ -14,6 +13,8 @@ from orthotune.report.drawing import (
     tell_small_apart,
     thinned,
 )
+from orthotune.figures.live import INK, Live, Trace, Upward, plain, upward
+from orthotune.record.trial_record import WITHOUT_VALUE, Status, TrialRecord
 from orthotune.space.rungs import rungs
 from orthotune.space.settings import SearchSettings
 
@@ -34,6 +35,7 @@ _OTHER = {
     Status.OOM: ("out of memory", COLOURS[1], "-", "+"),
     Status.FAILED: ("failed", COLOURS[1], ":", "^"),
 }
+_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 _OPEN = ("not ended", GREY, ":", "s")
 
 
@@ -197,3 +199,79 @@ def _curve(record: TrialRecord, metric: str) -> tuple[list[int], list[float]]:
     values = {epoch: metrics[metric] for epoch, metrics in record.history.items()}
     epochs = sorted(values)
     return epochs, [values[epoch] for epoch in epochs]
+
+
+def live_learning_curves(
+    metric: str,
+    marked: Sequence[int],
+    compared: Sequence[TrialRecord],
+    others: Sequence[TrialRecord],
+) -> Live:
+    """The same as `draw_learning_curves`, answering.
+
+    Args:
+        metric: What is minimized.
+        marked: The epochs at which trials are compared.
+        compared: The trials of equal budget, the best first.
+        others: The rest; all have a result.
+    """
+    shown = [*thinned(compared), *thinned(others)]
+    sound = [r for r in shown if r.status not in WITHOUT_VALUE]
+    up = upward([metrics[metric] for r in sound for metrics in r.history.values()])
+    drawn = {record.number for record in shown[1 if compared else 0 :]}
+    traces = []
+    for kind in kinds([*compared, *others]):
+        own = [record for record in kind.records if record.number in drawn]
+        name = f"{kind.label} ({len(kind.records)})"
+        line = {"color": kind.colour, "width": 1.2, "dash": _DASHES[kind.style]}
+        traces.append(_live_curves(metric, name, own, line, up))
+    if compared:
+        name = f"the best, trial {shown[0].number}"
+        line = {"color": INK, "width": 3}
+        traces.append(_live_curves(metric, name, shown[:1], line, up))
+    rungs = [
+        {
+            "type": "line",
+            "x0": epoch,
+            "x1": epoch,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"dash": "dot", "width": 1, "color": GREY},
+        }
+        for epoch in marked
+    ]
+    layout = {
+        "xaxis": {"title": {"text": "epoch"}},
+        "yaxis": {**up.axis, "title": {"text": plain(metric)}},
+        "shapes": rungs,
+    }
+    return Live(traces=[t for t in traces if t["x"]], layout=layout, height=440)
+
+
+def _live_curves(
+    metric: str,
+    name: str,
+    records: Sequence[TrialRecord],
+    line: Mapping[str, object],
+    up: Upward,
+) -> Trace:
+    """Lines of a kind in one trace, with a gap after each."""
+    across: list[int | None] = []
+    upwards: list[float | None] = []
+    keys: list[str | None] = []
+    for record in records:
+        epochs, values = _curve(record, metric)
+        across += [*epochs, None]
+        upwards += [*map(up.place, values), None]
+        keys += [*[str(record.number)] * len(epochs), None]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": across,
+        "y": upwards,
+        "customdata": keys,
+        "line": line,
+        "marker": {"size": 4},
+    }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthotune.report.drawing import GREY, colour_map, draw_svg, thinned
+from orthotune.figures.drawing import GREY, colour_map, draw_svg, thinned
+from orthotune.figures.live import MOST_POINTS, Live, Trace, plain
 from orthotune.space.parameters import CategoricalParameter, IntParameter, Parameter
 from orthotune.space.scale import place
 from orthotune.text import cell
@@ -24,6 +25,7 @@ APART = 0.12
 """How far from a bound a mark between them must be."""
 LONGEST_LABEL = 14
 MOST_CHOICES = 12
+LIVE_PIXELS_AN_AXIS = 84
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +35,12 @@ class Line:
     Args:
         values: What it has for the parameters in effect, by name.
         metric: Its value; not looked at where that cannot be compared with others'.
+        number: Its own.
     """
 
     values: Mapping[str, Any]
     metric: float
+    number: int = 0
 
 
 def draw_parallel(
@@ -226,3 +230,81 @@ def _clipped(label: str) -> str:
     if len(label) <= LONGEST_LABEL:
         return label
     return label[: LONGEST_LABEL - 1] + "…"
+
+
+def live_parallel(
+    metric: str,
+    parameters: Sequence[Parameter],
+    compared: Sequence[Line],
+    others: Sequence[Line],
+) -> Live:
+    """The same as `draw_parallel`, answering: what is brushed is selected.
+
+    Args:
+        metric: By which the trials are ranked.
+        parameters: The axes.
+        compared: The trials that have a metric to compare, the best first.
+        others: The rest, which are faint.
+    """
+    compared, others = thinned(compared, MOST_POINTS), thinned(others, MOST_POINTS)
+    lines = [*compared, *others]
+    values = [line.metric for line in compared]
+    ends = shares(values) if compared else []
+    axes = [_live_axis(parameter, lines) for parameter in parameters]
+    if compared:
+        marks = dict(zip(ends, values, strict=True))
+        places = _apart(list(marks))
+        last = [*ends, *[UNSET] * len(others)]
+        labels = [(at, f"{marks[at]:.3g}") for at in places]
+        if others:
+            labels = [(UNSET, "other"), *labels]
+        axes.append(_dimension(f"{plain(metric)},<br>by rank", last, labels))
+    trace: Trace = {
+        "type": "parcoords",
+        "dimensions": axes,
+        "customdata": [str(line.number) for line in lines],
+        "line": {
+            "color": [*ends, *[-1.0] * len(others)],
+            "cmin": -1,
+            "cmax": 1,
+            "colorscale": _colours_above_grey(),
+        },
+        "labelfont": {"size": 11},
+        "tickfont": {"size": 10},
+        "unselected": {"line": {"color": GREY, "opacity": 0.06}},
+    }
+    layout = {"margin": {"l": 70, "r": 50, "t": 70, "b": 20}}
+    width = LIVE_PIXELS_AN_AXIS * (len(axes) + 1)
+    return Live(traces=[trace], layout=layout, height=380, width=width)
+
+
+def _live_axis(parameter: Parameter, lines: Sequence[Line]) -> dict[str, Any]:
+    name, marks = parameter.name, ticks(parameter)
+    values = [
+        place(parameter, line.values[name]) if name in line.values else UNSET
+        for line in lines
+    ]
+    if UNSET in values:
+        marks = [(UNSET, "unset"), *marks]
+    return _dimension(plain(name).replace(".", ".<br>"), values, marks)
+
+
+def _dimension(
+    label: str, values: Sequence[float], marks: Sequence[tuple[float, str]]
+) -> dict[str, Any]:
+    return {
+        "label": label,
+        "range": [UNSET if UNSET in values else 0.0, 1.0],
+        "values": values,
+        "tickvals": [at for at, _ in marks],
+        "ticktext": [text for _, text in marks],
+    }
+
+
+def _colours_above_grey() -> list[tuple[float, str]]:
+    """From -1 to 1: grey below 0, and above it the colours of the ranks."""
+    from matplotlib.colors import to_hex
+
+    shades = [to_hex(shade) for shade in colour_map()([k / 16 for k in range(17)])]
+    above = [(0.5 + k / 32, shade) for k, shade in enumerate(shades)]
+    return [(0.0, GREY), (0.499, GREY), *above]
