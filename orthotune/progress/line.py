@@ -101,7 +101,7 @@ class ProgressText:
             started = self._journal.num_reports or self._journal.num_ended
             return "none running" if started else "starting the first ones"
         budget = self._study.settings.search.max_epochs
-        epochs = sorted(record.epoch for record in live)
+        epochs = sorted(record.trained_epochs for record in live)
         if len(live) <= FEW:
             where = " and ".join(map(str, epochs))
         else:

@@ -171,7 +171,12 @@ class TimeLeft:
         """The same, if so many deviations more pass each rung than is likely."""
         search, records = self._study.settings.search, self._journal.open
         passing = {rung: self._passing(rung, deviations) for rung in self._rungs}
-        rests = [expected_rest(search, r.epoch, passing) for r in population(records)]
+        rests = [
+            Epochs(search.max_epochs - record.trained_epochs)
+            if record.audit is not None
+            else expected_rest(search, record.epoch, passing)
+            for record in population(records)
+        ]
         longest = max((rest.mean for rest in rests), default=0.0)
         to_come = self._to_come()
         if to_come:

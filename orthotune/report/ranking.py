@@ -14,6 +14,7 @@ from orthotune.record.population import population
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
+from orthotune.report.front import find_front, front_rows, front_text
 from orthotune.report.in_effect import in_effect, settings_in_effect
 from orthotune.space.parameters import Parameter
 from orthotune.text import Rows, cell, counted
@@ -37,6 +38,7 @@ class Ranking:
         why: What the best is, a sentence; empty if there is none.
         race: What else the confirmation says, sentences.
         rows: The table of the best.
+        is_front: Whether the best are a front, none of which is better than another.
     """
 
     best: list[TrialRecord]
@@ -45,15 +47,20 @@ class Ranking:
     why: str
     race: Sequence[str]
     rows: Rows
+    is_front: bool = False
 
     @property
     def title(self) -> str:
         """What the best may be called."""
+        if self.is_front:
+            return "The front"
         return "The best" if self.confirmed else "First in the search, not confirmed"
 
 
 def rank(study: Study, records: Sequence[TrialRecord]) -> Ranking:
     """The ranking of a study's trials."""
+    if study.settings.objectives[1:]:
+        return _front(study, records)
     metric, parameters = study.settings.metric, study.space.parameters
     is_population = study.settings.search.is_population
     confirmation = find_confirmation(study.settings, records)
@@ -76,6 +83,19 @@ def rank(study: Study, records: Sequence[TrialRecord]) -> Ranking:
         why=why,
         race=_race(confirmation, metric) if complete else [],
         rows=rows,
+    )
+
+
+def _front(study: Study, records: Sequence[TrialRecord]) -> Ranking:
+    found = find_front(study, records)
+    return Ranking(
+        best=list(found.members),
+        value=None,
+        confirmed=bool(found.means),
+        why=front_text(study, found) if found.members else "",
+        race=[],
+        rows=front_rows(study, found),
+        is_front=True,
     )
 
 

@@ -73,6 +73,7 @@ def plan_text(
     lines = [
         *overview(study),
         *([f"done       {num_done} of {num_runs} to run"] if num_done else []),
+        *(f"start      {line}" for line in study.start_lines),
         *(f"data       missing: {sentence}" for sentence in missing),
         f"resources  {study.settings.resources.cpus} CPU, "
         f"{_gpus(study)} GPU a trial; {place.at_once}",

@@ -22,6 +22,7 @@ from orthotune.data.datasets import load_dataset
 from orthotune.data.image_format import ImageFormat
 from orthotune.data.splits import AnySplit, Split, fitting
 from orthotune.nn.batchnorm import recalibrate_batch_norm
+from orthotune.nn.cost import num_macs, num_parameters
 from orthotune.nn.diagnostics import (
     backward_error_moments,
     backward_error_ratio,
@@ -93,6 +94,10 @@ class Trial:
             self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             example = self._dataset.normalize(self._dataset.train.first(2).images)
+            self._costs = {
+                "num_parameters": float(num_parameters(self.model)),
+                "num_macs": num_macs(self.model, example),
+            }
             self._update = Update(config, self.model, example)
             self._step = self._new_step()
 
@@ -296,6 +301,7 @@ class Trial:
             "orthonormality_penalty": norms.square().sum().item(),
             "gram_deviation_max": norms.max().item(),
             "parameter_norm": _norm(self.model),
+            **self._costs,
         }
 
     def _batches(self) -> Iterator[Split]:
