@@ -126,8 +126,10 @@ def search(
     from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import Locations
     from orthotune.study.run import run_study
+    from orthotune.warmstart.earlier_studies import with_warm_start
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
+    study = with_warm_start(study, storage, fingerprints)
     write = functools.partial(write_report, command=command or "")
     locations = Locations.of(storage, uri, address, tensorboard)
     outcome = run_study(study, locations, fingerprints, write)

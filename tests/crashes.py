@@ -151,7 +151,8 @@ def read_trials(path: Path) -> list[dict]:
     """The trials in a study's file, without what measures time."""
     found = [json.loads(line) for line in path.read_text().splitlines()]
     for trial in found:
-        for metrics in trial["history"].values():
+        histories = trial["history"], trial.get("audit", {})
+        for metrics in (one for history in histories for one in history.values()):
             for name in TIMINGS:
                 del metrics[name]
     return found
@@ -466,6 +467,9 @@ def assert_mlflow_agrees(ours: Workplace, uri: str) -> None:
             history = client.get_metric_history(run.info.run_id, name)
             steps = [metric.step for metric in history]
             assert steps == sorted(map(int, trial["history"])), (trial["number"], name)
+        audit = client.get_metric_history(run.info.run_id, "audit/val_error")
+        steps = [metric.step for metric in audit]
+        assert steps == sorted(map(int, trial.get("audit", ()))), trial["number"]
         values = client.get_metric_history(run.info.run_id, "val_loss")
         for metric in values:
             assert metric.value == trial["history"][str(metric.step)]["val_loss"]

@@ -29,7 +29,8 @@ from tests.crashes import (
 )
 
 LONGER = (
-    "--set search.num_trials=14 --set search.max_epochs=14 --set search.confirm.top=3"
+    "--set search.num_trials=14 --set search.max_epochs=14 --set search.audit=0.3 "
+    "--set search.confirm.top=3"
 ).split()
 MAX_DEATHS = 3
 

@@ -23,6 +23,7 @@ from tests.crashes import (
     command,
     end_everything,
     ended,
+    interrupt,
     kill_driver,
     kill_session,
     kill_worker,
@@ -74,6 +75,23 @@ def test_killed_again_and_again_it_is_the_study_nobody_disturbed(reference, tmp_
         codes.append(process.returncode)
     # The second ended in order, with Ray's help; to the last another worker came.
     assert codes == [-signal.SIGKILL, 130, 0], err
+    work.finish()
+    assert_undisturbed(work, reference)
+
+
+@pytest.mark.soak
+def test_a_study_killed_in_its_audits_is_the_study_nobody_disturbed(tmp_path):
+    audited = ("--set", "search.audit=1", "--set", "search.num_trials=10")
+    reference = Workplace(tmp_path / "reference", *audited)
+    reference.finish()
+    assert sum("audit" in trial for trial in reference.trials()) > 2
+    work = Workplace(tmp_path / "work", *audited)
+    for count, kill in enumerate([kill_driver, interrupt, kill_worker], 1):
+        process = work.start()
+        work.wait_for("condemned", count, process)
+        work.wait_for("epoch", work.events("epoch") + count - 1, process)
+        kill(process)
+        ended(process)
     work.finish()
     assert_undisturbed(work, reference)
 

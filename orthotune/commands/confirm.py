@@ -42,7 +42,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _known() -> list[str]:
     from orthotune.api import STORAGE
-    from orthotune.study.loaded import study_names
+    from orthotune.study.names import study_names
 
     return study_names(STORAGE)
 

@@ -104,9 +104,11 @@ def _plan(study: Study, options: argparse.Namespace) -> int:
 
     from orthotune.data.datasets import data_at_hand
     from orthotune.study.plan import plan_text, without_caches
+    from orthotune.warmstart.earlier_studies import with_warm_start
 
     with without_caches():
-        _, missing = data_at_hand(data_of(study))
+        fingerprints, missing = data_at_hand(data_of(study))
+        study = with_warm_start(study, options.storage, fingerprints)
         say(plan_text(study, cpu_count(), options.storage, missing))
     return EXIT_OK
 
@@ -136,6 +138,10 @@ def _print_outcome(
 def _print_best(report: "Report", options: argparse.Namespace) -> None:
     """The best trials so far, and how to train the first of them again."""
     findings = report.findings
+    if report.best and findings.ranking.is_front:
+        say(f"\nThe front, {findings.ranking.why}\n{report.table}\n")
+        say(f"Configurations      {report.schedules[0].parent}")
+        return
     if report.best_file is None:
         say(_nothing_best(findings.study))
         say(report.table)

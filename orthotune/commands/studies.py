@@ -62,7 +62,7 @@ def _with_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _known() -> list[str]:
-    from orthotune.study.loaded import study_names
+    from orthotune.study.names import study_names
 
     return study_names(STORAGE)
 
@@ -73,7 +73,8 @@ def _studies(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     from orthotune.report.status_counts import counts_text
-    from orthotune.study.loaded import load_study, study_names
+    from orthotune.study.loaded import load_study
+    from orthotune.study.names import study_names
     from orthotune.text import aligned
 
     rows = [["study", "trials", "metric", "lowest", "confirmed", "how they stand"]]
@@ -84,9 +85,10 @@ def _list(options: argparse.Namespace) -> int:
             value = "-" if best is None else f"{best:.4f}"
             sure = "-" if best is None else "yes" if study.confirmed else "no"
             stand = counts_text(study.records) + (", runs now" if study.running else "")
-            rows.append(
-                [name, str(len(study.records)), study.metric, value, sure, stand]
-            )
+            metrics = " ".join(study.metrics)
+            value = f"front of {len(study.front)}" if study.metrics[1:] else value
+            number = str(len(study.records))
+            rows.append([name, number, metrics, value, sure, stand])
         except StudyError as err:
             note(without_secrets(str(err)))
     if rows[1:]:
@@ -102,7 +104,7 @@ def _show(options: argparse.Namespace) -> int:
 
     study = load_study(options.name, options.storage)
     say(f"study      {study.name} ({study.folder})")
-    say(f"minimizes  {study.metric}")
+    say(f"minimizes  {' and '.join(study.metrics)}")
     say(f"trials     {len(study.records)}: {counts_text(study.records)}")
     if study.running:
         say("           a process of this machine runs it now")
@@ -110,11 +112,13 @@ def _show(options: argparse.Namespace) -> int:
         value = f"{study.metric} {study.best_value:.4f}"
         what, more = ("best", "") if study.confirmed else ("first", ", not confirmed")
         say(f"{what:<11}trial {study.best_trial}, {value}{more}")
+    if study.metrics[1:]:
+        say(f"front      trials {', '.join(map(str, study.front))}")
     report = study.folder / REPORT
     say(f"report     {report if report.exists() else 'none yet'}")
     ended = study.trials
     if "confirms" in ended:  # of the others the table speaks
-        ended = ended[ended.confirms.isna()]
+        ended = ended.loc[ended["confirms"].isna()]
     ended = ended.dropna(axis="columns", how="all")
     if study.metric in ended:
         ended = ended.sort_values(study.metric, kind="stable").head(SHOWN)

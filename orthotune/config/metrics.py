@@ -15,6 +15,12 @@ TARGETS = (
 )
 """What a study may minimize: all are better when smaller."""
 
+COSTS = ("epoch_time_s", "num_parameters", "num_macs")
+"""What a study may minimize beside such a target, never alone."""
+
+MOST_OBJECTIVES = 3
+"""Metrics that a study may minimize at once."""
+
 ACCURACY = "val_accuracy"
 """What people maximize, which is `val_error` minimized."""
 
@@ -28,10 +34,15 @@ METRICS = (
     "lr",
     "epoch_time_s",
     "images_per_s",
+    "num_parameters",
+    "num_macs",
     "diverged",
 )
 """The keys of every epoch's metrics. `test_error` joins them in the last epoch where
 `training.evaluate_test` asks for it."""
+
+SIGNALS = ("feature_rank", "loss_over_chance")
+"""What the first epoch reports as well, where `search.stop_on_signal` asks for it."""
 
 ACCURACY_NOTE = (
     "val_accuracy is 1 - val_error: what is best has the smallest val_error, which is "

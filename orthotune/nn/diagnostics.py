@@ -163,3 +163,31 @@ def backward_error_ratio(moments: Tensor) -> Tensor:
         4.0
     """
     return moments[0] / moments[-1]
+
+
+@torch.no_grad()
+def effective_rank(features: Tensor) -> Tensor:
+    r"""In how many directions features vary: the exponential of their entropy.
+
+    .. math:: \exp(-\sum_i p_i \log p_i), \quad p_i = s_i^2 / \sum_j s_j^2
+
+    with the singular values :math:`s` of the centred features (Roy and Vetterli,
+    EUSIPCO 2007, of the spectrum of the covariance).
+
+    Args:
+        features: Of images, `(B, F)`.
+
+    Returns:
+        Scalar tensor in [1, min(B, F)]; 1 also where nothing varies.
+
+    Example:
+        >>> effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item()
+        1.0
+    """
+    if not features.isfinite().all():
+        return torch.full((), torch.nan)
+    powers = torch.linalg.svdvals(features - features.mean(0)).square()
+    total = powers.sum()
+    if total == 0:
+        return torch.ones(())
+    return torch.special.entr(powers / total).sum().exp()

@@ -133,8 +133,11 @@ class ProgressDisplay:
         running = self._running()
         usual = "member" if self._is_population else "running"
         for record in running[:MOST_RUNNING]:
-            confirms = record.validates is not None
-            what = f"confirms {record.validates}" if confirms else usual
+            what = usual
+            if record.audit is not None:
+                what = "audited"
+            if record.validates is not None:
+                what = f"confirms {record.validates}"
             rows.append(self._trial(record, what, names))
         if len(running) > MOST_RUNNING:
             rows.append(["", f"{len(running) - MOST_RUNNING} more", "", ""])
@@ -171,7 +174,7 @@ class ProgressDisplay:
     def _epoch_and_metric(self, record: TrialRecord) -> list[str]:
         epochs, metric = self._study.settings.search.max_epochs, self._metric
         value = f"{record.last(metric):.4f}" if record.epoch else "-"
-        return [f"{record.epoch}/{epochs}", value]
+        return [f"{record.trained_epochs}/{epochs}", value]
 
     @property
     def _metric(self) -> str:

@@ -4,9 +4,10 @@ A live trial has its latest state there; when it ends, only those of the best st
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from orthotune.record.front import front, spread_front
 from orthotune.record.journal import Journal
 from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import StorageFolder
@@ -47,6 +48,7 @@ class CheckpointKeeper:
         journal: Its trials.
         metric: What it minimizes.
         keep: Ended trials whose checkpoints stay, the best.
+        objectives: All metrics that it minimizes; of several the front is kept.
         of_groups: Whether the best of every group of trials stays, too.
         when_safe: Runs what deletes, once whoever continues the study knows why.
     """
@@ -59,6 +61,7 @@ class CheckpointKeeper:
         keep: int,
         *,
         of_groups: bool = False,
+        objectives: Sequence[str] = (),
         when_safe: Callable[[Callable[[], None]], None] = lambda action: action(),
     ) -> None:
         self._when_safe = when_safe
@@ -66,6 +69,7 @@ class CheckpointKeeper:
         self._journal = journal
         self._keep = keep
         self._of_groups = of_groups
+        self._objectives = objectives
         self._standings = journal.standings(metric)
         self._kept = self._best()
 
@@ -93,6 +97,9 @@ class CheckpointKeeper:
 
     def _best(self) -> set[str]:
         best = list(self._standings.best[: self._keep])
+        if self._objectives[1:]:
+            members = front(self._standings.best, self._objectives)
+            best = spread_front(members, self._objectives, self._keep)
         if self._of_groups:
             firsts: dict[str | None, TrialRecord] = {}
             for record in self._standings.best:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthotune.config.trial import TrialConfig
+from orthotune.record.front import front, spread_front
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.journal import Journal
 from orthotune.record.population import population
@@ -118,7 +119,10 @@ def find_confirmation(
         and run.validates in numbers
         and _seed(run) in seeds
     }
-    raced = race(outcomes, len(seeds), diverged=diverged)
+    if settings.objectives[1:]:
+        raced = _all_rounds(outcomes, len(seeds))
+    else:
+        raced = race(outcomes, len(seeds), diverged=diverged)
     known = {(run.validates, _seed(run)) for run in runs}
     due = [
         (found[one].number, {**found[one].trained, "seed": seeds[number]})
@@ -137,13 +141,27 @@ def find_confirmation(
     )
 
 
+def _all_rounds(outcomes: Sequence[Values], rounds: int) -> Race:
+    """Every candidate with every seed: of a front none is simply the worse one."""
+    failed = frozenset(n for n, one in enumerate(outcomes) if None in one.values())
+    needed = [
+        (one, number)
+        for number in range(rounds)
+        for one, known in enumerate(outcomes)
+        if one not in failed and number not in known
+    ]
+    left = [len(one) if n in failed else None for n, one in enumerate(outcomes)]
+    return Race(left_after=left, failed=failed, needed=needed)
+
+
 def candidates(
     settings: StudySettings, records: Sequence[TrialRecord]
 ) -> list[TrialRecord]:
     """The trials that are confirmed, as the search ranks them.
 
     The best of those with a full budget, of equal configurations the first; and
-    whatever was begun to be confirmed before more trials came.
+    whatever was begun to be confirmed before more trials came. Of several metrics those
+    of the front, spread over it.
 
     Args:
         settings: The study's.
@@ -152,7 +170,7 @@ def candidates(
     begun = {record.validates for record in records}
     found: list[TrialRecord] = []
     distinct: set[str] = set()
-    for record in equal_budget(population(records), settings.metric):
+    for record in _in_question(settings, records):
         wanted = False
         if record.status == Status.FINISHED and _is_room(settings, distinct):
             trained = {**record.trained, "seed": 0}
@@ -163,6 +181,20 @@ def candidates(
         if wanted or record.number in begun:
             found.append(record)
     return found
+
+
+def _in_question(
+    settings: StudySettings, records: Sequence[TrialRecord]
+) -> list[TrialRecord]:
+    """The trials that may be candidates, best first."""
+    compared, metrics = population(records), settings.objectives
+    if not metrics[1:]:
+        return equal_budget(compared, settings.metric)
+    full = [one for one in front(compared, metrics) if one.status == Status.FINISHED]
+    begun = {record.validates for record in records}
+    known = [one for one in equal_budget(compared, metrics[0]) if one.number in begun]
+    kept = spread_front(full, metrics, settings.search.confirm.top)
+    return [*kept, *(one for one in known if one not in kept)]
 
 
 def _is_room(settings: StudySettings, distinct: set[str]) -> bool:
@@ -240,7 +272,7 @@ def best_searched(
 
     The candidate with the best mean over all fresh seeds. Where nothing was confirmed,
     of a population none, of another search the first of those that ran the longest
-    budget.
+    budget. Of several metrics none: there is a front.
 
     Args:
         settings: The study's.
@@ -258,6 +290,8 @@ def best_searched(
         >>> best.record.number, best.value, best.confirmed
         (1, 0.4, False)
     """
+    if settings.objectives[1:]:
+        return None
     for first in find_confirmation(settings, records).complete[:1]:
         return Best(record=first.record, value=first.mean, confirmed=True)
     if settings.search.is_population:

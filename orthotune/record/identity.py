@@ -15,9 +15,9 @@ from orthotune.config.plugins import plugins
 from orthotune.config.sources import digest_of
 from orthotune.config.trial import NO_RESULT, TrialConfig
 from orthotune.record.study_definition import Study
-from orthotune.schema.fields import leaves
+from orthotune.schema.fields import later_fields, leaves
 from orthotune.space.parameters import definition_of
-from orthotune.space.settings import RENAMED
+from orthotune.space.settings import RENAMED, SearchSettings
 
 Fingerprints = Mapping[str, str]
 """The hash of each data set a study names, by name (`data_fingerprint`)."""
@@ -95,6 +95,9 @@ def _asked(study: Study) -> Definition:
         metric, epochs = study.settings.metric, study.settings.search.max_epochs
         return {"metric": metric, "search.max_epochs": epochs, **study.question}
     search = dict(leaves(study.settings.search))
+    for name, default in later_fields(SearchSettings):
+        if search[name] == default:
+            del search[name]
     # A population is compared with itself: it cannot grow.
     pbt = study.settings.search.is_population
     idle = _MAY_CHANGE - {"num_trials"} if pbt else _MAY_CHANGE | _OF_PBT
@@ -102,7 +105,7 @@ def _asked(study: Study) -> Definition:
         parameter.name: definition_of(parameter) for parameter in study.space.parameters
     }
     return {
-        "metric": study.settings.metric,
+        "metric": study.settings.asked_metric,
         **{f"search.{k}": v for k, v in search.items() if k not in idle},
         **{f"space.{name}": parameter for name, parameter in space.items()},
         **_constraints(study),

@@ -10,9 +10,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from orthotune.config.metrics import METRICS
+from orthotune.config.metrics import METRICS, SIGNALS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import StudyError
 from orthotune.record.earlier import Earlier
@@ -24,33 +24,11 @@ from orthotune.record.history import (
     Profiles,
     Times,
 )
+from orthotune.record.observer import Observer
 from orthotune.record.provenance import UNKNOWN
 from orthotune.record.standings import Standings
 from orthotune.record.trial_record import SETTING, Status, TrialRecord
 from orthotune.space.settings import ConfirmSettings
-
-
-class Observer(Protocol):
-    """Is told of every change of a record, on the driver's event loop."""
-
-    def on_start(self, record: TrialRecord) -> None:
-        """A trial has started, or goes on in this session."""
-
-    def on_epoch(self, record: TrialRecord, epoch: int) -> None:
-        """A trial has reported an epoch."""
-
-    def on_end(self, record: TrialRecord) -> None:
-        """A trial has ended, or is interrupted."""
-
-
-class SessionObserver(Observer, Protocol):
-    """Is also told of the begin and the end of a session."""
-
-    def start(self, records: Sequence[TrialRecord]) -> None:
-        """A session begins, with these trials from before."""
-
-    def close(self) -> None:
-        """The session is over; every trial that ran has ended or is interrupted."""
 
 
 class Journal:
@@ -90,6 +68,7 @@ class Journal:
         self.observers: Sequence[Observer] = ()
         self.num_reports = 0
         self._histories: dict[int, History] = {}
+        self._audits: dict[int, History] = {}
         for place, event in log.events():
             self._apply(event, place)
         for record in self.records:
@@ -179,9 +158,9 @@ class Journal:
     def report(self, number: int, epoch: int, metrics: Mapping[str, Any]) -> None:
         """A trial has reported an epoch; one seen before is not told again."""
         record = self._records[number]
-        if epoch in record.history:
+        if epoch in record.history or epoch in (record.audit or ()):
             return
-        names = (*METRICS, "test_error")
+        names = (*METRICS, *SIGNALS, "test_error")
         kept = {name: float(metrics[name]) for name in names if name in metrics}
         kept |= {k: float(v) for k, v in metrics.items() if k.startswith(SETTING)}
         event = {"event": "epoch", "number": number, "epoch": epoch, "metrics": kept}
@@ -190,7 +169,13 @@ class Journal:
         if metrics.get(COMPUTED_BY, "") not in ("", *record.computed_by):
             event[COMPUTED_BY] = metrics[COMPUTED_BY]
         self._add(event)
-        self._tell(lambda observer: observer.on_epoch(record, epoch))
+        if record.audit is None:  # else it is nobody's but the audit's
+            self._tell(lambda observer: observer.on_epoch(record, epoch))
+
+    def condemn(self, number: int) -> None:
+        """A trial is stopped for all but an audit, for which it runs on."""
+        if self._records[number].audit is None:
+            self._add({"event": "condemned", "number": number})
 
     def reuse(self, number: int, earlier: Earlier) -> None:
         """A trial ends with the result that another study has of it."""
@@ -214,6 +199,8 @@ class Journal:
     def natural_end(self, number: int) -> Status:
         """The status of a trial that has ended without an error."""
         record = self._records[number]
+        if record.audit is not None:
+            return Status.STOPPED
         if record.history and record.last("diverged"):
             return Status.DIVERGED
         done = record.epoch >= self._max_epochs
@@ -224,6 +211,8 @@ class Journal:
         record = self._records[number]
         if record.status.ended:
             return
+        if record.audit is not None:  # whatever its audit has met
+            status = Status.STOPPED
         event = {"event": "ended", "number": number, "status": str(status)}
         self._add({**event, "error": error}, durable=True)
         self._tell(lambda observer: observer.on_end(record))
@@ -312,7 +301,7 @@ class Journal:
                 record.started_ms = record.started_ms or at
                 self._set_status(record, Status.RUNNING)
             case "epoch":
-                self._histories[record.number].add(event, place)
+                self._open_history(record.number).add(event, place)
                 self.num_reports += 1
                 if COMPUTED_BY in event:
                     name = sys.intern(event[COMPUTED_BY])  # of most trials one
@@ -322,6 +311,8 @@ class Journal:
                 record.computed_by = tuple(event.get(COMPUTED_BY, ()))
             case "lived":
                 record.changed_fields = event["fields"]
+            case "condemned":
+                record.audit = self._audits[record.number] = History(self._log)
             case "ended":
                 record.error, record.ended_ms = event["error"], at
                 self._set_status(record, Status(event["status"]))
@@ -332,15 +323,19 @@ class Journal:
                 record.changed_fields = {}
                 record.reused = None
                 record.computed_by = ()
-                self.num_reports -= len(record.history)
+                self.num_reports -= len(record.history) + len(record.audit or ())
                 self._without_history(record)
                 self._set_status(record, Status.INTERRUPTED)
                 self.exhausted = False  # its result may make others necessary
+
+    def _open_history(self, number: int) -> History:
+        return self._audits.get(number, self._histories[number])
 
     def _without_history(self, record: TrialRecord) -> None:
         history = self._histories[record.number] = History(self._log)
         record.history, record.reported_ms = history, Times(history)
         record.profiles = Profiles(history)
+        record.audit = self._audits.pop(record.number, None) and None
 
     def _set_status(self, record: TrialRecord, status: Status) -> None:
         self.status_counts[record.status] -= 1

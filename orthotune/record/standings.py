@@ -10,7 +10,8 @@ class Standings:
     """The trials that can be compared, best first, kept in order as trials are added.
 
     Those that ran as long as the longest one, without diverging: a value after one
-    epoch says nothing against a value after ten.
+    epoch says nothing against a value after ten. Never one that an audit ran on: what
+    stops trials would choose among those that it stopped.
 
     Args:
         metric: What is minimized.
@@ -36,6 +37,8 @@ class Standings:
         """Put a trial in its place, if it can be compared."""
         epoch = record.epoch
         if record.status in WITHOUT_VALUE or not epoch or epoch < self._longest:
+            return
+        if record.audit is not None:
             return
         if epoch > self._longest:
             self._longest, self.best = epoch, []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orthotune.record.trial_record import TrialRecord
+from orthotune.record.warm_start import WarmStart
 from orthotune.space.search_space import SearchSpace
 from orthotune.space.settings import StudySettings
 
@@ -44,6 +45,7 @@ class Study:
         keep_best_of_groups: Whether the checkpoint of the best of each group stays.
         reuse: Whether what other studies have run of them is taken from MLflow.
         question: What such a study asks, as plain values by dotted name.
+        warm_start: What it takes from earlier studies when it begins.
         searched: Whether its search is over, whatever is open in it: only what
             confirms it is still to run.
     """
@@ -56,6 +58,7 @@ class Study:
     reuse: bool = False
     keep_best_of_groups: bool = False
     question: Mapping[str, Any] = field(default_factory=dict)
+    warm_start: WarmStart | None = None
     searched: bool = False
 
     @property
@@ -69,6 +72,11 @@ class Study:
         if self.listed:
             return len(self.listed)
         return int(min(self.settings.search.num_trials, self.space.size))
+
+    @property
+    def start_lines(self) -> list[str]:
+        """What it takes from earlier studies, a phrase a line."""
+        return [] if self.warm_start is None else self.warm_start.lines()
 
     def trial_fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one trial: fixed and suggested values, and the budget."""

@@ -68,6 +68,9 @@ class TrialRecord:
         reused: The study and MLflow run its result was taken from, if it was.
         profiles: Its networks layer by layer, by epoch, if they were looked at.
         computed_by: The GPUs or CPUs; several if it went on elsewhere.
+        audit: Its metrics by epoch after it was condemned to stop, if it went on for
+            the audit of stopping; None if not. To all else its `history` ends where
+            it was condemned.
     """
 
     number: int
@@ -87,6 +90,7 @@ class TrialRecord:
     reused: str | None = None
     profiles: Mapping[int, Profile] = field(default_factory=dict)
     computed_by: tuple[str, ...] = ()
+    audit: Mapping[int, dict[str, float]] | None = None
 
     @property
     def name(self) -> str:
@@ -115,6 +119,18 @@ class TrialRecord:
     def epoch(self) -> int:
         """Epochs reported."""
         return max(self.history, default=0)
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs reported, with those of an audit.
+
+        Example:
+            >>> epochs = {"history": {1: {}}, "audit": {2: {}}}
+            >>> record = TrialRecord(number=0, fields={}, **epochs)
+            >>> record.epoch, record.trained_epochs
+            (1, 2)
+        """
+        return max(self.audit or (), default=self.epoch)
 
     def last(self, metric: str) -> float:
         """The metric in the last epoch reported."""

@@ -12,14 +12,22 @@ from orthotune.figures.learning_curves import (
 )
 from orthotune.figures.live import Live, LivePage
 from orthotune.figures.parallel_coordinates import Line, draw_parallel, live_parallel
-from orthotune.figures.search_figures import draw_budget, draw_schedules, live_budget
+from orthotune.figures.search_figures import (
+    draw_budget,
+    draw_schedules,
+    live_budget,
+    spending,
+)
 from orthotune.figures.slices import Placed, draw_slices, live_slices
 from orthotune.report.findings import SearchFindings
+from orthotune.report.front import find_front
+from orthotune.report.front_figure import draw_front
 from orthotune.report.importance_figure import draw_importances
 from orthotune.report.in_effect import in_effect_at_end
 from orthotune.text import cell
 
 NAMES = (
+    "front",
     "budget",
     "curves",
     "parallel",
@@ -61,6 +69,9 @@ def draw_all(
     paths = {name: folder / f"{name}.svg" for name in NAMES}
     for path in paths.values():  # of an earlier session
         path.unlink(missing_ok=True)
+    if findings.ranking.is_front and compared:
+        spent = spending([record for record in members if record.history])
+        draw_front(paths["front"], find_front(study, findings.records), spent)
     draw_budget(paths["budget"], metric, members, compared)
     rungs = compared_at(study.settings.search)
     draw_learning_curves(paths["curves"], metric, rungs, compared, others)

@@ -14,6 +14,7 @@ from orthotune.record.population import population
 from orthotune.record.standings import equal_budget
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
+from orthotune.report.front import find_front, front_rows, front_text
 from orthotune.report.in_effect import in_effect, settings_in_effect
 from orthotune.space.parameters import Parameter
 from orthotune.text import Rows, cell, counted
@@ -37,6 +38,7 @@ class Ranking:
         why: What the best is, a sentence; empty if there is none.
         race: What else the confirmation says, sentences.
         rows: The table of the best.
+        is_front: Whether the best are a front, none of which is better than another.
     """
 
     best: list[TrialRecord]
@@ -45,15 +47,20 @@ class Ranking:
     why: str
     race: Sequence[str]
     rows: Rows
+    is_front: bool = False
 
     @property
     def title(self) -> str:
         """What the best may be called."""
+        if self.is_front:
+            return "The front"
         return "The best" if self.confirmed else "First in the search, not confirmed"
 
 
 def rank(study: Study, records: Sequence[TrialRecord]) -> Ranking:
     """The ranking of a study's trials."""
+    if study.settings.objectives[1:]:
+        return _front(study, records)
     metric, parameters = study.settings.metric, study.space.parameters
     is_population = study.settings.search.is_population
     confirmation = find_confirmation(study.settings, records)
@@ -79,6 +86,19 @@ def rank(study: Study, records: Sequence[TrialRecord]) -> Ranking:
     )
 
 
+def _front(study: Study, records: Sequence[TrialRecord]) -> Ranking:
+    found = find_front(study, records)
+    return Ranking(
+        best=list(found.members),
+        value=None,
+        confirmed=bool(found.means),
+        why=front_text(study, found) if found.members else "",
+        race=[],
+        rows=front_rows(study, found),
+        is_front=True,
+    )
+
+
 def _why(best: Candidate, metric: str, *, is_population: bool) -> str:
     who, where = f"trial {best.record.number}", "search"
     if is_population:
@@ -94,13 +114,14 @@ def _why(best: Candidate, metric: str, *, is_population: bool) -> str:
 
 def _race(confirmation: Confirmation, metric: str) -> list[str]:
     """What the race says beside who is best."""
-    complete = confirmation.complete
-    curse = statistics.fmean(one.curse for one in complete)
+    known = [one for one in confirmation.candidates if one.values]
+    curse = statistics.fmean(one.curse for one in known)
+    way = "lower" if curse < 0 else "higher"
     sentences = [
-        f"Winner's curse: with fresh seeds {counted(len(complete), 'candidate')} came "
-        f"to a `{metric}` that is {curse:+.4f} from what the search saw, on average."
+        f"Winner's curse: with fresh seeds {metric} is {abs(curse):.4f} {way} than the "
+        f"search saw, on average over {counted(len(known), 'candidate')}."
     ]
-    others = [one for one in complete[1:] if one.left_after is None]
+    others = [o for o in confirmation.complete[1:] if o.left_after is None]
     if others:
         numbers = ", ".join(str(one.record.number) for one in others)
         sentences.append(

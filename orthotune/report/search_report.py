@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.report.drawn import draw_all, live_page, placed
 from orthotune.report.findings import SearchFindings, find
+from orthotune.report.front import number
+from orthotune.report.ranking import Ranking
 from orthotune.report.search_text import markdown, short_note
 from orthotune.text import aligned
 from orthotune.tracking.summary import Group
@@ -32,7 +34,8 @@ class Report:
         best_file: Path of the best configuration, or of the first in the search where
             nothing was confirmed; None if no trial can be compared.
         others: Text and figures of the report, and the trials' histories.
-        schedules: Paths of what the members of a population lived through.
+        schedules: Paths of what the members of a population lived through, or of the
+            configurations of a front.
     """
 
     findings: SearchFindings
@@ -70,8 +73,14 @@ class Report:
     @property
     def metrics(self) -> dict[str, float]:
         """What the parent run shows: the metric of the best."""
-        metric = self.findings.study.settings.metric
-        return {} if self.value is None else {metric: self.value}
+        settings, ranking = self.findings.study.settings, self.findings.ranking
+        if ranking.is_front and ranking.best:
+            lowest = {
+                name: min(record.last(name) for record in ranking.best)
+                for name in settings.objectives
+            }
+            return {**lowest, "front_size": float(len(ranking.best))}
+        return {} if self.value is None else {settings.metric: self.value}
 
     @property
     def tags(self) -> dict[str, str]:
@@ -116,7 +125,9 @@ def write_report(
     histories, text = folder / "trials.jsonl", folder / "report.md"
     write_trials(histories, records)
     schedules = _write_schedules(study, folder / "schedules", records, commits)
-    best_file = folder / "best.yaml" if ranking.best else None
+    schedules += _write_front(study, folder / "front", ranking, commits)
+    single = ranking.best and not ranking.is_front
+    best_file = folder / "best.yaml" if single else None
     if best_file is not None:
         why = f"{ranking.title}, of study {study.settings.name}: {ranking.why}"
         write_config(best_file, ranking.best[0], why=why, commits=commits)
@@ -157,6 +168,28 @@ def _write_schedules(
     return paths
 
 
+def _write_front(
+    study: Study, folder: Path, ranking: Ranking, commits: Sequence[str]
+) -> list[Path]:
+    """One file for the configuration of each trial of a front."""
+    for earlier in folder.glob("*.yaml"):  # of before more trials came
+        earlier.unlink()
+    paths = []
+    for record in ranking.best if ranking.is_front else []:
+        folder.mkdir(exist_ok=True)
+        values = ", ".join(
+            f"{name} {number(record.last(name))}" for name in study.settings.objectives
+        )
+        why = (
+            f"Trial {record.number} of the front of study {study.settings.name}: "
+            f"{values} after {record.epoch} epochs."
+        )
+        path = folder / f"trial-{record.number:04d}.yaml"
+        write_config(path, record, why=why, commits=commits)
+        paths.append(path)
+    return paths
+
+
 def write_config(
     path: Path, record: TrialRecord, *, why: str, commits: Sequence[str]
 ) -> None:
@@ -182,7 +215,7 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
     """Write every trial with its history as one JSON object a line."""
     with atomic_write(path) as file:
         for record in records:
-            entry: Mapping[str, object] = {
+            entry: dict[str, object] = {
                 "number": record.number,
                 "key": record.key,
                 "status": str(record.status),
@@ -194,4 +227,6 @@ def write_trials(path: Path, records: Sequence[TrialRecord]) -> None:
                 "computed_by": record.computed_by,
                 "history": dict(record.history),
             }
+            if record.audit is not None:
+                entry["audit"] = dict(record.audit)
             file.write(json.dumps(entry).encode() + b"\n")

@@ -7,7 +7,9 @@ from orthotune.figures.drawing import MOST_LINES
 from orthotune.figures.learning_curves import compared_at
 from orthotune.record.provenance import commits_text, versions
 from orthotune.record.study_definition import Study
+from orthotune.report.audit import audit_part
 from orthotune.report.findings import SearchFindings
+from orthotune.report.front import front_part
 from orthotune.report.importance import AGREEING, EVERY, FEWEST, Importance
 from orthotune.report.remarks import remarks
 from orthotune.report.slice_text import slices_part, surface_part
@@ -92,6 +94,11 @@ LUCK = (
     "value to luck, and nothing here was confirmed to be best: "
     "`python -m orthotune confirm {name}` trains the first ones again with fresh seeds."
 )
+FRONT_LUCK = (
+    "Trials of a search have one seed each, so that a front owes some of its shape to "
+    "luck: believe the means of members that were trained again with fresh seeds, by "
+    "`search.confirm` or `python -m orthotune confirm {name}`."
+)
 CONFIRMED = (
     "Trials of a search have one seed each, so that the first of many owes some of its "
     "value to luck: only the means from scratch with fresh seeds, the same for all, "
@@ -116,6 +123,11 @@ def markdown(
     """
     parts = [
         *_head(findings),
+        *front_part(
+            findings.study,
+            findings.records,
+            _figure("The front and the hypervolume", figures.get("front")),
+        ),
         "## Lowest so far against budget",
         *_figure("The lowest so far against epochs spent", figures.get("budget")),
         BUDGET.format(
@@ -134,6 +146,7 @@ def markdown(
         *_importance_part(findings, figures.get("importance")),
         *surface_part(figures.get("contour"), findings),
         *_schedule_part(figures.get("schedules")),
+        *audit_part(findings.study, findings.records),
         *_run_part(findings, commits, command),
     ]
     return "\n\n".join(parts) + "\n"
@@ -159,11 +172,12 @@ def _head(findings: SearchFindings) -> list[str]:
     found = f"**{ranking.title}**: {ranking.why}"
     found = " ".join([found if ranking.best else _nothing(findings), *ranking.race])
     said = [f"- {remark}" for remark in remarks(findings)]
+    shown = ranking.rows[1:] and not ranking.is_front  # which has a part of its own
     return [
-        f"# {settings.name}: the smallest {settings.metric}",
+        f"# {settings.name}: the smallest {' and '.join(settings.objectives)}",
         found,
         f"{trials} ({counts_text(findings.records)}){diverged}.",
-        *([markdown_table(ranking.rows)] if ranking.rows[1:] else []),
+        *([markdown_table(ranking.rows)] if shown else []),
         *(["## Remarks", "\n".join(said)] if said else []),
     ]
 
@@ -283,6 +297,7 @@ def _run_part(
         _luck(findings),
         markdown_table([["parameter", "values", "when"], *space]),
         *_constraint_part(study),
+        *_start_part(study),
         f"Fixed: {', '.join(fixed) or 'nothing, all else has its default'}.",
         markdown_table([["setting", "value"], *search]),
         f"{counted(epochs, 'epoch')} of training, {duration(time_s)} of it; "
@@ -295,6 +310,8 @@ def _run_part(
 
 def _luck(findings: SearchFindings) -> str:
     settings = findings.study.settings
+    if findings.ranking.is_front:
+        return FRONT_LUCK.format(name=settings.name)
     if findings.ranking.confirmed or settings.search.is_population:
         return CONFIRMED
     return LUCK.format(name=settings.name)
@@ -305,11 +322,17 @@ def _constraint_part(study: Study) -> list[str]:
     return [f"Every trial meets {' and '.join(texts)}."] if texts else []
 
 
+def _start_part(study: Study) -> list[str]:
+    said = "From earlier studies, when it began:"
+    lines = [f"- {line}" for line in study.start_lines]
+    return ["\n".join([said, "", *lines])] if lines else []
+
+
 def _trained(findings: SearchFindings) -> tuple[int, float]:
     """Epochs and seconds of training of all trials together."""
     times = [
         metrics["epoch_time_s"]
         for record in findings.records
-        for metrics in record.history.values()
+        for metrics in (*record.history.values(), *(record.audit or {}).values())
     ]
     return len(times), sum(times)

@@ -85,9 +85,8 @@ def ruled_fields(
         rule = rule_of(item, section)
         if rule is not None:
             yield prefix + item.name, rule, (section, item.name)
-        else:
-            kind = item.type
-            yield from ruled_fields(kind, f"{prefix}{item.name}.")
+        elif dataclasses.is_dataclass(kind := item.type):  # others follow from these
+            yield from ruled_fields(kind, f"{prefix}{item.name}.")  # pyright: ignore[reportArgumentType]
 
 
 def sections(section: object, prefix: str = "") -> Iterator[tuple[str, str, Any]]:

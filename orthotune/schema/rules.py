@@ -30,6 +30,7 @@ class Rule:
         optional: Whether null is allowed.
         words: Strings allowed in place of such a value.
         is_list: Whether the field holds a list of such values.
+        or_list: Whether it may hold one such value, or a list of them.
         extra: A further check that raises ValueError with a whole sentence.
         hint: What a refusal says at its end.
     """
@@ -43,6 +44,7 @@ class Rule:
     optional: bool = False
     words: tuple[str, ...] = ()
     is_list: bool = False
+    or_list: bool = False
     extra: Callable[[Any], None] | None = None
     hint: str = ""
 
@@ -57,8 +59,9 @@ class Rule:
         value = plain(value)
         if self._stands_apart(value):
             return
-        items = value if isinstance(value, list) and self.is_list else [value]
-        wrong = self.is_list and not isinstance(value, list)
+        listed = isinstance(value, list) and (self.is_list or self.or_list)
+        items = value if isinstance(value, list) and listed else [value]
+        wrong = (self.or_list and not items) or (self.is_list and not listed)
         if wrong or not all(self._allows(item) for item in items):
             problem = f"must be {self.describe()}, but got {show(value)}. {self.hint}"
             raise ConfigError(field, problem.rstrip())
@@ -75,7 +78,8 @@ class Rule:
         value = plain(value)
         if self._stands_apart(value):
             return value
-        return tuple(map(self.kind, value)) if self.is_list else self.kind(value)
+        listed = self.is_list or isinstance(value, list)
+        return tuple(map(self.kind, value)) if listed else self.kind(value)
 
     def _stands_apart(self, value: object) -> bool:
         """Whether a value is allowed beside those of the kind."""
@@ -102,11 +106,12 @@ class Rule:
     def describe(self) -> str:
         """What is allowed, in words: `a number in (0, 100]`."""
         if self.choices is not None:
-            return f"one of {', '.join(self.choices)}"
+            more = ", or a list of them" if self.or_list else ""
+            return f"one of {', '.join(self.choices)}{more}"
         nouns = {bool: "true or false", int: "an integer", float: "a number"}
         noun = nouns.get(self.kind, "a string")
         if self.is_list:
-            noun = {int: "a list of integers", float: "a list of numbers"}[self.kind]
+            noun = _LISTS[self.kind]
         others = [*self.words, *(["null"] if self.optional else [])]
         return " or ".join([noun + self._range(), *others])
 
@@ -118,6 +123,13 @@ class Rule:
         if left is None and right is None:
             return ""
         return f" in {left or '(-inf'}, {right or 'inf)'}"
+
+
+_LISTS = {
+    int: "a list of integers",
+    float: "a list of numbers",
+    str: "a list of strings",
+}
 
 
 def _is_finite(value: object) -> bool:

@@ -80,5 +80,8 @@ def expected_epochs(search: SearchSettings) -> float:
     Example:
         >>> expected_epochs(SearchSettings(max_epochs=4, reduction_factor=2))
         2.0
+        >>> expected_epochs(SearchSettings(max_epochs=4, reduction_factor=2, audit=0.5))
+        3.0
     """
-    return expected_rest(search, 0).mean
+    stopped = expected_rest(search, 0).mean
+    return stopped + search.audit * (search.max_epochs - stopped)

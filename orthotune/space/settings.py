@@ -3,7 +3,13 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from orthotune.config.metrics import ACCURACY, TARGETS, minimized
+from orthotune.config.metrics import (
+    ACCURACY,
+    COSTS,
+    MOST_OBJECTIVES,
+    TARGETS,
+    minimized,
+)
 from orthotune.errors import ConfigError
 from orthotune.schema.fields import check_fields
 from orthotune.schema.rules import Rule, setting, show
@@ -27,6 +33,9 @@ def _check_gpus(gpus: float) -> None:
 AUTO = "auto"
 
 SMALLEST_POPULATION = 4
+
+ORDERED = ("grid", "qmc")
+"""Searchers that go through configurations in an order that no result changes."""
 
 COPIES_KEPT = 4
 """States of each member of a pbt population that Ray keeps for others to copy: with
@@ -69,11 +78,12 @@ class SearchSettings:
     10."""
 
     searcher: str = setting(
-        "tpe", Rule(kind=str, choices=("tpe", "random", "gp", "qmc", "grid"))
+        "tpe", Rule(kind=str, choices=("tpe", "random", "gp", "qmc", "grid", "nsga2"))
     )
     """tpe (tree-structured Parzen estimator), gp (Gaussian process), random, qmc
-    (quasi-random: a Sobol sequence, which fills the space evenly), or grid (every
-    combination, once; leave out `num_trials`). Default tpe."""
+    (quasi-random: a Sobol sequence, which fills the space evenly), grid (every
+    combination, once; leave out `num_trials`), or nsga2 (a genetic algorithm, for
+    several metrics). Default tpe."""
 
     scheduler: str = setting("asha", Rule(kind=str, choices=("asha", "pbt", "none")))
     """asha (asynchronous successive halving: stops the worse trials early), pbt
@@ -107,6 +117,20 @@ class SearchSettings:
     suggestion knows all results before it, so a study repeats itself exactly. Default
     null."""
 
+    start_from: tuple[str, ...] = setting((), Rule(kind=str, is_list=True), later=True)
+    """Earlier studies, by name in this storage or by the path of the folder, and files
+    such as their `best.yaml`: the best of them are tried first, and their trials told
+    to the searcher where they are trials of this study too. Default []."""
+
+    audit: float = setting(0.0, Rule(kind=float, low=0, high=1), later=True)
+    """Share of the trials that the scheduler stops which run on to the full budget, for
+    an audit of what stopping costs; they stay out of everything else. Default 0."""
+
+    stop_on_signal: bool = setting(False, Rule(kind=bool), later=True)
+    """Whether trials are also stopped after their first epoch, by a rule that the study
+    learns from what is known of the layers then; such stops are always audited. Not
+    for pbt; nothing is stopped where `grace_epochs` is 1. Default false."""
+
     keep_checkpoints: int = setting(3, Rule(kind=int, low=0, high=100_000))
     """Checkpoints of ended trials that are kept, those of the best; of all that are
     confirmed, if of any. Default 3."""
@@ -118,6 +142,12 @@ class SearchSettings:
                 "grace_epochs",
                 f"must be at most `search.max_epochs` = {self.max_epochs}, "
                 f"but got {self.grace_epochs}.",
+            )
+        if self.start_from and (self.is_population or self.searcher in ORDERED):
+            raise ConfigError(
+                "start_from",
+                "must be left out for pbt, grid and qmc, whose trials are chosen "
+                f"together, but got {show(list(self.start_from))}.",
             )
         if self.is_population:
             self._check_population()
@@ -140,6 +170,13 @@ class SearchSettings:
         return self.keep_checkpoints and max(self.keep_checkpoints, self.confirm.top)
 
     def _check_population(self) -> None:
+        for name in ("audit", "stop_on_signal"):
+            if getattr(self, name):
+                raise ConfigError(
+                    name,
+                    "must be as by default for pbt, which stops no trial, but got "
+                    f"{getattr(self, name)}. Leave it out.",
+                )
         if self.num_trials < SMALLEST_POPULATION:
             raise ConfigError(
                 "num_trials",
@@ -185,24 +222,94 @@ class StudySettings:
     name: str = setting("study", Rule(kind=str, extra=_check_name))
     """Name of the study, its folder and its MLflow experiment. Default: the file's."""
 
-    metric: str = setting("val_error", Rule(kind=str, choices=(*TARGETS, ACCURACY)))
+    metric: str = setting(
+        "val_error", Rule(kind=str, choices=(*TARGETS, ACCURACY, *COSTS), or_list=True)
+    )
     """What is minimized; val_accuracy, which is maximized, is taken as 1 - val_error,
-    so that val_error is minimized and shown. Default val_error."""
+    so that val_error is minimized and shown. Of two or three metrics in a list, the
+    first of them a target, the best compromises are sought. Default val_error."""
 
-    mode: str = setting("min", Rule(kind=str, choices=("min", "max")))
+    mode: str = setting("min", Rule(kind=str, choices=("min", "max"), or_list=True))
     """min, but max for val_accuracy, where it may be left out: every other metric is
-    better when smaller. Default min."""
+    better when smaller. For several metrics a list, or left out. Default min."""
+
+    objectives: tuple[str, ...] = ()
+    """All that is minimized; the first is `metric`. It follows from what is given."""
 
     search: SearchSettings = field(default_factory=SearchSettings)
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.mode == "max" and self.metric != ACCURACY:
+        given = self.metric if isinstance(self.metric, tuple) else (self.metric,)
+        modes = self.mode if isinstance(self.mode, tuple) else (self.mode,) * len(given)
+        found = tuple(map(minimized, given))
+        if not given[1:] and self.objectives[:1] == found:  # replaced, not given anew
+            found = self.objectives
+        self._check_mode(given, modes)
+        self._check_objectives(found)
+        object.__setattr__(self, "metric", found[0])
+        object.__setattr__(self, "mode", "min")
+        object.__setattr__(self, "objectives", found)
+
+    @property
+    def asked_metric(self) -> str | list[str]:
+        """What is minimized: a metric, or a list of several."""
+        return list(self.objectives) if self.objectives[1:] else self.metric
+
+    def _check_mode(self, given: tuple[str, ...], modes: tuple[str, ...]) -> None:
+        if len(modes) != len(given):
             raise ConfigError(
                 "mode",
-                f"must be min for {self.metric}, which is better when smaller, but got "
-                f"max. Delete it, or set `metric: {ACCURACY}`.",
+                f"must be as many as `metric` has, {len(given)}, but got "
+                f"{show(list(modes))}. Leave it out.",
             )
-        object.__setattr__(self, "metric", minimized(self.metric))
-        object.__setattr__(self, "mode", "min")
+        for metric, mode in zip(given, modes, strict=True):
+            if mode == "max" and metric != ACCURACY:
+                raise ConfigError(
+                    "mode",
+                    f"must be min for {metric}, which is better when smaller, but got "
+                    f"max. Delete it, or set `metric: {ACCURACY}`.",
+                )
+            if mode == "min" and metric == ACCURACY and isinstance(self.mode, tuple):
+                raise ConfigError(
+                    "mode", f"must be max for {ACCURACY}, but got min. Delete it."
+                )
+
+    def _check_objectives(self, found: tuple[str, ...]) -> None:
+        """Refuse metrics that do not make a question together."""
+        if found[0] in COSTS:
+            first = f"{found[0]} alone" if not found[1:] else f"{found[0]} first"
+            raise ConfigError(
+                "metric",
+                f"must begin with what is to be learned, one of {', '.join(TARGETS)}, "
+                f"but got {first}. Write [val_error, {found[0]}].",
+            )
+        if len(set(found)) < len(found) or len(found) > MOST_OBJECTIVES:
+            raise ConfigError(
+                "metric",
+                f"must be at most {MOST_OBJECTIVES} different metrics, but got "
+                f"{show(list(found))}. Leave some out.",
+            )
+        wrong = self.search.searcher == ("gp" if found[1:] else "nsga2")
+        if wrong:
+            searchers, many = "tpe, random, gp", "one metric"
+            if found[1:]:
+                searchers, many = "tpe, nsga2, random", "several metrics"
+            raise ConfigError(
+                "search.searcher",
+                f"must be {searchers}, qmc or grid for {many}, but got "
+                f"{self.search.searcher}.",
+            )
+        if found[1:] and self.search.scheduler != "none":
+            raise ConfigError(
+                "search.scheduler",
+                "must be none for several metrics, as no trial is simply the worse "
+                f"one, but got {self.search.scheduler}. Write `scheduler: none`.",
+            )
+        if found[1:] and self.search.stop_on_signal:
+            raise ConfigError(
+                "search.stop_on_signal",
+                "must be false for several metrics, of which no one says who is among "
+                "the better, but got true. Leave it out.",
+            )

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 from orthotune.config.plugins import import_plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
+from orthotune.record.front import front
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
+from orthotune.record.tables import history_table, trial_table
 from orthotune.record.trial_record import TrialRecord
 from orthotune.space.settings import ConfirmSettings
 from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
 from orthotune.storage.redaction import without_secrets
 from orthotune.study.best import Best, find_best
+from orthotune.study.names import missing_study
 from orthotune.study.record_opening import (
     LOCK,
     RECORD,
@@ -29,7 +33,6 @@ from orthotune.study.record_opening import (
     record_to_read,
     study_folder,
 )
-from orthotune.study.tables import history_table, trial_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +106,23 @@ class LoadedStudy:
 
     @property
     def metric(self) -> str:
-        """What it minimizes."""
-        return self.definition["metric"]
+        """What it minimizes; the first of several metrics."""
+        return self.metrics[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All metrics that it minimizes."""
+        asked = self.definition["metric"]
+        return (asked,) if isinstance(asked, str) else tuple(asked)
+
+    @property
+    def front(self) -> list[int]:
+        """The trials that no other beats in every metric, by the first metric.
+
+        Of one metric the best of those that ran longest, with those equal to it.
+        """
+        searched = population(self.records)
+        return [record.number for record in front(searched, self.metrics)]
 
     @property
     def running(self) -> bool:
@@ -150,6 +168,7 @@ class LoadedStudy:
         if self._best is None:
             errors = [record.error for record in self.records if record.error]
             why = f"the first error is: {errors[0]}" if errors else "none has ended"
+            why = "of several metrics it has a `front`" if self.metrics[1:] else why
             raise StudyError(
                 f"The study {self.name} must have a trial with a result that can be "
                 f"compared to have a best, but {why}. Look at `trials`."
@@ -264,7 +283,7 @@ class LoadedStudy:
         with record_to_read(self.name, self.storage) as record:
             with copied_log(record) as log:
                 if log.header is None:
-                    raise _missing(self.name, self.storage)
+                    raise missing_study(self.name, self.storage)
                 check_format(log.header, record)
                 epochs = log.header["definition"]["search.max_epochs"]
                 live = is_locked(self.folder / LOCK)
@@ -335,26 +354,3 @@ but there is no record.jsonl in it. There is no study in nowhere.
     found = LoadedStudy(name, place)
     _ = found.id  # what is not there is said now
     return found
-
-
-def study_names(storage: str) -> list[str]:
-    """The studies in a storage on this machine, by name.
-
-    Args:
-        storage: A folder; of a URI, those which this machine has worked on.
-    """
-    folder = study_folder("any", storage).parent
-    try:
-        return sorted(one.parent.name for one in folder.glob(f"*/{RECORD}"))
-    except OSError:
-        return []
-
-
-def _missing(name: str, storage: str) -> StudyError:
-    names, place = study_names(storage), without_secrets(storage)
-    shown = ", ".join(names[:8]) + (" ..." if names[8:] else "")
-    known = f"There are: {shown}." if names else f"There is no study in {place}."
-    return StudyError(
-        f"{joined(place, name)} must be the folder of a study, but there is no "
-        f"{RECORD} in it. {known}"
-    )

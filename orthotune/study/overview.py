@@ -25,9 +25,9 @@ def overview(study: Study) -> list[str]:
     num_trials = int(min(search.num_trials, study.space.size))
     return [
         f"study      {study.settings.name} ({study.path})",
-        f"minimizes  {study.settings.metric}",
+        f"minimizes  {' and '.join(study.settings.objectives)}",
         *_search_lines(study, num_trials),
-        *_confirm_lines(search),
+        *_confirm_lines(study),
     ]
 
 
@@ -60,15 +60,23 @@ def _schedule_lines(search: SearchSettings, num_trials: int) -> list[str]:
         f"{num_trials / search.reduction_factor**passed:.0f} go on after {epochs}"
         for passed, epochs in enumerate(rungs(search), 1)
     ]
-    return [f"rungs      about {', '.join(alive)} epochs (asha; more at first)"]
+    rest = f"audit      {search.audit:.0%} of the stopped run on, for the report alone"
+    return [
+        f"rungs      about {', '.join(alive)} epochs (asha; more at first)",
+        *([rest] if search.audit else []),
+    ]
 
 
-def _confirm_lines(search: SearchSettings) -> list[str]:
+def _confirm_lines(study: Study) -> list[str]:
+    search = study.settings.search
     if not search.num_confirmations:
         return ["confirmed  nothing: what is first is not shown to be best"]
-    what = "schedules" if search.is_population else "trials"
+    what = f"the best {search.confirm.top} "
+    what += "schedules" if search.is_population else "trials"
+    if study.settings.objectives[1:]:
+        what = f"{search.confirm.top} trials of the front"
     return [
-        f"confirmed  the best {search.confirm.top} {what} from scratch, with "
+        f"confirmed  {what} from scratch, with "
         f"{counted(search.confirm.seeds, 'fresh seed')} each: "
         f"{search.num_confirmations} runs at most"
     ]

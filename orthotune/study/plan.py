@@ -67,12 +67,13 @@ def plan_text(
     num_searched, num_confirmed = _num_done(study.settings.name, storage)
     num_done, num_runs = num_searched + num_confirmed, study.num_runs
     left = (
-        max(0, study.num_searched - num_searched),
+        0 if study.searched else max(0, study.num_searched - num_searched),
         max(0, study.settings.search.num_confirmations - num_confirmed),
     )
     lines = [
         *overview(study),
         *([f"done       {num_done} of {num_runs} to run"] if num_done else []),
+        *(f"start      {line}" for line in study.start_lines),
         *(f"data       missing: {sentence}" for sentence in missing),
         f"resources  {study.settings.resources.cpus} CPU, "
         f"{_gpus(study)} GPU a trial; {place.at_once}",

@@ -22,6 +22,7 @@ from orthotune.record.identity import Definition, differences
 from orthotune.record.journal import now_ms
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.study_definition import Study
+from orthotune.record.warm_start import WARM_START
 from orthotune.storage.folder import is_remote, joined
 from orthotune.storage.lock import study_lock
 from orthotune.storage.permission import trouble_with
@@ -278,6 +279,8 @@ class RecordOpening:
             "id": study_id,
             "definition": self._asked,
         }
+        if self._study.warm_start is not None:
+            header[WARM_START] = self._study.warm_start.to_dict()
         log.append({**header, "time": now_ms()}, durable=True)
         if self.mirror is not None:
             try:

@@ -19,6 +19,7 @@ scheduler, table and MLflow are brought to where the record says they stood.
 import contextlib
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from orthotune.cluster.environment import prepare
 from orthotune.cluster.footprint_cache import FootprintCache
@@ -30,10 +31,12 @@ from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.confirmation import with_recorded
 from orthotune.record.event_log import EventLog
 from orthotune.record.identity import Fingerprints, definition
-from orthotune.record.journal import Journal, SessionObserver
+from orthotune.record.journal import Journal
 from orthotune.record.mirror import RecordMirror
+from orthotune.record.observer import SessionObserver
 from orthotune.record.provenance import provenance
 from orthotune.record.study_definition import Study
+from orthotune.record.warm_start import WarmStart
 from orthotune.schema.fields import leaves
 from orthotune.storage.credentials import storage_keys
 from orthotune.storage.folder import absolute
@@ -96,6 +99,8 @@ def run_study(
         finished = journal is not None and is_finished(study, journal)
         tags = provenance()
         header = log.header if log is not None else None
+        if header is not None:  # as it began
+            study = replace(study, warm_start=WarmStart.of(header))
         study_id = header["id"] if header is not None else uuid.uuid4().hex[:12]
         # A new store is made while Ray starts.
         draft = store_draft(locations.tracking_uri, wanted=log is None)
@@ -225,9 +230,10 @@ def _view(study: Study, study_id: str) -> View:
         kind="trial",
         study_id=study_id,
         metric=metric,
+        metrics=study.settings.objectives[1:],
         params=list(study.space.fields),
         tags=("orthotune.status",),
-        charts=("val_error", "train_loss", "val_loss"),
+        charts=("val_error", "train_loss", "val_loss", *study.settings.objectives[1:]),
     )
 
 
@@ -242,5 +248,6 @@ def _study_params(study: Study) -> dict[str, object]:
     texts = [constraint.text for constraint in study.space.constraints]
     space |= {"constraints": texts} if texts else {}
     fixed = {f"fixed.{name}": value for name, value in study.space.fixed.items()}
-    settings = {f"search.{name}": value for name, value in leaves(search)}
+    given = leaves(search)
+    settings = {f"search.{name}": value for name, value in given if value != []}
     return {**settings, **space, **fixed}

@@ -17,8 +17,9 @@ from orthotune.progress.display import ProgressDisplay
 from orthotune.record.checkpoints import CheckpointKeeper, checkpoint_name
 from orthotune.record.confirmation import suggest_due
 from orthotune.record.identity import Fingerprints, trial_key
-from orthotune.record.journal import Journal, SessionObserver
+from orthotune.record.journal import Journal
 from orthotune.record.mirror import RecordMirror
+from orthotune.record.observer import SessionObserver
 from orthotune.record.population import is_member, open_members, population
 from orthotune.record.provenance import COMMIT, ORIGIN_FILES, UNKNOWN, origin_texts
 from orthotune.record.study_definition import Listed, Study
@@ -33,7 +34,7 @@ from orthotune.study.result import Locations, R, ReportWriter, StudyReport, Stud
 from orthotune.tracking.reuse import EarlierTrials, code_text
 from orthotune.tracking.summary import Summary
 from orthotune.tracking.tracker import Tracker
-from orthotune.tune.scheduler import Replay, build_scheduler
+from orthotune.tune.audit_scheduler import settle_condemned
 from orthotune.tune.stopper import StudyStopper
 from orthotune.tune.trial_runner import TrialRunner, unwritable
 
@@ -88,6 +89,7 @@ class Session(Generic[R]):
             metric,
             keep,
             of_groups=self.study.keep_best_of_groups,
+            objectives=self.study.settings.objectives,
             **({} if self.mirror is None else {"when_safe": self.mirror.later}),
         )
         progress = ProgressDisplay(self.study, self.journal, self._slots)
@@ -218,8 +220,7 @@ class Session(Generic[R]):
         for record in (*to_repeat(self.study, self.journal), *cut):
             self._forget_checkpoint(record)
             self.journal.reopen(record.number)
-        replay = Replay(build_scheduler(self.study), self.study, self.journal)
-        condemned = replay.everything()
+        condemned = settle_condemned(self.study, self.journal)
         for record in self.journal.open:
             natural = self.journal.natural_end(record.number)
             if is_member(self.study, record) and record.epoch < search.max_epochs:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from orthotune.errors import StudyError
 from orthotune.record.confirmation import with_recorded
 from orthotune.record.identity import Fingerprints, definition, fingerprints_in
 from orthotune.record.journal import Journal
 from orthotune.record.study_definition import Study
+from orthotune.record.warm_start import WarmStart
 from orthotune.storage.lock import is_locked
 from orthotune.study.record_opening import (
     LOCK,
@@ -37,7 +39,7 @@ def report_so_far(
             the folder cannot be written to.
     """
     folder = study_folder(study.settings.name, storage)
-    with _so_far(study, storage) as (journal, fingerprints):
+    with _so_far(study, storage) as (study, journal, fingerprints):
         write = writer(fingerprints)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -51,8 +53,10 @@ def report_so_far(
 
 
 @contextmanager
-def _so_far(study: Study, storage: str) -> Iterator[tuple[Journal, Fingerprints]]:
-    """The journal of a study as it is now, and its data; nothing of it is changed."""
+def _so_far(
+    study: Study, storage: str
+) -> Iterator[tuple[Study, Journal, Fingerprints]]:
+    """A study as it began, its journal as it is now, its data; nothing is changed."""
     name, epochs = study.settings.name, study.settings.search.max_epochs
     with record_to_read(name, storage) as record, copied_log(record) as log:
         if log.header is None:
@@ -65,4 +69,5 @@ def _so_far(study: Study, storage: str) -> Iterator[tuple[Journal, Fingerprints]
         asked = definition(study, fingerprints)
         check_continued(study, log.header, asked, record)
         live = is_locked(record.with_name(LOCK))
-        yield Journal(log, epochs, live=live), fingerprints
+        study = replace(study, warm_start=WarmStart.of(log.header))
+        yield study, Journal(log, epochs, live=live), fingerprints

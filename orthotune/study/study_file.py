@@ -67,7 +67,7 @@ def read_study(
         raise SearchSpaceError(f"--set: {err}") from err
     flat = {RENAMED.get(name, name): value for name, value in flat.items()}
     study = _Reader(_renamed(file), flat).read()
-    if flat.get("metric", file.data.get("metric")) == ACCURACY:
+    if ACCURACY in (flat.get("metric", file.data.get("metric")) or ()):
         note(ACCURACY_NOTE)
     return study
 
@@ -209,7 +209,9 @@ class _Reader(SpaceReader):
         values |= {k: v for k, v in self._overrides.items() if k in SETTING_RULES}
         if "name" not in values:
             raise self._error(("name",), "must be given where there is no file.")
-        if (values.get("metric"), values.get("mode")) == (ACCURACY, "min"):
+        metric, mode = values.get("metric"), values.get("mode")
+        metrics = metric if isinstance(metric, list) else [metric]
+        if mode == "min" and ACCURACY in metrics:
             raise self._error(
                 ("mode",), f"must be max for {ACCURACY}, but got min. Delete it."
             )

@@ -21,6 +21,7 @@ from orthotune.tracking.run_search import found_runs, of_study
 from orthotune.tracking.sqlite_store import prepare_sqlite
 from orthotune.tracking.sqlite_uri import sqlite_file
 from orthotune.tracking.tracked_run import (
+    AUDIT,
     MIXED_CODE,
     RUN_STATUS,
     SEEN,
@@ -179,6 +180,8 @@ class StudyRuns:
             run = self.trials[record.number] = self._create(record, tags)
             shown, tags = run.shows(record, status), {}
         self._log(run, record, epoch, tags)
+        if status.ended:
+            self._log_audit(run, record)
         if not shown:
             self._set_status(run, record, status)
         if status.ended:
@@ -254,6 +257,16 @@ class StudyRuns:
             )
             run.epochs.update(epochs)
         run.has_params = True
+
+    def _log_audit(self, run: TrackedRun, record: TrialRecord) -> None:
+        """Log what an audit saw, by names of its own: else it would be ranked."""
+        at_ms = record.ended_ms or 0
+        metrics = [
+            metric_entity(f"{AUDIT}{name}", value, at_ms, epoch)
+            for epoch, values in (record.audit or {}).items()
+            for name, value in values.items()
+        ]
+        self.log_metrics(run, metrics)
 
     def _set_status(self, run: TrackedRun, record: TrialRecord, status: Status) -> None:
         wanted = RUN_STATUS[status]

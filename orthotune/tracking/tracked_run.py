@@ -29,6 +29,9 @@ MAX_PARAM_NAME = 250  # MLflow's limit; the study's file has what is longer
 SEEN = "diverged"  # the metric whose steps say which epochs a run has
 
 COMPUTED_BY_TAG = "orthotune.computed_by"
+AUDIT = "audit/"
+"""How the metrics begin that a trial reported after it was condemned to stop."""
+
 MIXED_CODE = "orthotune.mixed_code"
 """Tag of a study that was continued with other code: nobody knows what gave what."""
 
@@ -107,6 +110,8 @@ def status_tags(record: TrialRecord, status: Status) -> dict[str, str]:
     tags = {"orthotune.status": str(status)}
     if record.computed_by:
         tags[COMPUTED_BY_TAG] = ", ".join(record.computed_by)
+    if record.audit is not None:
+        tags["orthotune.condemned"] = f"in epoch {record.epoch}, and audited"
     if status == Status.DIVERGED:
         tags["diverged"] = f"in epoch {record.epoch}"
     if status == Status.OOM:

@@ -40,6 +40,7 @@ def assignment(
     holder: Holder | None = None,
     member: bool = False,
     profiled: bool = False,
+    signals: bool = False,
     plugins: Shipment | None = None,
 ) -> dict[str, Any]:
     """The entry `STUDY` of a trial's config.
@@ -55,13 +56,14 @@ def assignment(
         member: Whether it is one of a population.
         profiled: Whether it is looked at layer by layer: before its first epoch, in the
             middle and at the end.
+        signals: Whether it reports the `SIGNALS` after its first epoch.
         plugins: What others have registered, for workers that do not know it.
     """
     return {
         "name": record.name,
         "folder": folder.uri,
         "fields": record.trained,
-        "reported": record.epoch,
+        "reported": record.trained_epochs,
         "parted": record.parted,
         "gpus": gpus,
         "gpu_bytes": gpu_bytes,
@@ -69,6 +71,7 @@ def assignment(
         "holder": holder,
         "member": member,
         "profiled": profiled,
+        "signals": signals,
         "plugins": plugins,
     }
 

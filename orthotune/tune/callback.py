@@ -1,5 +1,6 @@
 """Ray's callbacks, translated for the journal."""
 
+from collections.abc import Set
 from typing import Any
 
 from ray.tune import Callback
@@ -41,6 +42,8 @@ class JournalCallback(Callback):
         journal: The journal.
         stopper: Told when the journal cannot be written, and of every failed trial.
         deaths: Of the workers of trials, so far; of several tuners it is one.
+        condemned: The numbers of the trials that the scheduler has stopped for all but
+            an audit.
         waiting: Whether trials wait for each other. Ray does so for a trial that has
             failed, too, and for ever: the others are run anew without it.
     """
@@ -51,9 +54,11 @@ class JournalCallback(Callback):
         stopper: StudyStopper,
         deaths: Deaths,
         *,
+        condemned: Set[int] = frozenset(),
         waiting: bool = False,
     ) -> None:
         self._journal = journal
+        self._condemned = condemned
         self._stopper = stopper
         self._waiting = waiting
         self._deaths = deaths
@@ -84,6 +89,8 @@ class JournalCallback(Callback):
                 if CHANGED_FIELDS in result:
                     self._journal.change_fields(number, result[CHANGED_FIELDS])
                 self._journal.report(number, int(result["epoch"]), result)
+                if number in self._condemned:
+                    self._journal.condemn(number)
             if UNFIT in result:
                 raise unfit_node(result[UNFIT])
             if UNSAVED in result:
@@ -129,7 +136,7 @@ class JournalCallback(Callback):
     def _count_death(self, number: int) -> int:
         """Deaths of a trial's workers since its last new epoch, with this one."""
         before, count = self._deaths.get(number, (-1, 0))
-        epoch = self._journal[number].epoch
+        epoch = self._journal[number].trained_epochs
         count = count + 1 if epoch == before else 1
         self._deaths[number] = epoch, count
         return count

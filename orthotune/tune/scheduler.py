@@ -97,18 +97,24 @@ class Replay:
             # A trial that went on was let go: with several at once a session can
             # have known less of the others than this replay does.
             last = epoch == record.epoch and not record.status.ended
+            last &= record.audit is None  # which has been settled
             if decision == TrialScheduler.STOP and last:
                 condemned.add(number)
         return condemned
 
     def ended(self) -> None:
-        """Tell it of the trials that have ended."""
+        """Tell it of the trials that have ended for it, those of an audit too."""
         for record in population(self._journal.records):
-            if record.status.ended:
+            if record.status.ended or record.audit is not None:
                 self.trial(record, _past_id(record))
 
+    def resumed(self, record: TrialRecord, trial_id: str) -> None:
+        """Tell it of a trial that goes on, by the name it has in this session."""
+        if record.audit is None:
+            self.trial(record, trial_id)
+
     def trial(self, record: TrialRecord, trial_id: str) -> None:
-        """Tell it of one trial, by the name it has in this session."""
+        """Tell it of one trial, by a name."""
         self._add(record, trial_id)
         for epoch in sorted(record.history):
             self._report(record, epoch, trial_id)

@@ -6,7 +6,7 @@ parameters are conditional. Here every trial ends in Optuna as what it was:
 
 ============== ================================================================
 full budget    COMPLETE with its last value
-early-stopped  PRUNED with its last value
+early-stopped  PRUNED with its last value, also while an audit runs it on
 diverged       COMPLETE with the worst value, so that the sampler learns from it
 out of memory  the same
 error          FAIL
@@ -24,7 +24,6 @@ trial's number. So a continued study goes on as it would have without the break.
 
 import contextlib
 import hashlib
-import math
 import random
 import statistics
 import warnings
@@ -32,11 +31,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from orthotune.config.metrics import reportable
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.record.warm_start import WarmStart
 from orthotune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -46,6 +46,8 @@ from orthotune.space.parameters import (
 from orthotune.space.search_space import SearchSpace
 from orthotune.tune.assignment import ended_as
 from orthotune.tune.distributions import distribution, meant, told
+from orthotune.tune.generations import Generations
+from orthotune.tune.objectives import told_value
 from orthotune.tune.sequence_searcher import SequenceSearcher
 from orthotune.tune.study_searcher import MAX_DUPLICATES, StudySearcher
 
@@ -81,6 +83,9 @@ def build_searcher(study: Study, *args: Any, **kwargs: Any) -> StudySearcher:  #
 class OptunaSearcher(StudySearcher):
     """Suggests the trials of a study by a sampler of Optuna; arguments as its base's.
 
+    What is taken from earlier studies comes first: their best are tried; the results of
+    their trials are known before the first suggestion, and none of it repeats one.
+
     Conditions are resolved parameter by parameter (define-by-run). Of the suggestions
     those that meet the constraints are taken; the sampler is told how much room each
     trial left, of which the Gaussian process makes a model.
@@ -88,17 +93,27 @@ class OptunaSearcher(StudySearcher):
 
     def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(study, *args, **kwargs)
+        self._warm_start = study.warm_start or WarmStart()
+        self._keys |= {one.key for one in self._warm_start.told}
         self._optuna_trials: dict[int, optuna.trial.Trial] = {}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._optuna = optuna.create_study(
-            direction="minimize", pruner=optuna.pruners.NopPruner()
-        )
+        self._objectives = study.settings.objectives
+        self._optuna = self._study_of_optuna()
+        for one in self._warm_start.told:
+            self._optuna.add_trial(self._frozen(one.record))
         for record in self._journal.records:
             if record.validates is None:  # the others are no suggestions
                 self._rebuild(record)
 
+    def _study_of_optuna(self) -> optuna.Study:
+        return optuna.create_study(
+            directions=[StudyDirection.MINIMIZE] * len(self._objectives),
+            pruner=optuna.pruners.NopPruner(),
+        )
+
     def _ended(self, number: int, result: dict[str, Any], *, error: bool) -> None:
-        """Tell Optuna how the trial ended."""
+        """Tell Optuna how the trial ended; one of an audit has ended before."""
+        self._tell_condemned()
         trial = self._optuna_trials.pop(number, None)
         if trial is None:
             return
@@ -108,17 +123,36 @@ class OptunaSearcher(StudySearcher):
         for epoch, value in self._last(record).items():
             trial.report(value, epoch)
         state = _STATES[status]
-        value = self._value(record, status) if state == TrialState.COMPLETE else None
-        self._optuna.tell(trial, values=value, state=state)
+        complete = state == TrialState.COMPLETE
+        values = self._values(record, status) if complete else None
+        self._optuna.tell(trial, values=values, state=state)
 
     @property
-    def _metric_name(self) -> str:
-        return self._study.settings.metric
+    def _genetic(self) -> bool:
+        return self._study.settings.search.searcher == "nsga2"
+
+    def _tell_condemned(self) -> None:
+        """Tell Optuna of the trials that were stopped for all but an audit."""
+        for number in list(self._optuna_trials):
+            record = self._journal[number]
+            if record.audit is not None:
+                trial = self._optuna_trials.pop(number)
+                for epoch, value in self._last(record).items():
+                    trial.report(value, epoch)
+                self._optuna.tell(trial, state=TrialState.PRUNED)
 
     def _new(self) -> TrialRecord | None:
+        self._tell_condemned()
+        for one in self._warm_start.tried:
+            values = dict(one.values)
+            key = self._key(values)
+            if key not in self._keys:
+                record = self._suggested(key, values)
+                self._rebuild(record)
+                return record
         number = len(self._journal)
-        bounded = bool(self._study.space.constraints)
-        found = self._allowed(number) if bounded else self._free(number)
+        apart = self._study.space.constraints or self._genetic
+        found = self._allowed(number) if apart else self._free(number)
         for trial, values in found:
             key = self._key(values)
             if key not in self._keys:
@@ -141,13 +175,14 @@ class OptunaSearcher(StudySearcher):
             self._optuna.tell(trial, state=TrialState.FAIL)
 
     def _allowed(self, number: int) -> Iterator[tuple[None, dict[str, Any]]]:
-        """Suggestions for one trial that meet the constraints.
+        """Suggestions for one trial that meet the constraints, if there are any.
 
         What is learned of those that do not is forgotten with them, as they are in no
-        journal that a continued study could be rebuilt from.
+        journal that a continued study could be rebuilt from; and which parents a
+        genetic algorithm has chosen among the trials that had ended.
         """
         space, seed = self._study.space, self._study.settings.search.seed
-        study = optuna.create_study(direction="minimize")
+        study = self._study_of_optuna()
         study.add_trials(self._optuna.get_trials(deepcopy=False))
         for attempt in range(MAX_DUPLICATES):
             if attempt >= MAX_VIOLATIONS:
@@ -193,19 +228,20 @@ class OptunaSearcher(StudySearcher):
     def _rebuild(self, record: TrialRecord) -> None:
         """Add a trial of the journal to the study, as it stood."""
         self._optuna.add_trial(self._frozen(record))
-        if not record.status.ended:
+        if not _is_over(record):
             # Numbers and ids agree in the in-memory storage of one study.
             number = len(self._optuna.get_trials(deepcopy=False)) - 1
             trial = optuna.trial.Trial(self._optuna, number)
             self._optuna_trials[record.number] = trial
 
     def _frozen(self, record: TrialRecord) -> FrozenTrial:
-        state = _STATES[record.status]
+        audited = record.audit is not None
+        state = TrialState.PRUNED if audited else _STATES[record.status]
         complete = state == TrialState.COMPLETE
         return create_trial(
             state=state,
-            value=self._value(record, record.status) if complete else None,
-            intermediate_values=self._last(record) if record.status.ended else {},
+            values=self._values(record, record.status) if complete else None,
+            intermediate_values=self._last(record) if _is_over(record) else {},
             constraints=self._excesses(record.fields),
             **self._params(record.fields),
         )
@@ -223,20 +259,25 @@ class OptunaSearcher(StudySearcher):
         }
 
     def _last(self, record: TrialRecord) -> dict[int, float]:
-        """The last epoch's value, by the epoch: samplers read no other."""
-        known = record.history
-        return {record.epoch: record.last(self._metric_name)} if known else {}
+        """The last epoch's value, by the epoch: samplers read no other.
 
-    def _value(self, record: TrialRecord, status: Status) -> float:
-        """The metric v as v / (1 + v), in [0, 1] and never NaN, which Optuna refuses.
-
-        In the same order; but a loss of a million, as a diverged trial has, would make
-        all others one and the same to the Gaussian process, which sees differences.
+        Of several metrics none: Optuna has no such values for them.
         """
-        name, worst = self._metric_name, status in (Status.DIVERGED, Status.OOM)
-        value = math.nan if status == Status.OOM else record.last(name)
-        value = reportable(name, value, diverged=worst)
-        return value / (1.0 + value)
+        known = record.history and not self._objectives[1:]
+        return {record.epoch: record.last(self._objectives[0])} if known else {}
+
+    def _values(self, record: TrialRecord, status: Status) -> list[float]:
+        """The metrics as Optuna is told them, in [0, 1] and never NaN."""
+        worst = status in (Status.DIVERGED, Status.OOM)
+        return [
+            told_value(name, None if worst else record.last(name))
+            for name in self._objectives
+        ]
+
+
+def _is_over(record: TrialRecord) -> bool:
+    """Whether a trial has ended for the sampler."""
+    return record.status.ended or record.audit is not None
 
 
 def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSampler:
@@ -247,6 +288,8 @@ def _sampler(study: Study, number: int, attempt: int) -> optuna.samplers.BaseSam
     match "random" if at_random else study.settings.search.searcher:
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
+        case "nsga2":
+            return Generations(seed)
         case "gp":
             return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
         case _:

@@ -27,10 +27,12 @@ from orthotune.record.population import open_members, population, settings_at
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.space.settings import COPIES_KEPT
+from orthotune.stopping.signal_rule import is_active
 from orthotune.storage.lease import Holder
 from orthotune.storage.redaction import last_line
 from orthotune.storage.scratch import scratch_folder
 from orthotune.tune.assignment import STUDY, assignment, name_of
+from orthotune.tune.audit_scheduler import AuditScheduler
 from orthotune.tune.callback import WORKER_DEATHS, Deaths, JournalCallback
 from orthotune.tune.placement import placements
 from orthotune.tune.population_scheduler import population_scheduler
@@ -78,6 +80,7 @@ class TrialRunner:
 
     def __post_init__(self) -> None:
         self._deaths: Deaths = {}
+        self._condemned: set[int] = set()
 
     def search(self) -> None:
         """Run the trials that a searcher suggests."""
@@ -161,7 +164,9 @@ class TrialRunner:
             self.study,
             self.journal,
             fingerprints=self.fingerprints,
-            assign=self._assignment,
+            assign=partial(
+                self._assignment, signals=is_active(self.study.settings.search)
+            ),
             limit=self._limit,
             stopper=self.stopper,
             on_resume=on_resume or (lambda _record, _name: None),
@@ -173,10 +178,14 @@ class TrialRunner:
         scheduler = build_scheduler(self.study)
         replay = Replay(scheduler, self.study, self.journal)
         replay.ended()
+        if search.audit or search.stop_on_signal:
+            scheduler = AuditScheduler(
+                scheduler, self.study, self.journal, self._condemned
+            )
         known = population(self.journal.records)
         return self._tuner(
             scratch,
-            search_alg=self._searcher(replay.trial),
+            search_alg=self._searcher(replay.resumed),
             scheduler=scheduler,
             num_samples=max(search.num_trials, len(known))
             - sum(record.status.ended for record in known),
@@ -268,6 +277,7 @@ class TrialRunner:
                         self.journal,
                         self.stopper,
                         self._deaths,
+                        condemned=self._condemned,
                         waiting=settings is not None,
                     )
                 ],

@@ -38,6 +38,7 @@ from orthotune.training.checkpoint import (
     save_checkpoint,
 )
 from orthotune.training.gpu import is_broken, is_out_of_memory
+from orthotune.training.signals import signals
 from orthotune.tune.assignment import (
     CHANGED_FIELDS,
     ERROR,
@@ -257,7 +258,10 @@ class StudyTrainable(OrthoTrainable):
 
     def _next_epoch(self) -> dict[str, Any]:
         if not self._task["member"]:
-            return self._result(self._trial.run_epoch())
+            result = self._result(self._trial.run_epoch())
+            first = self._trial.epoch == 1 and not self._trial.diverged
+            asked = self._task["signals"] and first
+            return result | (signals(self._trial) if asked else {})
         config = self._trial.config
         if self._trial.diverged:  # and waits for the state of a better member
             last = self._history[-1]

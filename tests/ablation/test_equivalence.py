@@ -39,6 +39,12 @@ FAR = [0.50, 0.55, 0.47, 0.52, 0.54]
 VALUES = {FULL: FULL_ROW, L2: NEAR, OFF: FAR}
 
 
+@pytest.fixture(autouse=True)
+def _no_collection(monkeypatch):
+    """Statsmodels collects garbage at every correction: most of these tests' time."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
+
+
 def told(tmp_path, values, text):
     """The report, without its figures."""
     return markdown(found(tmp_path, values, text), ["abc123"], {}, "again!")
@@ -110,10 +116,8 @@ def test_the_report_says_what_equivalent_means_and_by_which_p(tmp_path):
     assert report.metrics["claims_equivalent"] == 1.0
 
 
-def test_the_simulation_judges_as_the_ablation_does(tmp_path, monkeypatch):
+def test_the_simulation_judges_as_the_ablation_does(tmp_path):
     """On studies of 4 to 9 seeds, which only t tests judge."""
-    # statsmodels collects garbage at every correction: seconds, here.
-    monkeypatch.setattr(gc, "collect", lambda *_: 0)
     ablation = tiny(tmp_path, TINY.replace("[1, 2, 3]", "{initial: 4, max: 9}"))
     rng = np.random.default_rng(5)
     truths, num_seeds = (0.0, 0.02), len(ablation.seeds)

@@ -183,3 +183,21 @@ def test_a_folder_that_cannot_be_used_ends_no_study(tmp_path):
     study.journal.end(study.journal.suggest("key", {}).number, Status.FAILED)
     study.keeper.sweep()
     assert study.journal[1].status == Status.FAILED
+
+
+def test_a_trial_of_an_audit_keeps_its_checkpoint_until_it_has_ended(path, tmp_path):
+    folder = CheckpointFolder(str(tmp_path / "checkpoints"))
+    journal = Journal(EventLog(path), 3)
+    record = journal.suggest("key", {})
+    journal.start(0)
+    keeper = CheckpointKeeper(folder, journal, "val_error", keep=3)
+    journal.observers = [keeper]
+    folder.write(checkpoint_name(record.name), b"state")
+    journal.report(0, 1, metrics(0.5))
+    journal.condemn(0)
+    for epoch in (2, 3):
+        journal.report(0, epoch, metrics(0.0))
+    keeper.sweep()
+    assert folder.names() == [checkpoint_name(record.name)]
+    journal.end(0, Status.STOPPED)
+    assert folder.names() == []

@@ -182,3 +182,12 @@ def test_how_a_file_is_written_is_no_part_of_the_question(tmp_path):
     )
     path.write_text(nested.replace("* optimizer.lr", "*  optimizer.lr"))
     assert json.dumps(asked(path)) == json.dumps(before)
+
+
+def test_a_setting_that_came_later_is_part_of_a_study_only_where_it_is_set(tiny_file):
+    before = definition(read_study(str(tiny_file)), DATA)
+    assert not {"search.audit", "search.stop_on_signal"} & before.keys()
+    audited = definition(read_study(str(tiny_file), {"search.audit": 0.25}), DATA)
+    assert differences(audited, before) == ["`search.audit` was absent and is 0.25"]
+    same = read_study(str(tiny_file), {"search.audit": 0})
+    assert definition(same, DATA) == before

@@ -9,6 +9,7 @@ from orthotune.config.metrics import METRICS
 from orthotune.record.trial_record import Status
 from orthotune.tracking import tracker as tracking
 from orthotune.tracking.study_runs import StudyRuns
+from tests.made_records import metrics
 from tests.tracking.sessions import (
     WHOLE_TRIAL,
     Session,
@@ -240,3 +241,20 @@ def test_a_trial_whose_start_was_not_recorded_keeps_its_run(uri, tmp_path):
     second.journal.end(number, Status.FINISHED)
     second.finish()
     assert_mirrors(uri, "unstarted", second.journal)
+
+
+def test_what_an_audit_saw_has_names_of_its_own(uri, tmp_path):
+    session = Session(tmp_path, uri, "audit").start()
+    session.journal.suggest("key", {})
+    session.journal.start(0)
+    session.journal.report(0, 1, metrics(0.5))
+    session.journal.condemn(0)
+    session.journal.report(0, 2, metrics(0.4))
+    session.journal.report(0, 3, metrics(0.3))
+    session.journal.end(0, Status.STOPPED)
+    session.finish()
+    run = runs(uri, "audit")["trial-0000"]
+    assert history(uri, run)["val_error"] == [(1, 0.5)]
+    assert history(uri, run)["audit/val_error"] == [(2, 0.4), (3, 0.3)]
+    assert run.data.tags["orthotune.status"] == "stopped"
+    assert run.data.tags["orthotune.condemned"] == "in epoch 1, and audited"

@@ -106,6 +106,7 @@ def test_a_trial_is_in_the_journal_before_it_is_suggested(session, path, tmp_pat
             "holder": None,
             "member": False,
             "profiled": False,
+            "signals": False,
             "plugins": None,
         }
     }

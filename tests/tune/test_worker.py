@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from ray.tune.result import TRIAL_INFO
 
-from orthotune.config.metrics import METRICS
+from orthotune.config.metrics import METRICS, SIGNALS
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import GpuBusyError
 from orthotune.record.checkpoints import CheckpointFolder
@@ -121,6 +121,15 @@ def assert_ends(result, key):
 def test_a_trial_of_a_study_equals_the_trial_without_one(folder):
     one = start(folder)
     assert [shown(result) for result in rest(one)] == reference()
+
+
+def test_a_trial_that_is_asked_reports_signals_of_its_first_epoch_alone(folder):
+    asked = config(folder)
+    asked[STUDY]["signals"] = True
+    results = rest(StudyTrainable(config=asked))
+    told = [set(SIGNALS) & result.keys() for result in results]
+    assert told == [set(SIGNALS), *[set()] * (len(results) - 1)]
+    assert [shown(result) for result in results] == reference()
 
 
 # Death
