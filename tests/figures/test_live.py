@@ -156,3 +156,4 @@ def test_values_stand_within_the_axis_whatever_they_are():
     assert up.place(0.0) == up.axis["tickvals"][0] < 0.01
     assert up.place(1e9) == 0.4
     assert upward([]).place(0.5) == 0.5
+    assert upward([-1.0, 0.1, 5.0]).axis["type"] == "linear"
