@@ -16,7 +16,7 @@ from orthotune.schema.decorators import (
     schedule,
     setting,
 )
-from orthotune.study.loaded import load_study
+from orthotune.archive.loaded import load_study
 from orthotune.training.loop import Trial
 from orthotune.training.network_file import save_network
 from orthotune.tune.trainable import OrthoTrainable

@@ -12,12 +12,12 @@ import pytest
 
 import orthotune
 from orthotune.__main__ import _parser as orthotune_parser
+from orthotune.archive.loaded import LoadedStudy
 from orthotune.commands import ablate, pack, search, train
 from orthotune.commands.common import overrides_of, parse_settings
 from orthotune.config.trial import TrialConfig, check_field
 from orthotune.design.ablation_file import read_ablation
 from orthotune.shipped import found_file
-from orthotune.study.loaded import LoadedStudy
 from orthotune.study.study_file import read_study
 from orthotune.training.loop import Trial
 from tests.crashes import HANGING_S, TOO_SLOW
