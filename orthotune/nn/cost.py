@@ -11,6 +11,14 @@ from orthotune.nn.graph import hooked, unchanged
 from orthotune.nn.orthonormality import parametric_layers
 
 
+def costs(model: nn.Module, images: Tensor) -> dict[str, float]:
+    """What is reported of a network's costs; arguments as of `num_macs`."""
+    return {
+        "num_parameters": float(num_parameters(model)),
+        "num_macs": num_macs(model, images),
+    }
+
+
 def num_parameters(model: nn.Module) -> int:
     """Numbers that training may change.
 

@@ -22,6 +22,17 @@ TOLERANCE = 1e-3
 the change that it makes; what is captured wrongly is off by about 1."""
 
 
+def replayed(update: Update) -> "Update | CapturedUpdate":
+    """What runs the updates of a trial: a graph on a GPU, or the update itself.
+
+    In fp16 an update waits to see whether it fits, which no graph can; nor is one
+    captured where `training.capture` is never.
+    """
+    training = update.config.training
+    wanted = training.capture == "auto" and training.precision != "fp16"
+    return CapturedUpdate(update) if wanted and update.device.type == "cuda" else update
+
+
 class CapturedUpdate:
     """Runs the updates of a trial: the first few as they are, then as a CUDA graph.
 
@@ -30,10 +41,6 @@ class CapturedUpdate:
 
     Args:
         update: The update, of a model on a GPU.
-
-    Example:
-        >>> CapturedUpdate.serves(torch.device("cpu"), "fp32")
-        False
     """
 
     def __init__(self, update: Update) -> None:
@@ -41,16 +48,6 @@ class CapturedUpdate:
         self._stream = torch.cuda.Stream(update.device)
         self._seen = 0
         self._replay: _Replay | None = None
-
-    @staticmethod
-    def serves(device: torch.device, precision: str) -> bool:
-        """Whether updates are captured there.
-
-        Args:
-            device: Of the model.
-            precision: Of the trial; in fp16 an update waits to see whether it fits.
-        """
-        return device.type == "cuda" and precision != "fp16"
 
     def __call__(
         self, batch: Split, settings: Tensor, *, probe: bool = False

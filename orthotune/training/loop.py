@@ -22,7 +22,7 @@ from orthotune.data.datasets import load_dataset
 from orthotune.data.image_format import ImageFormat
 from orthotune.data.splits import AnySplit, Split, fitting
 from orthotune.nn.batchnorm import recalibrate_batch_norm
-from orthotune.nn.cost import num_macs, num_parameters
+from orthotune.nn.cost import costs
 from orthotune.nn.diagnostics import (
     backward_error_moments,
     backward_error_ratio,
@@ -30,7 +30,7 @@ from orthotune.nn.diagnostics import (
     singular_values,
 )
 from orthotune.training.allocator import keep_freed_memory
-from orthotune.training.captured import CapturedUpdate
+from orthotune.training.captured import replayed
 from orthotune.training.checkpoint import check_same
 from orthotune.training.networks import build_network
 from orthotune.training.streams import Streams, seeded
@@ -94,12 +94,9 @@ class Trial:
             self.model = build_network(config, self._dataset.shape, self._streams)
             self.model.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             example = self._dataset.normalize(self._dataset.train.first(2).images)
-            self._costs = {
-                "num_parameters": float(num_parameters(self.model)),
-                "num_macs": num_macs(self.model, example),
-            }
+            self._costs = costs(self.model, example)
             self._update = Update(config, self.model, example)
-            self._step = self._new_step()
+            self._step = replayed(self._update)
 
     @property
     def dataset(self) -> Dataset:
@@ -256,15 +253,7 @@ class Trial:
         self._update.load_state_dict(state["optimizer"])
         self._update.load_penalty_state(state.get("regularizer"))
         self._streams.load_state_dict(state["streams"])
-        self._step = self._new_step()  # the momenta are others: their graph, too
-
-    def _new_step(self) -> Update | CapturedUpdate:
-        """What runs an update: replayed as a graph, or as it is."""
-        training = self.config.training
-        captured = CapturedUpdate.serves(self.device, training.precision)
-        if training.capture == "auto" and captured:
-            return CapturedUpdate(self._update)
-        return self._update
+        self._step = replayed(self._update)  # the momenta are others: their graph, too
 
     def _train(self) -> dict[str, float]:
         """One epoch of updates, and what is known from them."""

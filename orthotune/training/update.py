@@ -45,6 +45,9 @@ class Update:
         example: A few normalized images, there too, for a network that cannot be
             looked through without running it.
 
+    Attributes:
+        config: What is trained.
+
     Raises:
         ConfigError: If it is to be compiled and there is no compiler; if the network is
             no chain and is to be modulated; if what is registered gives something else
@@ -62,7 +65,7 @@ class Update:
     """
 
     def __init__(self, config: TrialConfig, model: nn.Module, example: Tensor) -> None:
-        self._config = config
+        self.config = config
         device = example.device
         example = example.to(next(model.parameters()).dtype)
         self._device = device
@@ -101,11 +104,11 @@ class Update:
             threshold and strength in the middle of each update, their schedules
             included.
         """
-        total = self._config.training.num_epochs
+        total = self.config.training.num_epochs
         rows = []
         for index in range(updates):
             progress = (epoch + (index + 0.5) / updates) / total
-            rows.append(scheduled_settings(self._config, epoch, progress))
+            rows.append(scheduled_settings(self.config, epoch, progress))
         return torch.tensor(rows, dtype=self._now.dtype)
 
     def __call__(
@@ -130,15 +133,15 @@ class Update:
         if probes is not None:
             moments = probes.moments()
             probes.remove()
-        if self._config.training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self._config.training.clip_norm)
+        if self.config.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.config.training.clip_norm)
         self._scaler.step(self._optimizer)  # unless gradients have left float16
         self._scaler.update()
         return loss, moments
 
     def precision(self) -> torch.autocast:
         """The context in which the model runs."""
-        half = HALVES.get(self._config.training.precision)
+        half = HALVES.get(self.config.training.precision)
         return torch.autocast(self._device.type, half, enabled=half is not None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -221,7 +224,7 @@ class Update:
     def _accumulate_gradients(self, batch: Split) -> Tensor:
         """Gradients of the batch's mean loss, micro-batch by micro-batch; that loss."""
         total = torch.zeros((), device=self._device)
-        parts = self._config.data.num_micro_batches
+        parts = self.config.data.num_micro_batches
         for images, targets in zip(
             batch.images.tensor_split(parts),
             batch.targets.tensor_split(parts),
