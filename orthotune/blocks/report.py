@@ -8,7 +8,6 @@ from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.figures import draw_all
-from orthotune.ablation.findings import Findings
 from orthotune.ablation.live_figures import live_page
 from orthotune.ablation.report import AblationReport, write_files
 from orthotune.ablation.report import report_writer as ablation_report_writer
@@ -22,6 +21,7 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.paired import Verdict
 from orthotune.tracking.summary import Group
+from orthotune.verdicts.findings import Findings
 
 
 @dataclass(frozen=True, kw_only=True)

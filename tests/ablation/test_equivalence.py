@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.findings import find
-from orthotune.ablation.interim_analysis import analyze
 from orthotune.ablation.report import AblationReport
 from orthotune.ablation.report_text import markdown
 from orthotune.statistics.interim_looks import looks
 from orthotune.statistics.paired import Verdict
+from orthotune.verdicts.findings import find
+from orthotune.verdicts.interim_analysis import analyze
 from tests.ablation.cells import DATA, found, tiny, trained
 from tests.ablation.many_studies import (
     CONTRADICTED,
