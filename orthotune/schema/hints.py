@@ -110,7 +110,7 @@ def _close(name: str, known: Sequence[str], meant_section: str) -> list[str]:
         return _of_section_like(section, same)
     if section and inside:
         return _alike(leaf, inside) or _sharing_a_word(leaf, inside)
-    flat = not any("." in item for item in known)
+    flat = sum("." in item for item in known) < len(known) / 2
     return (
         difflib.get_close_matches(name, known, n=1, cutoff=0.6 if "." in name else 0.7)
         or _beginning(name, known)

@@ -68,8 +68,8 @@ def test_a_name_is_near_what_it_means(name, known, close):
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("search.stop_at", SETTABLE),
-        ("stop_at", SEARCH),
+        ("search.halt_at", SETTABLE),
+        ("halt_at", SEARCH),
         ("stop_at", TOP_LEVEL),
         ("x", SETTABLE),
         ("model.x", SETTABLE),
