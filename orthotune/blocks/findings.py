@@ -8,7 +8,7 @@ from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.across_blocks import Pooled, pool
-from orthotune.statistics.paired import PairedDifference
+from orthotune.statistics.paired import PairedDifference, Verdict
 from orthotune.verdicts.findings import Findings, find_together
 from orthotune.verdicts.interim_analysis import Judgement, judge_family, level_of
 
@@ -20,7 +20,8 @@ class OverAll:
     Args:
         claim: What is judged.
         pooled: The random-effects mean; None as long as a block has no spread.
-        judgement: What follows, corrected for the number of claims.
+        judgement: What follows, corrected for the number of claims; nothing is decided
+            as long as a block has cells to run.
     """
 
     claim: Claim
@@ -83,6 +84,8 @@ def _over_all(ablation: Ablation, parts: Sequence[Findings]) -> list[OverAll]:
             for claim, one in zip(ablation.claims, pooled, strict=True)
         ]
     )
+    if any(part.num_needed for part in parts):
+        judgements = [one._replace(verdict=Verdict.UNDECIDED) for one in judgements]
     return [
         OverAll(claim=claim, pooled=one, judgement=judgement)
         for claim, one, judgement in zip(

@@ -71,6 +71,20 @@ def test_over_all_is_not_known_before_every_block_is(tmp_path):
     }
 
 
+def test_nothing_is_decided_over_all_between_two_looks(tmp_path):
+    blocks = BLOCKS.replace("}}]", "}}, {name: more, data: {name: digits}}]")
+    ablation = read(tmp_path, TWO.replace(BLOCKS, blocks))
+    values = {(block, FULL): NEAR for block in (A, B, "more")}
+    values |= {(block, L2): ALIKE for block in (A, B, "more")}
+    values |= {(block, OFF): FAR for block in (A, B, "more")}
+    whole = find_blocks(ablation, trained(ablation, values), DATA).overall[1]
+    assert whole.judgement.verdict == Verdict.SUPPORTED
+    values["more", OFF] = [*FAR[:4], None]
+    part = find_blocks(ablation, trained(ablation, values), DATA).overall[1]
+    assert part.judgement.corrected < 0.05  # and yet
+    assert part.judgement.verdict == Verdict.UNDECIDED
+
+
 def test_further_seeds_go_to_the_blocks_whose_claims_are_undecided(tmp_path):
     text = TWO.replace("[1, 2, 3, 4, 5]", "{initial: 5, max: 8}")
     ablation = read(tmp_path, text)
