@@ -43,7 +43,8 @@ class FrontFindings:
         metrics: What it minimizes.
         compared: The trials of the longest budget.
         members: Those that no other dominates, the best in the first metric first.
-        means: The means of members with fresh seeds, by number, where there are any.
+        means: The means of members with fresh seeds, by number, where there are any;
+            a run that diverged counts with what it reported, the worst error.
         num_seeds: How many seeds each of these has.
     """
 
@@ -67,7 +68,8 @@ def find_front(study: Study, records: Sequence[TrialRecord]) -> FrontFindings:
         runs = [
             run
             for run in records
-            if run.validates == one.record.number and run.status == Status.FINISHED
+            if run.validates == one.record.number
+            and run.status in (Status.FINISHED, Status.DIVERGED)
         ]
         if runs:
             columns = zip(*points(runs, metrics), strict=True)

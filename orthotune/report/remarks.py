@@ -61,7 +61,7 @@ def _few(findings: SearchFindings) -> Iterator[str]:
     if 0 < count < FEW:
         yield (
             f"Only {counted(count, 'trial')} ran an equal budget without diverging: "
-            "which is best is chance as much as merit. Raise `search.num_trials`."
+            "which is first is chance as much as merit. Raise `search.num_trials`."
         )
 
 
