@@ -21,7 +21,7 @@ from orthotune.verdicts.findings import Findings, Judged
 HOLDS = {
     Verdict.SUPPORTED: "holds on",
     Verdict.CONTRADICTED: "is contradicted on",
-    Verdict.EQUIVALENT: "makes no difference on",
+    Verdict.EQUIVALENT: "ends as equivalent on",
     Verdict.UNDECIDED: "is undecided on",
 }
 
@@ -116,7 +116,25 @@ def where_text(found: BlockFindings) -> str:
             f"{block}: {numbers_text(part.claims[k])}" for block, part in found.named()
         ]
         lines.append("  \n  ".join([f"- **{claim}** {words}", *numbers]))
-    return "\n\n".join(["\n".join(lines), HOW.format(metric=found.ablation.metric)])
+    how = HOW.format(metric=found.ablation.metric) + _margins(found)
+    return "\n\n".join(["\n".join(lines), how])
+
+
+def _margins(found: BlockFindings) -> str:
+    """What is equivalent, where anything can be."""
+    whole = found.ablation.smallest_effect
+    own = [
+        f"{block.smallest_effect:g} on {block.name}"
+        for block in found.ablation.blocks
+        if block.smallest_effect != whole
+    ]
+    if not whole and not own:
+        return ""
+    besides = f" ({', '.join(own)})" if own else ""
+    return (
+        f" *Equivalent* is what is within +-{whole:g}{besides}, the smallest effect of "
+        "interest, by two one-sided tests, whose p-values are corrected apart."
+    )
 
 
 def where_words(found: BlockFindings, k: int) -> str:

@@ -1,8 +1,8 @@
 """Interim analysis of an ablation: its claims so far, and the cells to run next.
 
 With a list of seeds there is one look, when every cell has ended. With `{initial, max}`
-there are several (`Ablation.looks`): whoever looks may stop, so every look has only
-its share of the level (`interim_looks.level_per_look`), and further seeds go only to the
+there are several (`Ablation.looks`): whoever looks may stop, so every look has only its
+share of the level (`interim_looks.level_per_look`), and further seeds go only to the
 arms of claims that are undecided. A claim keeps what it was decided by.
 
 Every claim has two tests: that there is a difference, and, where the file has a

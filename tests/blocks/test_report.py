@@ -4,7 +4,9 @@ import re
 import pytest
 
 from orthotune.ablation.report import AblationReport
+from orthotune.blocks.findings import find_blocks
 from orthotune.blocks.report import report_writer
+from orthotune.blocks.report_text import where_text
 from tests.ablation.small import FULL, OFF
 from tests.blocks.made import BLOCKS, DATA, TWO, A, B, read, trained
 from tests.blocks.test_findings import VALUES
@@ -25,13 +27,20 @@ def test_the_first_sentence_says_where_a_claim_holds_and_where_not(written):
     claims = [line for line in lines if line.startswith("- **full is better")]
     assert lines[2] == claims[0]
     assert claims[0].startswith(
-        "- **full is better than penalty=l2** makes no difference on synthetic, is "
+        "- **full is better than penalty=l2** ends as equivalent on synthetic, is "
         "undecided on digits; over all equivalent ("
     )
     assert claims[1].startswith(
-        "- **full is better than modulation=off** holds on synthetic, makes no "
-        "difference on digits; over all undecided ("
+        "- **full is better than modulation=off** holds on synthetic, ends as "
+        "equivalent on digits; over all undecided ("
     )
+
+
+def test_it_says_what_is_equivalent_where(written, tmp_path):
+    assert "within +-0.02, the smallest effect" in written.paths[1].read_text()
+    text = TWO.replace("num_train: 100}}", "num_train: 100}, smallest_effect: 0.05}")
+    found = find_blocks(read(tmp_path, text), [], DATA)
+    assert "within +-0.02 (0.05 on digits), the smallest effect" in where_text(found)
 
 
 def test_blocks_stand_below_the_claims_over_all(written):
