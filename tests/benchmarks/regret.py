@@ -1,15 +1,16 @@
-"""python -m tests.benchmarks.confirmation: what confirming the best of a search is worth.
+"""python -m tests.benchmarks.regret: what confirming a search's best is worth.
 
-Studies on real tables (`tests.benchmarks.tables`), whose every configuration was trained
-with 4 or 5 seeds. A study draws what each seed is for: one is what its search sees, the
-next are fresh ones that confirm, the last one is seen by nobody and says what the chosen
-configuration is worth. One study of three searches with its whole budget and takes what
-looked best; one spends a part of the same budget on racing the best over fresh seeds;
-one does that after the whole search, as an addition. A csv of rows.
+Studies on real tables (`tests.benchmarks.tables`), of which every configuration was
+trained with 4 or 5 seeds. A study draws what each seed is for: one is what its search
+sees, the next are fresh ones that confirm, the last is seen by nobody and says what the
+chosen configuration is worth. One study of three searches with its whole budget and
+takes what looked best; one spends a part of the same budget on racing the best over
+fresh seeds; one does that after the whole search, as an addition. A csv of rows.
 """
 
 import argparse
 import csv
+import gc
 import statistics
 import sys
 
@@ -101,7 +102,7 @@ def mean(values):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.confirmation")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.regret")
     parser.add_argument("--studies", type=int, default=100, help="of each table")
     parser.add_argument("--searcher", choices=("random", "tpe"), default="random")
     parser.add_argument("--budgets", type=int, nargs="+", default=[40, 100])
@@ -114,6 +115,7 @@ def main():
     rows.writerow(header.split(","))
     for family, seeds in FAMILIES.items():
         tables = [Noisy(family, name) for name in names(family)]
+        gc.freeze()  # statsmodels collects garbage at every correction
         for budget in options.budgets:
             rng = np.random.default_rng(budget)
             found = np.array(
