@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 
 from orthotune.ablation.claims_text import claim_table, verdict_text
-from orthotune.ablation.findings import Findings, find
-from orthotune.ablation.retuning_results import retuning
 from orthotune.ablation.retuning_text import retuned_claim_table
 from orthotune.design.ablation import Ablation
 from orthotune.design.ablation_file import read_ablation
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status, TrialRecord
+from orthotune.verdicts.findings import Findings, find
+from orthotune.verdicts.retuning_results import retuning
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

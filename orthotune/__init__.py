@@ -29,7 +29,7 @@ _HOMES = {
     "attach": "orthotune.nn.modulation",
     "dataset": "orthotune.schema.decorators",
     "initialization": "orthotune.schema.decorators",
-    "load_study": "orthotune.study.loaded",
+    "load_study": "orthotune.archive.loaded",
     "network": "orthotune.schema.decorators",
     "optimizer": "orthotune.schema.decorators",
     "regularizer": "orthotune.schema.decorators",

@@ -1,6 +1,7 @@
 """What type checkers and editors see: `__init__.py` loads all of it late."""
 
 from orthotune.api import ablate, search, train
+from orthotune.archive.loaded import load_study
 from orthotune.config.trial import TrialConfig
 from orthotune.data.dataset import Source
 from orthotune.nn.modulation import attach
@@ -16,7 +17,6 @@ from orthotune.schema.decorators import (
     schedule,
     setting,
 )
-from orthotune.study.loaded import load_study
 from orthotune.training.loop import Trial
 from orthotune.training.network_file import save_network
 from orthotune.tune.trainable import OrthoTrainable

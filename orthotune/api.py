@@ -31,8 +31,8 @@ from orthotune.training.progress import ProgressLine
 from orthotune.training.targets import NETWORK_SUFFIXES, check_target
 
 if TYPE_CHECKING:
+    from orthotune.archive.loaded import LoadedStudy
     from orthotune.blocks.report import Written
-    from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import StudyResult
     from orthotune.training.loop import Trial
 
@@ -122,8 +122,8 @@ def search(
 
     prepare()
     # Ray and MLflow take seconds to import: only a file that is right waits for them.
+    from orthotune.archive.loaded import LoadedStudy
     from orthotune.report.search_report import write_report
-    from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import Locations
     from orthotune.study.run import run_study
     from orthotune.warmstart.earlier_studies import with_warm_start
@@ -197,11 +197,11 @@ def ablate(
 
     prepare()
     # As above.
-    from orthotune.ablation.findings import further_trials
+    from orthotune.archive.loaded import LoadedStudy
     from orthotune.blocks.report import report_writer
-    from orthotune.study.loaded import LoadedStudy
     from orthotune.study.result import Locations
     from orthotune.study.run import run_study
+    from orthotune.verdicts.findings import further_trials
 
     storage, uri = _storage(storage), tracking_uri or default_tracking_uri()
     locations = Locations.of(storage, uri, address, tensorboard)
@@ -342,8 +342,8 @@ def _registered(
     name: str, outcome: "StudyResult[Written]", uri: str
 ) -> "StudyResult[Written]":
     """The outcome, with what came of registering the best network."""
-    from orthotune.ablation.findings import Findings
     from orthotune.ablation.model_registry import register
+    from orthotune.verdicts.findings import Findings
 
     findings = outcome.report.findings
     if not isinstance(findings, Findings):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orthotune.study.loaded import load_study
+from orthotune.archive.loaded import load_study
 from tests.crashes import HANGING_S, command, ended, kill_driver
 from tests.manual import ROOT
 

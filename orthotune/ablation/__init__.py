@@ -1,5 +1,5 @@
-"""What an ablation has found: paired seeds, verdicts, re-tuned arms, reports.
+"""An ablation as it is shown: plan, tables, figures, reports, the best arm's network.
 
-What may enter: what is computed of the trials of arms, and shown. What may not: Ray;
-running trials is a study's. Read `findings.py` first, then `interim_analysis.py`.
+What may enter: what tells people what was found. What may not: how it is found, which
+is the room below; Ray. Read `report.py` first.
 """

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from orthotune.ablation.findings import Findings
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Arm, tuning_group
 from orthotune.tracking.summary import Group
+from orthotune.verdicts.findings import Findings
 
 
 def arm_runs(findings: Findings) -> list[Group]:

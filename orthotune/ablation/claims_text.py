@@ -1,10 +1,10 @@
 """The claims of an ablation in words: their verdicts, and the numbers behind them."""
 
-from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.interim_analysis import level_of
 from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
+from orthotune.verdicts.findings import Findings, Judged
+from orthotune.verdicts.interim_analysis import level_of
 
 EFFECT = (
     "An effect is the `{metric}` of a claim's second arm minus that of its first: "

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.replicates import Replicate
 from orthotune.figures.drawing import GREY, colour, draw_svg, style
+from orthotune.verdicts.findings import Findings, Judged
+from orthotune.verdicts.replicates import Replicate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

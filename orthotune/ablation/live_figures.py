@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from orthotune.ablation.figures import BETWEEN_SERIES, all_series
-from orthotune.ablation.findings import Findings, Judged
 from orthotune.figures.drawing import GREY, colour
 from orthotune.figures.live import Live, LivePage, Trace, plain
+from orthotune.verdicts.findings import Findings, Judged
 
 SYMBOLS = ("diamond", "square")
 PIXELS_A_ROW = 44

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from orthotune.ablation.findings import Findings
-from orthotune.ablation.replicates import Replicate
 from orthotune.data.datasets import load_dataset
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder, checkpoint_name
 from orthotune.record.trial_record import Status
 from orthotune.tracking.run_search import of_study
 from orthotune.training.classifier import trained_classifier
+from orthotune.verdicts.findings import Findings
+from orthotune.verdicts.replicates import Replicate
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow import MlflowClient

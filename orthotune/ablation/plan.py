@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orthotune.ablation.interim_analysis import Values, difference, level_of
 from orthotune.config.metrics import reportable
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation
@@ -24,6 +23,7 @@ from orthotune.statistics.power import detectable_effect
 from orthotune.study.plan import Place, timed_epoch
 from orthotune.study.record_opening import record_to_read
 from orthotune.text import duration
+from orthotune.verdicts.interim_analysis import Values, difference, level_of
 
 UNKNOWN = "unknown"
 """In place of a fingerprint that nobody has."""

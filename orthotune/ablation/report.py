@@ -7,7 +7,6 @@ from pathlib import Path
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.claims_text import verdict_text
 from orthotune.ablation.figures import draw_all
-from orthotune.ablation.findings import Findings, find
 from orthotune.ablation.live_figures import live_page
 from orthotune.ablation.report_text import (
     arm_table,
@@ -27,6 +26,7 @@ from orthotune.record.trial_record import TrialRecord
 from orthotune.report.search_report import write_trials
 from orthotune.statistics.paired import Verdict
 from orthotune.tracking.summary import Group
+from orthotune.verdicts.findings import Findings, find
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orthotune.ablation.claims_text import claim_table, verdict_text
-from orthotune.ablation.findings import Effect, Findings, Judged
-from orthotune.ablation.interim_analysis import ALPHA
 from orthotune.ablation.retuning_text import retuned_part, retuned_remarks
 from orthotune.design.ablation import Ablation
 from orthotune.design.arm_differences import arm_lines
@@ -17,6 +15,8 @@ from orthotune.report.status_counts import parted_text
 from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, duration, markdown_table
+from orthotune.verdicts.findings import Effect, Findings, Judged
+from orthotune.verdicts.interim_analysis import ALPHA
 
 NOT_NOTED = "not noted"
 """What is said to have computed a trial of a version that did not say."""

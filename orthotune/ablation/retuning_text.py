@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from orthotune.ablation.claims_text import EQUIVALENCE_COLUMN
-from orthotune.ablation.findings import Findings, Judged
-from orthotune.ablation.retuning_results import RetuningResults
 from orthotune.design.retune import Retune
 from orthotune.record.trial_record import Status
 from orthotune.space.conditions import condition_text
 from orthotune.statistics.formatting import interval_text, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import counted, markdown_table
+from orthotune.verdicts.findings import Findings, Judged
+from orthotune.verdicts.retuning_results import RetuningResults
 
 HOW = (
     "The tables above compare all arms at one shared setting, which may suit one and "

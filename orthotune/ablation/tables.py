@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 
-from orthotune.ablation.findings import Findings
+from orthotune.verdicts.findings import Findings
 
 
 def tables(findings: Findings) -> dict[str, str]:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from orthotune.ablation.findings import Findings, find_together
-from orthotune.ablation.interim_analysis import Judgement, judge_family, level_of
 from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.across_blocks import Pooled, pool
 from orthotune.statistics.paired import PairedDifference
+from orthotune.verdicts.findings import Findings, find_together
+from orthotune.verdicts.interim_analysis import Judgement, judge_family, level_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,23 +3,25 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orthotune.ablation.arm_runs import arm_runs
 from orthotune.ablation.figures import draw_all
-from orthotune.ablation.findings import Findings
+from orthotune.ablation.live_figures import live_page
 from orthotune.ablation.report import AblationReport, write_files
 from orthotune.ablation.report import report_writer as ablation_report_writer
 from orthotune.ablation.tables import tables
 from orthotune.blocks.findings import BlockFindings, find_blocks
 from orthotune.blocks.report_text import blocks_markdown, summary_text, where_words
 from orthotune.design.ablation import Ablation
+from orthotune.figures.live import Live, LivePage
 from orthotune.record.identity import Fingerprints
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.statistics.paired import Verdict
 from orthotune.tracking.summary import Group
+from orthotune.verdicts.findings import Findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,18 +112,41 @@ def report_writer(
     ) -> BlockReport:
         found = find_blocks(ablation, records, fingerprints)
         figures = {
-            block: draw_all(folder, part, f"{re.sub(r'[^A-Za-z0-9_.-]', '_', block)}_")
+            block: draw_all(folder, part, _prefix(block))
             for block, part in found.named()
         }
         whole = blocks_markdown(found, commits, figures, command)
         texts = {"report.md": whole, **block_tables(found.named())}
         drawn = [path for own in figures.values() for path in own]
-        paths = write_files(folder, texts, drawn, records)
+        live = _live_page(found.named())
+        paths = write_files(folder, texts, drawn, records, live)
         return BlockReport(findings=found, paths=paths)
 
     if not ablation.blocks:
         return ablation_report_writer(ablation, fingerprints, command)
     return write
+
+
+def _prefix(block: str) -> str:
+    """How the files of a block begin."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', block)}_"
+
+
+def _live_page(parts: Iterable[tuple[str, Findings]]) -> LivePage:
+    """The figures of all blocks, with notes that are each block's own."""
+    figures: dict[str, Live] = {}
+    notes: dict[str, str] = {}
+    for block, findings in parts:
+        prefix, page = _prefix(block), live_page(findings)
+        notes |= {f"{prefix}{key}": note for key, note in page.notes.items()}
+        for name, one in page.figures.items():
+            traces = [
+                {**trace, "customdata": [f"{prefix}{key}" for key in keys]}
+                for trace in one.traces
+                for keys in [trace.get("customdata", ())]
+            ]
+            figures[f"{prefix}{name}"] = replace(one, traces=traces)
+    return LivePage(figures=figures, notes=notes)
 
 
 def block_tables(parts: Iterable[tuple[str, Findings]]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orthotune.ablation.claims_text import EQUIVALENCE_COLUMN, numbers_text
-from orthotune.ablation.findings import Findings, Judged
 from orthotune.ablation.report_text import (
     METHOD,
     arm_table,
@@ -17,6 +16,7 @@ from orthotune.blocks.findings import BlockFindings, OverAll
 from orthotune.statistics.formatting import interval_text, p_phrase, p_text, signed
 from orthotune.statistics.paired import Verdict
 from orthotune.text import markdown_table
+from orthotune.verdicts.findings import Findings, Judged
 
 HOLDS = {
     Verdict.SUPPORTED: "holds on",

@@ -42,13 +42,13 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _known() -> list[str]:
     from orthotune.api import STORAGE
-    from orthotune.study.names import study_names
+    from orthotune.archive.names import study_names
 
     return study_names(STORAGE)
 
 
 def _confirm(options: argparse.Namespace) -> int:
-    from orthotune.study.recorded import recorded_study
+    from orthotune.archive.recorded import recorded_study
 
     found, study = recorded_study(
         options.study,

@@ -62,7 +62,7 @@ def _with_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _known() -> list[str]:
-    from orthotune.study.names import study_names
+    from orthotune.archive.names import study_names
 
     return study_names(STORAGE)
 
@@ -72,9 +72,9 @@ def _studies(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from orthotune.archive.loaded import load_study
+    from orthotune.archive.names import study_names
     from orthotune.report.status_counts import counts_text
-    from orthotune.study.loaded import load_study
-    from orthotune.study.names import study_names
     from orthotune.text import aligned
 
     rows = [["study", "trials", "metric", "lowest", "confirmed", "how they stand"]]
@@ -99,8 +99,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from orthotune.archive.loaded import REPORT, load_study
     from orthotune.report.status_counts import counts_text
-    from orthotune.study.loaded import REPORT, load_study
 
     study = load_study(options.name, options.storage)
     say(f"study      {study.name} ({study.folder})")
@@ -128,7 +128,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from orthotune.study.loaded import load_study
+    from orthotune.archive.loaded import load_study
 
     study = load_study(options.name, options.storage)
     text = study.trials.to_csv(index=False)
@@ -147,9 +147,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
+    from orthotune.archive.deletion import delete_study
+    from orthotune.archive.loaded import load_study
     from orthotune.storage.folder import joined
-    from orthotune.study.deletion import delete_study
-    from orthotune.study.loaded import load_study
     from orthotune.text import counted
     from orthotune.tracking.deletion import DeletableRuns
     from orthotune.tracking.tracking_uri import resolve_tracking_uri

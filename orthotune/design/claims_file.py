@@ -64,7 +64,7 @@ class ClaimsReader(FileReader):
     def _claim(self, entry: object, names: list[str]) -> Claim:
         keys = ("claims",)
         claim = self._mapping(keys, entry)
-        allowed = SAME if "same" in claim else BETTER
+        allowed = SAME if "same" in claim or "as" in claim else BETTER
         self._check_keys(keys, claim, allowed)
         first, second, *_ = allowed
         for key in (first, second):

@@ -142,7 +142,7 @@ def draw_learning_curves(
                 markerfacecolor="none",  # black would not follow the reader's theme
                 markevery=[-1],
                 zorder=4,
-                label=f"the best, trial {best.number}",
+                label=f"the lowest, trial {best.number}",
             )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
@@ -226,7 +226,7 @@ def live_learning_curves(
         line = {"color": kind.colour, "width": 1.2, "dash": _DASHES[kind.style]}
         traces.append(_live_curves(metric, name, own, line, up))
     if compared:
-        name = f"the best, trial {shown[0].number}"
+        name = f"the lowest, trial {shown[0].number}"
         line = {"color": INK, "width": 3}
         traces.append(_live_curves(metric, name, shown[:1], line, up))
     rungs = [

@@ -142,11 +142,24 @@
     selected = kept.length < all ? new Set(kept) : null;
     const more = kept.length > shown ? ", …" : "";
     const list = kept.slice(0, shown).join(", ") + more;
-    said.textContent = selected
-      ? `Selected: ${kept.length} of ${all}, the best first: ${list || "none"}. ` +
-        "The other figures show these alone; a click beside a bar ends it."
-      : "";
+    said.replaceChildren();
+    if (selected) {
+      const every = document.createElement("button");
+      every.textContent = "Show all";
+      every.addEventListener("click", () => release(place, said));
+      said.append(
+        `Selected: ${kept.length} of ${all}, by rank: ${list || "none"}. ` +
+          "The other figures show these alone. ", every,
+      );
+    }
     for (const name of drawn) if (!brushes(name)) await render(name);
+  }
+
+  // A click on an axis selects, too: it does not let go.
+  async function release(place, said) {
+    for (const label of Object.keys(ranges)) delete ranges[label];
+    await render(place.id.slice("live-".length));
+    await select(place, said);
   }
 
   // Parallel coordinates have no notes of their own.

@@ -55,7 +55,8 @@ td:not(:first-child) { white-space: nowrap }
 .answers .live, .said { display: block }
 .live svg { background: none }
 .live text { stroke: none; text-shadow: none !important }
-.live :is(.domain, .tick line) { stroke: currentColor !important }
+.live .domain { stroke: currentColor !important }
+.live .tick line { display: none }
 .said:empty, .note:empty { display: none }
 .note { position: fixed; z-index: 9; padding: 0.3rem 0.6rem; white-space: pre;
         pointer-events: none; font-size: 12px; background: var(--page);

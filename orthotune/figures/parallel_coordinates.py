@@ -26,6 +26,8 @@ APART = 0.12
 LONGEST_LABEL = 14
 MOST_CHOICES = 12
 LIVE_PIXELS_AN_AXIS = 84
+LIVE_STEPS = 100
+"""To how many places of an axis a brush can go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +260,7 @@ def live_parallel(
         labels = [(at, f"{marks[at]:.3g}") for at in places]
         if others:
             labels = [(UNSET, "other"), *labels]
-        axes.append(_dimension(f"{plain(metric)},<br>by rank", last, labels))
+        axes.append(_dimension(f"{plain(metric)},<br>by rank", last, _finely(labels)))
     trace: Trace = {
         "type": "parcoords",
         "dimensions": axes,
@@ -286,7 +288,20 @@ def _live_axis(parameter: Parameter, lines: Sequence[Line]) -> dict[str, Any]:
     ]
     if UNSET in values:
         marks = [(UNSET, "unset"), *marks]
+    if not isinstance(parameter, CategoricalParameter):
+        marks = _finely(marks)
     return _dimension(plain(name).replace(".", ".<br>"), values, marks)
+
+
+def _finely(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """With marks that have no label in between: what is brushed snaps to marks."""
+    places = [k / LIVE_STEPS for k in range(LIVE_STEPS + 1)]
+    between = [
+        (at, "")
+        for at in places
+        if all(abs(at - mark) > 0.5 / LIVE_STEPS for mark, _ in marks)
+    ]
+    return sorted([*between, *marks])
 
 
 def _dimension(
@@ -297,8 +312,18 @@ def _dimension(
         "range": [UNSET if UNSET in values else 0.0, 1.0],
         "values": values,
         "tickvals": [at for at, _ in marks],
-        "ticktext": [text for _, text in marks],
+        "ticktext": _distinct([text for _, text in marks]),
     }
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """Labels made different by spaces that nobody sees: plotly finds places by them."""
+    found: dict[str, None] = {}
+    for label in labels:
+        while label in found:
+            label += " "
+        found[label] = None
+    return list(found)
 
 
 def _colours_above_grey() -> list[tuple[float, str]]:

@@ -139,7 +139,7 @@ def draw_budget(
         steps = best_so_far(metric, compared, spent)
         if steps:
             x, y = zip(*steps, strict=True)
-            line = {"color": "black", "zorder": 3, "label": "best so far"}
+            line = {"color": "black", "zorder": 3, "label": "lowest so far"}
             axes.step(x, y, where="post", **line)
         _scatter(axes, metric, shown, spent)
         axes.set_xlim(left=0)
@@ -190,7 +190,7 @@ def live_budget(
     best: Trace = {
         "type": "scatter",
         "mode": "lines",
-        "name": "best so far",
+        "name": "lowest so far",
         "x": [epochs for epochs, _ in steps],
         "y": [up.place(value) for _, value in steps],
         "line": {"shape": "hv", "color": INK},

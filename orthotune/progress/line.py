@@ -94,7 +94,8 @@ class ProgressText:
     def running(self) -> str:
         """What runs now, and how far it is."""
         live = [r for r in self._journal.open if r.status == Status.RUNNING]
-        if self._study.settings.search.is_population and live:
+        confirming = any(record.validates is not None for record in live)
+        if self._study.settings.search.is_population and live and not confirming:
             at_once = min(len(live), int(self._slots()))
             return f"{at_once} of {counted(len(live), 'member')} training"
         if not live:
@@ -106,7 +107,8 @@ class ProgressText:
             where = " and ".join(map(str, epochs))
         else:
             where = f"{epochs[0]} to {epochs[-1]}"
-        return f"{len(live)} running (epoch {where} of {budget})"
+        what = "confirming" if confirming else "running"
+        return f"{len(live)} {what} (epoch {where} of {budget})"
 
     def epochs(self) -> str:
         """Epochs trained, and how many there will be."""

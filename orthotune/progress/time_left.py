@@ -169,13 +169,13 @@ class TimeLeft:
 
     def _rest_if(self, deviations: float) -> tuple[Epochs, float]:
         """The same, if so many deviations more pass each rung than is likely."""
-        search, records = self._study.settings.search, self._journal.open
+        search = self._study.settings.search
         passing = {rung: self._passing(rung, deviations) for rung in self._rungs}
         rests = [
             Epochs(search.max_epochs - record.trained_epochs)
             if record.audit is not None
             else expected_rest(search, record.epoch, passing)
-            for record in population(records)
+            for record in self._searched()
         ]
         longest = max((rest.mean for rest in rests), default=0.0)
         to_come = self._to_come()
@@ -196,6 +196,10 @@ class TimeLeft:
         known = len(population(self._journal.records))
         return max(0, self._study.num_searched - known)
 
+    def _searched(self) -> list[TrialRecord]:
+        """The open trials that go on, without those that confirm others."""
+        return [] if self._study.searched else population(self._journal.open)
+
     def runs_to_confirm(self) -> int:
         """The most runs that there can still be to confirm the best, the open ones too.
 
@@ -204,7 +208,7 @@ class TimeLeft:
         search, records = self._study.settings.search, self._journal.records
         if self._study.listed or not search.confirm.top:
             return 0
-        if self._to_come() or population(self._journal.open):
+        if self._to_come() or self._searched():
             return search.num_confirmations
         at = len(records), self._journal.num_ended
         if self._raced is None or self._raced[0] != at:

@@ -111,7 +111,17 @@ def live_page(findings: SearchFindings, trials: Sequence[Placed]) -> LivePage:
         figures["slices"] = live_slices(metric, parameters, trials)
     if isinstance(findings.surface, Surface):
         figures["contour"] = live_contour(findings.surface)
-    notes = {str(one.record.number): _note(metric, one) for one in trials}
+    shown = {
+        key
+        for one in figures.values()
+        for trace in one.traces
+        for key in trace.get("customdata", ())
+    }
+    notes = {
+        str(one.record.number): _note(metric, one)
+        for one in trials
+        if str(one.record.number) in shown
+    }
     return LivePage(figures=figures, notes=notes)
 
 

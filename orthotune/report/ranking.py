@@ -114,13 +114,14 @@ def _why(best: Candidate, metric: str, *, is_population: bool) -> str:
 
 def _race(confirmation: Confirmation, metric: str) -> list[str]:
     """What the race says beside who is best."""
-    complete = confirmation.complete
-    curse = statistics.fmean(one.curse for one in complete)
+    known = [one for one in confirmation.candidates if one.values]
+    curse = statistics.fmean(one.curse for one in known)
+    way = "lower" if curse < 0 else "higher"
     sentences = [
-        f"Winner's curse: with fresh seeds {counted(len(complete), 'candidate')} came "
-        f"to a `{metric}` that is {curse:+.4f} from what the search saw, on average."
+        f"Winner's curse: with fresh seeds {metric} is {abs(curse):.4f} {way} than the "
+        f"search saw, on average over {counted(len(known), 'candidate')}."
     ]
-    others = [one for one in complete[1:] if one.left_after is None]
+    others = [o for o in confirmation.complete[1:] if o.left_after is None]
     if others:
         numbers = ", ".join(str(one.record.number) for one in others)
         sentences.append(

@@ -94,6 +94,11 @@ LUCK = (
     "value to luck, and nothing here was confirmed to be best: "
     "`python -m orthotune confirm {name}` trains the first ones again with fresh seeds."
 )
+FRONT_LUCK = (
+    "Trials of a search have one seed each, so that a front owes some of its shape to "
+    "luck: believe the means of members that were trained again with fresh seeds, by "
+    "`search.confirm` or `python -m orthotune confirm {name}`."
+)
 CONFIRMED = (
     "Trials of a search have one seed each, so that the first of many owes some of its "
     "value to luck: only the means from scratch with fresh seeds, the same for all, "
@@ -305,6 +310,8 @@ def _run_part(
 
 def _luck(findings: SearchFindings) -> str:
     settings = findings.study.settings
+    if findings.ranking.is_front:
+        return FRONT_LUCK.format(name=settings.name)
     if findings.ranking.confirmed or settings.search.is_population:
         return CONFIRMED
     return LUCK.format(name=settings.name)

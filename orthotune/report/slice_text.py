@@ -1,8 +1,11 @@
 """What a report says of its slices and of its surface."""
 
+from collections import Counter
 from pathlib import Path
 
 from orthotune.figures.contour import Surface
+from orthotune.figures.drawing import MOST_LINES
+from orthotune.figures.live import MOST_POINTS
 from orthotune.report.findings import SearchFindings
 
 SLICES = (
@@ -36,6 +39,11 @@ def slices_part(figure: Path | None, findings: SearchFindings) -> list[str]:
     text = SLICES.format(metric=findings.study.settings.metric)
     if findings.study.settings.search.is_population:
         text += " Of a population the settings are those that a member ended with."
+    if max(Counter(r.status for r in findings.members).values()) > MOST_LINES:
+        text += (
+            f" Of the trials that ended alike at most {MOST_LINES} are drawn, evenly, "
+            f"and {MOST_POINTS:,} where the figure answers."
+        )
     shown = f"![The metric against each parameter by itself]({figure.name})"
     return ["## Slices", shown, text]
 

@@ -95,7 +95,7 @@ def _fitted(
 
     points = np.array([[place(p, own[p.name]) for p in pair] for _, own in trials])
     errors = [record.history[epoch][metric] for record, _ in trials]
-    logarithmic = far_apart(errors)
+    logarithmic = min(errors) >= 0 and far_apart(errors)
     values = np.array(errors)
     if logarithmic:  # zero, which has no logarithm, below all others
         values = np.log10(np.maximum(values, min(v for v in errors if v > 0) / 2))

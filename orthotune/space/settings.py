@@ -307,3 +307,9 @@ class StudySettings:
                 "must be none for several metrics, as no trial is simply the worse "
                 f"one, but got {self.search.scheduler}. Write `scheduler: none`.",
             )
+        if found[1:] and self.search.stop_on_signal:
+            raise ConfigError(
+                "search.stop_on_signal",
+                "must be false for several metrics, of which no one says who is among "
+                "the better, but got true. Leave it out.",
+            )

@@ -67,7 +67,7 @@ def plan_text(
     num_searched, num_confirmed = _num_done(study.settings.name, storage)
     num_done, num_runs = num_searched + num_confirmed, study.num_runs
     left = (
-        max(0, study.num_searched - num_searched),
+        0 if study.searched else max(0, study.num_searched - num_searched),
         max(0, study.settings.search.num_confirmations - num_confirmed),
     )
     lines = [

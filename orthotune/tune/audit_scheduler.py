@@ -158,7 +158,7 @@ def _condemned_last(study: Study, journal: Journal) -> list[int]:
         return []
     number, epoch = journal.reports[-1]
     record = journal[number]
-    if record.status.ended or record.audit is not None:
+    if record.status.ended or record.audit is not None or record.validates is not None:
         return []
     result = {"epoch": epoch, **record.history[epoch]}
     return [number] if _is_condemned_on_signal(study, journal, result) else []

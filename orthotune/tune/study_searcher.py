@@ -5,6 +5,7 @@ from typing import Any
 
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import TrialRecord
 from orthotune.tune.record_searcher import Assign, RecordSearcher
@@ -44,9 +45,8 @@ class StudySearcher(RecordSearcher):
         on_resume: Callable[[TrialRecord, str], None],
     ) -> None:
         metric = study.settings.metric
-        super().__init__(
-            journal.open, metric, assign=assign, limit=limit, stopper=stopper
-        )
+        left = population(journal.open)  # what confirms others is no suggestion
+        super().__init__(left, metric, assign=assign, limit=limit, stopper=stopper)
         self._study = study
         self._journal = journal
         self._fingerprints = fingerprints

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orthotune.archive.loaded import LoadedStudy, load_study
 from orthotune.config.config_file import configured
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, OrthotuneError, StudyError
@@ -21,7 +22,6 @@ from orthotune.record.study_definition import Study
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.record.warm_start import Told, Tried, WarmStart, trials_text
 from orthotune.space.placing import OutsideError, placed
-from orthotune.study.loaded import LoadedStudy, load_study
 from orthotune.study.record_opening import copied_log, record_to_read
 from orthotune.text import cell
 

@@ -1,9 +1,9 @@
 """Cells of an ablation as a journal would hold them, with values given by hand."""
 
-from orthotune.ablation.findings import find
 from orthotune.design.ablation_file import read_ablation
 from orthotune.record.identity import trial_key
 from orthotune.record.trial_record import Status
+from orthotune.verdicts.findings import find
 from tests.ablation.small import TINY
 from tests.made_records import record
 

@@ -1,7 +1,7 @@
 """A tiny ablation whose arms are tuned anew, and the records of its trials."""
 
-from orthotune.ablation.retuning_results import retuning
 from orthotune.record.trial_record import Status
+from orthotune.verdicts.retuning_results import retuning
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import FIVE, FULL, L2, OFF, RETUNE
 

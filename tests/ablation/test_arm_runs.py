@@ -1,5 +1,5 @@
 from orthotune.ablation.arm_runs import arm_runs
-from orthotune.ablation.findings import find
+from orthotune.verdicts.findings import find
 from tests.ablation.cells import DATA
 from tests.ablation.retuned import AGAIN, asked, ended
 from tests.ablation.small import FULL, L2, OFF

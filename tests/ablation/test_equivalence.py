@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.findings import find
-from orthotune.ablation.interim_analysis import analyze
 from orthotune.ablation.report import AblationReport
 from orthotune.ablation.report_text import markdown
 from orthotune.statistics.interim_looks import looks
 from orthotune.statistics.paired import Verdict
+from orthotune.verdicts.findings import find
+from orthotune.verdicts.interim_analysis import analyze
 from tests.ablation.cells import DATA, found, tiny, trained
 from tests.ablation.many_studies import (
     CONTRADICTED,
@@ -37,6 +37,12 @@ FULL_ROW = [0.10, 0.12, 0.11, 0.13, 0.12]
 NEAR = [0.101, 0.119, 0.112, 0.129, 0.121]
 FAR = [0.50, 0.55, 0.47, 0.52, 0.54]
 VALUES = {FULL: FULL_ROW, L2: NEAR, OFF: FAR}
+
+
+@pytest.fixture(autouse=True)
+def _no_collection(monkeypatch):
+    """Statsmodels collects garbage at every correction: most of these tests' time."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 def told(tmp_path, values, text):
@@ -110,10 +116,8 @@ def test_the_report_says_what_equivalent_means_and_by_which_p(tmp_path):
     assert report.metrics["claims_equivalent"] == 1.0
 
 
-def test_the_simulation_judges_as_the_ablation_does(tmp_path, monkeypatch):
+def test_the_simulation_judges_as_the_ablation_does(tmp_path):
     """On studies of 4 to 9 seeds, which only t tests judge."""
-    # statsmodels collects garbage at every correction: seconds, here.
-    monkeypatch.setattr(gc, "collect", lambda *_: 0)
     ablation = tiny(tmp_path, TINY.replace("[1, 2, 3]", "{initial: 4, max: 9}"))
     rng = np.random.default_rng(5)
     truths, num_seeds = (0.0, 0.02), len(ablation.seeds)

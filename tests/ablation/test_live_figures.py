@@ -2,9 +2,9 @@
 
 import pytest
 
-from orthotune.ablation.findings import find
 from orthotune.ablation.live_figures import live_page
 from orthotune.figures.live import LivePage
+from orthotune.verdicts.findings import find
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.retuned import AGAIN, asked, ended
 from tests.ablation.small import FIVE, FULL, OFF

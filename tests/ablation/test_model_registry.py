@@ -3,12 +3,12 @@
 import pytest
 
 from orthotune.ablation import model_registry as module
-from orthotune.ablation.findings import find
 from orthotune.ablation.model_registry import best_replicate, register
 from orthotune.errors import StudyError
 from orthotune.record.checkpoints import CheckpointFolder
 from orthotune.record.trial_record import Status
 from orthotune.tracking.tracking_uri import resolve_tracking_uri
+from orthotune.verdicts.findings import find
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import FULL, L2, OFF, TINY
 

@@ -1,7 +1,7 @@
-from orthotune.ablation.findings import find
 from orthotune.ablation.report import report_writer
 from orthotune.ablation.report_text import markdown
 from orthotune.record.trial_record import Status
+from orthotune.verdicts.findings import find
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import FIVE, L2, OFF, TINY
 from tests.ablation.written import VALUES, text_of, write

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.findings import find, further_trials
 from orthotune.blocks.findings import find_blocks
 from orthotune.record.identity import trial_key
 from orthotune.statistics.paired import Verdict
+from orthotune.verdicts.findings import find, further_trials
 from tests.ablation.small import FULL, L2, OFF, RETUNE
 from tests.blocks.made import BLOCKS, DATA, TWO, A, B, read, trained
 

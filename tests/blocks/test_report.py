@@ -1,4 +1,5 @@
 import csv
+import re
 
 import pytest
 
@@ -45,6 +46,14 @@ def test_blocks_stand_below_the_claims_over_all(written):
     )
     names = {path.name for path in written.paths}
     assert {"report.html", "synthetic_curves.svg", "digits_differences.svg"} <= names
+
+
+def test_the_differences_of_every_block_answer_with_its_own_numbers(written):
+    page = written.paths[0].read_text()
+    for block, value in ((A, "0.1020"), (B, "0.2100")):  # the first seed of penalty=l2
+        assert f'"{block}_differences"' in page
+        note = re.search(rf'"{block}_[^"]*: penalty=l2, 1": ?"([^"]*)"', page)
+        assert f"val_error of penalty=l2: {value}" in note[1]
 
 
 def test_tables_say_which_block_a_cell_is_of(written):

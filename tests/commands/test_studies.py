@@ -7,10 +7,10 @@ import pytest
 from mlflow import MlflowClient
 
 from orthotune.__main__ import main
+from orthotune.archive.loaded import load_study
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.trial_record import Status
 from orthotune.storage.lock import study_lock
-from orthotune.study.loaded import load_study
 from orthotune.tracking.store_draft import new_store
 from tests.made_studies import searched
 

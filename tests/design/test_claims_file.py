@@ -37,6 +37,10 @@ WRONG = {
         TINY + "claims: [{same: full, as: penalty=l2, by: 0.1}]\n",
         "`claims.by` is not a key here.",
     ),
+    "the same, of one arm": (
+        TINY + "claims: [{as: penalty=l2}]\n",
+        "`claims` must name an arm as `same`, but got None.",
+    ),
     "the same as nothing": (
         TINY + "claims: [{same: full, than: penalty=l2}]\n",
         "`claims.than` is not a key here.",

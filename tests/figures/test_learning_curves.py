@@ -53,7 +53,7 @@ def test_every_trial_is_a_line_and_the_best_the_thickest(axes):
         for one in [WORSE, *others]
     ]
     assert sorted(curves(drawn)) == sorted(thin)
-    (best,) = (line for line in drawn.lines if line.get_label() == "the best, trial 0")
+    (best,) = (one for one in drawn.lines if one.get_label() == "the lowest, trial 0")
     assert best.get_xydata().tolist() == [[1, 0.8], [2, 0.4], [3, 0.1]]
     widths = [width for one in drawn.collections for width in one.get_linewidths()]
     assert best.get_linewidth() > max(widths)
@@ -109,7 +109,7 @@ def test_of_very_many_trials_some_are_drawn_and_all_are_counted(axes):
     drawn = axes([1], [BEST], others)
     assert len(curves(drawn)) == MOST_LINES
     labels = drawn.get_legend_handles_labels()[1]
-    assert labels == ["stopped at epoch 1 (400)", "the best, trial 0"]
+    assert labels == ["stopped at epoch 1 (400)", "the lowest, trial 0"]
 
 
 @pytest.mark.parametrize("compared", [[], [BEST]])

@@ -122,6 +122,23 @@ def test_hovering_finds_the_trial_of_every_mark():
     assert coeff["values"][1] == MADE[1].values["regularizer.coeff"]
     assert last["values"] == pytest.approx([n / 9 for n in range(10)] + [UNSET] * 20)
     assert last["label"] == "val_error,<br>by rank"
+    labels = dict(zip(last["tickvals"], last["ticktext"], strict=True))
+    assert [labels[at] for at in (UNSET, 0.0, 1.0)] == ["other", "0.2", "0.29"]
+    rates = lines["dimensions"][0]
+    shown = [
+        at
+        for at, text in zip(rates["tickvals"], rates["ticktext"], strict=True)
+        if text.strip()
+    ]
+    assert shown == pytest.approx([0, 0.5, 1])
+    assert len(set(rates["ticktext"])) == len(rates["ticktext"])  # plotly finds by them
+    # A brush snaps to marks: between two choices there is nothing, between numbers is.
+    assert [len(axis["tickvals"]) > 100 for axis in lines["dimensions"]] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_curves_are_lines_of_their_own():
@@ -130,7 +147,7 @@ def test_curves_are_lines_of_their_own():
     full = trace(figure, "full budget (10)")
     assert full["x"][:6] == [1, 2, None, 1, 2, None]
     assert full["customdata"][:4] == ["1", "1", None, "2"]  # 0 is the best's own line
-    assert trace(figure, "the best, trial 0")["y"] == [0.8, 0.2, None]
+    assert trace(figure, "the lowest, trial 0")["y"] == [0.8, 0.2, None]
 
 
 def test_values_stand_within_the_axis_whatever_they_are():
@@ -139,3 +156,4 @@ def test_values_stand_within_the_axis_whatever_they_are():
     assert up.place(0.0) == up.axis["tickvals"][0] < 0.01
     assert up.place(1e9) == 0.4
     assert upward([]).place(0.5) == 0.5
+    assert upward([-1.0, 0.1, 5.0]).axis["type"] == "linear"

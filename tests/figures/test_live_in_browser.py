@@ -66,7 +66,7 @@ def test_a_page_answers_hovering_filtering_and_brushing_and_asks_nobody(path):
         brush(shown, 3, 0.08, 0.55)
         shown.locator(".said").filter(has_text="Selected").wait_for()
         told = shown.locator(".said").text_content()
-        found = re.match(r"Selected: (\d+) of 30, the best first: ([\d, ]+)\.", told)
+        found = re.match(r"Selected: (\d+) of 30, by rank: ([\d, ]+)\.", told)
         kept = [int(number) for number in found[2].split(", ")]
         assert len(kept) == int(found[1])
         assert kept == list(range(len(kept)))
@@ -118,10 +118,7 @@ def test_what_is_selected_stays_when_the_theme_or_the_window_changes(path):
         shown.wait_for_timeout(1000)
         assert marks(shown, "budget").count() == kept < 30
         assert shown.locator(".said").text_content() == told
-        # A click beside the bar ends it.
-        box = shown.locator("#live-parallel .domain").nth(3).bounding_box()
-        x = box["x"] + box["width"] / 2
-        shown.mouse.click(x, box["y"] + 0.1 * box["height"])
+        shown.get_by_role("button", name="Show all").click()
         shown.wait_for_function("!document.querySelector('.said').textContent")
         shown.wait_for_function(
             "document.querySelectorAll('#live-budget .points path').length === 30"

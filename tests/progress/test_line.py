@@ -109,6 +109,26 @@ def test_members_of_a_population_take_turns(tmp_path, path):
     assert "lowest" not in watched.text.line()
 
 
+def test_what_will_confirm_the_best_is_counted_and_what_confirms_is_said(
+    tiny_file, path
+):
+    asked = {"search.confirm.top": 2, "search.confirm.seeds": 2}
+    watched = Watched(read_study(str(tiny_file), asked), path)
+    watched.begin()
+    assert watched.parts()[0] == "0/8 trials ended, 1 running (epoch 0 of 3)"
+    watched.journal.end(0, Status.FAILED)
+    for _ in range(2):
+        watched.end(0.4, status=Status.STOPPED)
+    watched.end(0.4, 0.3, 0.25)  # the only one with a full budget
+    assert watched.parts()[0].startswith("4/6 trials ended (2 stopped early, 1 failed)")
+    watched.end(0.4, 0.3, 0.1, validates=3)
+    watched.begin(0.4, validates=3)
+    assert watched.parts()[0].endswith("1 confirming (epoch 1 of 3)")
+    assert watched.parts()[0].startswith("5/6 trials")
+    assert watched.parts()[2] == "lowest val_error 0.2500 (trial 3)"
+    assert watched.parts()[1] == "9 of about 11 epochs"
+
+
 def test_a_space_that_is_smaller_than_the_study_is_the_whole(tmp_path, path):
     file = tmp_path / "small.yaml"
     file.write_text("space:\n  seed: {type: categorical, choices: [0, 1, 2]}\n")

@@ -93,6 +93,12 @@ MALFORMED = {
         3,
         "must be as by default for pbt, which stops no trial, but got True",
     ),
+    "signals_of_several_metrics": (
+        "metric: [val_error, num_macs]\n"
+        "search:\n  scheduler: none\n  stop_on_signal: true\n" + space("{}"),
+        4,
+        "must be false for several metrics",
+    ),
     "bad_name": ("name: a/b\n" + space("{}"), 1, "letters, digits, dots"),
     "gpus_between_one_and_two": (
         "resources:\n  gpus: 1.5\n" + space("{}"),

@@ -186,6 +186,19 @@ def test_what_a_signal_stops_is_the_same_after_any_break(study_with, path, tmp_p
         session = Telling(study, part).play(trials)
         assert known(session.journal) == expected, count
         assert told(session) == told(whole), count
+    # What confirms a trial has its whole budget, whatever its signals are.
+    for validates, ends in ((0, set()), (None, {trials})):
+        journal = Journal(EventLog(tmp_path / f"{validates}.jsonl"), EPOCHS)
+        for record in records:
+            journal.start(journal.suggest(record.key, record.fields).number)
+            for epoch, values in record.history.items():
+                journal.report(record.number, epoch, values)
+            journal.end(record.number, record.status)
+        journal.suggest("confirms", records[first].fields, validates)
+        journal.start(trials)
+        journal.report(trials, 1, records[first].history[1])
+        found = settle_condemned(study_with(0, **settings), journal)
+        assert found == ends
 
 
 def test_a_condemned_trial_keeps_its_slot_and_the_searcher_knows_it_is_over(

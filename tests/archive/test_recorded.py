@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from orthotune.archive.loaded import load_study
+from orthotune.archive.recorded import recorded_study
 from orthotune.errors import SearchSpaceError, StudyError
 from orthotune.record.identity import definition, differences, fingerprints_in
-from orthotune.study.loaded import load_study
-from orthotune.study.recorded import recorded_study
 from orthotune.study.study_file import read_study
 from tests.made_studies import begun, ran
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orthotune.archive.names import missing_study
 from orthotune.config.plugins import import_plugins
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import ConfigError, StudyError
@@ -24,7 +25,6 @@ from orthotune.storage.folder import absolute, is_remote, joined
 from orthotune.storage.lock import is_locked
 from orthotune.storage.redaction import without_secrets
 from orthotune.study.best import Best, find_best
-from orthotune.study.names import missing_study
 from orthotune.study.record_opening import (
     LOCK,
     RECORD,

@@ -4,20 +4,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orthotune.ablation.interim_analysis import (
-    Cell,
-    InterimAnalysis,
-    Judgement,
-    Values,
-    analyze_together,
-    difference,
-    judge_family,
-    level_of,
-    listed_cells,
-    smallest_p_of,
-)
-from orthotune.ablation.replicates import Replicate, result_of
-from orthotune.ablation.retuning_results import RetuningResults, retuned_parts, retuning
 from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
@@ -33,6 +19,20 @@ from orthotune.statistics.paired import (
     summarize,
 )
 from orthotune.statistics.power import seeds_needed
+from orthotune.verdicts.interim_analysis import (
+    Cell,
+    InterimAnalysis,
+    Judgement,
+    Values,
+    analyze_together,
+    difference,
+    judge_family,
+    level_of,
+    listed_cells,
+    smallest_p_of,
+)
+from orthotune.verdicts.replicates import Replicate, result_of
+from orthotune.verdicts.retuning_results import RetuningResults, retuned_parts, retuning
 
 
 @dataclass(frozen=True, kw_only=True)

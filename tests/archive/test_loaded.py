@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from orthotune.archive.loaded import load_study
 from orthotune.config.trial import TrialConfig
 from orthotune.errors import CheckpointError, StudyError
 from orthotune.record.event_log import EventLog
 from orthotune.record.mirror import RecordMirror
 from orthotune.record.trial_record import Status
 from orthotune.storage.lock import study_lock
-from orthotune.study.loaded import load_study
 from orthotune.study.study_file import read_study
 from orthotune.training.checkpoint import dump_checkpoint
 from orthotune.training.loop import Trial

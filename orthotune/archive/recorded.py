@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from orthotune.archive.loaded import LoadedStudy, load_study
 from orthotune.config.trial import NO_RESULT
 from orthotune.errors import StudyError
 from orthotune.record.confirmation import with_begun
@@ -11,7 +12,6 @@ from orthotune.record.population import population
 from orthotune.record.study_definition import Study
 from orthotune.space.settings import CONFIRMED_SCHEDULES, ConfirmSettings
 from orthotune.storage.folder import is_remote
-from orthotune.study.loaded import LoadedStudy, load_study
 from orthotune.study.study_file import read_study
 
 TYPES = {

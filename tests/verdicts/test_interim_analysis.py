@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.interim_analysis import analyze, difference
 from orthotune.design.ablation import Claim
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
+from orthotune.verdicts.findings import find, further_trials
+from orthotune.verdicts.interim_analysis import analyze, difference
 from tests.ablation.cells import DATA, tiny, trained
 from tests.ablation.small import FULL, L2, OFF, TINY
 

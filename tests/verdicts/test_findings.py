@@ -3,10 +3,10 @@
 import pytest
 from scipy import stats
 
-from orthotune.ablation.findings import find, further_trials
-from orthotune.ablation.retuning_results import retuning
 from orthotune.record.trial_record import Status
 from orthotune.statistics.paired import Verdict
+from orthotune.verdicts.findings import find, further_trials
+from orthotune.verdicts.retuning_results import retuning
 from tests.ablation.cells import DATA, found, tiny, trained
 from tests.ablation.retuned import AGAIN, RETUNED, SHARED, TUNING, asked, ended
 from tests.ablation.small import FIVE, FULL, L2, OFF, RETUNE, TINY

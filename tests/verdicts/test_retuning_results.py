@@ -1,5 +1,5 @@
-from orthotune.ablation.retuning_results import retuning
 from orthotune.record.trial_record import Status
+from orthotune.verdicts.retuning_results import retuning
 from tests.ablation.cells import DATA
 from tests.ablation.retuned import RETUNED, TUNING, asked, ended
 from tests.ablation.small import FULL, L2, OFF

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orthotune.ablation.replicates import result_of
 from orthotune.config.trial import TrialConfig
 from orthotune.design.ablation import Ablation
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.trial_record import Status, TrialRecord
 from orthotune.text import cell
+from orthotune.verdicts.replicates import result_of
 
 
 @dataclass(frozen=True, kw_only=True)

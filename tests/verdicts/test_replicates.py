@@ -1,7 +1,7 @@
 import pytest
 
-from orthotune.ablation.replicates import Replicate, result_of
 from orthotune.record.trial_record import Status
+from orthotune.verdicts.replicates import Replicate, result_of
 from tests.ablation.cells import found
 from tests.ablation.small import FULL, L2, OFF
 from tests.made_records import record

@@ -3,12 +3,12 @@
 import contextlib
 import shutil
 
+from orthotune.archive.loaded import LoadedStudy
 from orthotune.errors import StudyError
 from orthotune.record.mirror import RecordMirror
 from orthotune.storage.folder import StorageFolder, is_remote, joined
 from orthotune.storage.lock import study_lock
 from orthotune.storage.redaction import without_secrets
-from orthotune.study.loaded import LoadedStudy
 from orthotune.study.record_opening import LOCK, RECORD
 from orthotune.tracking.deletion import DeletableRuns
 
