@@ -67,7 +67,8 @@ def find_front(study: Study, records: Sequence[TrialRecord]) -> FrontFindings:
         runs = [
             run
             for run in records
-            if run.validates == one.record.number and run.status == Status.FINISHED
+            if run.validates == one.record.number
+            and run.status in (Status.FINISHED, Status.DIVERGED)  # it counts, too
         ]
         if runs:
             columns = zip(*points(runs, metrics), strict=True)
