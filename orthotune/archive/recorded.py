@@ -73,7 +73,8 @@ def _file(found: LoadedStudy) -> dict[str, Any]:
     asked = found.definition
     search = _section(asked, "search")
     search.pop("validation_seeds", None)
-    if search["searcher"] != "grid":  # whose number follows from the space
+    # Of a grid it follows from the space, and of a population it is in the question.
+    if search["searcher"] != "grid" and "num_trials" not in search:
         search["num_trials"] = max(1, len(population(found.records)))
     fixed = _section(asked, "fixed")
     first = found.records[0].fields if found.records else {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from orthotune.record.front import front, spread_front
 from orthotune.record.journal import Journal
+from orthotune.record.population import population
 from orthotune.record.trial_record import TrialRecord
 from orthotune.storage.folder import StorageFolder
 from orthotune.training.checkpoint import parse_checkpoint
@@ -50,6 +51,7 @@ class CheckpointKeeper:
         keep: Ended trials whose checkpoints stay, the best.
         objectives: All metrics that it minimizes; of several the front is kept.
         of_groups: Whether the best of every group of trials stays, too.
+        of_all: Whether whatever there is stays, but for trials that confirm others.
         when_safe: Runs what deletes, once whoever continues the study knows why.
     """
 
@@ -61,6 +63,7 @@ class CheckpointKeeper:
         keep: int,
         *,
         of_groups: bool = False,
+        of_all: bool = False,
         objectives: Sequence[str] = (),
         when_safe: Callable[[Callable[[], None]], None] = lambda action: action(),
     ) -> None:
@@ -69,6 +72,7 @@ class CheckpointKeeper:
         self._journal = journal
         self._keep = keep
         self._of_groups = of_groups
+        self._of_all = of_all
         self._objectives = objectives
         self._standings = journal.standings(metric)
         self._kept = self._best()
@@ -96,6 +100,9 @@ class CheckpointKeeper:
             self._delete(set(self._folder.names()) - live - self._kept)
 
     def _best(self) -> set[str]:
+        if self._of_all:
+            searched = population(self._journal.records)
+            return {checkpoint_name(record.name) for record in searched}
         best = list(self._standings.best[: self._keep])
         if self._objectives[1:]:
             members = front(self._standings.best, self._objectives)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthotune.config.trial import TrialConfig
+from orthotune.errors import ConfigError
 from orthotune.record.front import front, spread_front
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.journal import Journal
@@ -173,14 +174,21 @@ def candidates(
     for record in _in_question(settings, records):
         wanted = False
         if record.status == Status.FINISHED and _is_room(settings, distinct):
-            trained = {**record.trained, "seed": 0}
-            canonical = TrialConfig.from_dict(trained).canonical()
-            key = json.dumps(canonical, sort_keys=True)
+            key = json.dumps(_without_seed(record), sort_keys=True)
             wanted = key not in distinct
             distinct.add(key)
         if wanted or record.number in begun:
             found.append(record)
     return found
+
+
+def _without_seed(record: TrialRecord) -> dict[str, Any]:
+    """What is equal for equal configurations."""
+    trained = {**record.trained, "seed": 0}
+    try:
+        return TrialConfig.from_dict(trained).canonical()
+    except ConfigError:  # of an older version, or a plugin's that is not imported
+        return trained
 
 
 def _in_question(

@@ -69,7 +69,7 @@ def find_front(study: Study, records: Sequence[TrialRecord]) -> FrontFindings:
             run
             for run in records
             if run.validates == one.record.number
-            and run.status in (Status.FINISHED, Status.DIVERGED)
+            and run.status in (Status.FINISHED, Status.DIVERGED)  # it counts, too
         ]
         if runs:
             columns = zip(*points(runs, metrics), strict=True)

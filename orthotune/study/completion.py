@@ -35,8 +35,10 @@ def to_repeat(study: Study, journal: Journal) -> Sequence[TrialRecord]:
     """The failed trials that a new session runs again.
 
     All of a list, in which none can take another's place; of a search only those that
-    nothing else has survived.
+    nothing else has survived. None where a search is but confirmed.
     """
+    if study.searched:
+        return []
     if not study.listed:
         return all_failed_alike(journal)
     return [record for record in journal.records if record.status == Status.FAILED]

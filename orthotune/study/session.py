@@ -89,6 +89,7 @@ class Session(Generic[R]):
             metric,
             keep,
             of_groups=self.study.keep_best_of_groups,
+            of_all=self.study.searched,  # its file, which says how many, is not known
             objectives=self.study.settings.objectives,
             **({} if self.mirror is None else {"when_safe": self.mirror.later}),
         )

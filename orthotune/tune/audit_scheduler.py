@@ -61,7 +61,9 @@ class AuditScheduler(TrialScheduler):
         number = number_of(trial)
         if self._is_over(number):
             return TrialScheduler.CONTINUE
-        on_signal = _is_condemned_on_signal(self._study, self._journal, result)
+        # What a worker reports again, its checkpoint being lost, has been judged.
+        anew = not self._journal[number].history
+        on_signal = anew and _is_condemned_on_signal(self._study, self._journal, result)
         decision = TrialScheduler.STOP
         if not on_signal:
             decision = self._inner.on_trial_result(tune_controller, trial, result)

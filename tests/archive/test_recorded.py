@@ -11,6 +11,7 @@ from orthotune.errors import SearchSpaceError, StudyError
 from orthotune.record.identity import definition, differences, fingerprints_in
 from orthotune.study.study_file import read_study
 from tests.made_studies import begun, ran
+from tests.studies import PBT
 
 OLD = Path(__file__).parents[1] / "records" / "2026-11"
 SPACE = """\
@@ -62,6 +63,16 @@ def test_a_record_of_older_code_can_be_confirmed(name, confirm):
     assert again(found, study) == []
     asked = study.settings.search.confirm
     assert (asked.top, asked.seeds) == confirm
+
+
+def test_a_population_is_asked_as_it_was_however_few_its_members_are(tmp_path):
+    (tmp_path / "pbt.yaml").write_text(PBT)
+    study = read_study(str(tmp_path / "pbt.yaml"))
+    journal = begun(study, tmp_path)
+    varied = {parameter.name: 0.1 for parameter in study.space.parameters}
+    ran(journal, study.trial_fields(varied), [0.5])
+    found, now = recorded_study(study.settings.name, str(tmp_path))
+    assert again(found, now) == []
 
 
 def test_what_was_begun_is_the_default_and_the_least(tmp_path):

@@ -124,6 +124,22 @@ def test_the_checkpoint_of_the_best_of_each_group_stays(tmp_path):
     assert study.numbers == [2, 3]
 
 
+def test_a_confirmation_deletes_no_checkpoint_but_its_own(tmp_path):
+    study = Kept(tmp_path, keep=3)
+    for last in (0.5, 0.7, 0.3):
+        study.end(0.9, 0.9, last)
+    args = study.folder, study.journal, "val_error"
+    keeper = CheckpointKeeper(*args, keep=1, of_all=True)  # the file had kept more
+    study.journal.observers = [keeper]
+    number = study.journal.suggest("key", {}, validates=2).number
+    study.folder.write(f"trial-{number:04d}-key.pt", b"state")
+    study.journal.start(number)
+    study.journal.end(number, Status.FINISHED)
+    study.folder.write("other.pt", b"left")
+    keeper.sweep()
+    assert study.numbers == [0, 1, 2]
+
+
 def test_none_stays_where_none_shall(tmp_path):
     study = Kept(tmp_path, keep=0)
     study.end(0.9, 0.9, 0.5)

@@ -287,3 +287,13 @@ def test_the_best_of_a_search_is_the_confirmed_one_and_not_the_first():
     first = best_searched(asked(2, 2), records[:5])  # one is not yet there
     assert (first.record.number, first.value) == (0, 0.3)
     assert not best_searched(asked(2, 2), records[:2]).confirmed
+
+
+def test_a_best_is_known_without_the_plugin_whose_parts_it_has():
+    trials = [
+        trial(number, value, **{"optimizer.name": "theirs"})
+        for number, value in enumerate([0.3, 0.2])
+    ]
+    runs = [run(2, 0.25, 1, 1)]
+    best = best_searched(asked(top=1, seeds=1), [*trials, *runs])
+    assert (best.record.number, best.value, best.confirmed) == (1, 0.25, True)

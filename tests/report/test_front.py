@@ -114,15 +114,6 @@ def test_members_of_the_front_are_confirmed_without_a_race(
     assert "mean of fresh seeds" in (tmp_path / "front.svg").read_text()
 
 
-def test_a_run_that_diverges_counts_in_the_mean_of_a_member():
-    study, records = read_study(ASKED), trials()
-    runs = [confirmed(records, 1, 1, 0.2, 7), confirmed(records, 1, 2, 1.0, 8)]
-    runs[1].status = Status.DIVERGED
-    found = find_front(study, [*records, *runs])
-    assert found.means[1] == pytest.approx((0.6, 5e8))
-    assert found.num_seeds == {1: 2}
-
-
 def test_a_run_that_fails_leaves_the_others_to_be_confirmed():
     study, records = read_study(ASKED), trials()
     run = confirmed(records, 1, 1, 0.9, 7)
@@ -132,6 +123,15 @@ def test_a_run_that_fails_leaves_the_others_to_be_confirmed():
         (4, 1),
         (4, 2),
     ]
+
+
+def test_a_run_that_diverges_counts_in_the_mean_of_its_member():
+    study, records = read_study(ASKED), trials()
+    runs = [confirmed(records, 1, 1, 0.2, 7), confirmed(records, 1, 2, 1.0, 8)]
+    runs[1].status = Status.DIVERGED
+    found = find_front(study, [*records, *runs])
+    assert found.means[1] == pytest.approx((0.6, 5e8))
+    assert found.num_seeds == {1: 2}
 
 
 def test_a_hypervolume_never_falls():

@@ -55,6 +55,8 @@ def test_trials_that_have_all_failed_alike_are_repeated_whatever_was_spent(
     for _ in range(SAME_ERRORS):
         session.fail(session.start(), "ValueError: broken")
     assert len(to_repeat(study, session.journal)) == SAME_ERRORS
+    confirmed = replace(study, searched=True)  # which repeats nothing of the search
+    assert list(to_repeat(confirmed, session.journal)) == []
     assert not is_finished(study, session.journal)
 
 

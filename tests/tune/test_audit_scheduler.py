@@ -186,6 +186,15 @@ def test_what_a_signal_stops_is_the_same_after_any_break(study_with, path, tmp_p
         session = Telling(study, part).play(trials)
         assert known(session.journal) == expected, count
         assert told(session) == told(whole), count
+    # One that went on is not judged again when its worker begins again.
+    part.write_bytes(b"".join(lines[: around[1]]))
+    session = Telling(study, part)
+    trial, values = session.start(), dict(records[first].history[1])
+    assert trial.number == first
+    for epoch in (1, 2):
+        session.journal.report(first, epoch, values)
+    again = {**values, "epoch": 1, "done": False}
+    assert session.result(trial, again) == TrialScheduler.CONTINUE
     # What confirms a trial has its whole budget, whatever its signals are.
     for validates, ends in ((0, set()), (None, {trials})):
         journal = Journal(EventLog(tmp_path / f"{validates}.jsonl"), EPOCHS)
