@@ -140,7 +140,7 @@ def scripts(page: LivePage) -> tuple[str, str]:
     """
     library = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     drawing = (files("orthotune.figures") / "live.js").read_text()
-    packed = base64.b64encode(gzip.compress(library, 9, mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(library, 6, mtime=0)).decode()
     content = {
         "figures": {name: _described(one) for name, one in page.figures.items()},
         "notes": dict(page.notes),

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from orthotune.statistics.correction import holm
 from orthotune.statistics.interim_looks import level_per_look
 
 ALPHA = 0.05
@@ -147,18 +148,11 @@ def _beaten(
         )
         worse = _worse(differences, ALWAYS_SIGNS if by_chance else smallest_p)
         ps[one] = min(1.0, others * worse)
-    corrected = _corrected(tuple(ps))
+    corrected = holm(ps)
     return [one for one in standing if (corrected[one] or 0.0) <= level]
 
 
-# A race is replayed whenever it is asked about, and statsmodels collects garbage.
-@functools.lru_cache(maxsize=4096)
-def _corrected(ps: tuple[float | None, ...]) -> Sequence[float | None]:
-    from orthotune.statistics.paired import holm  # it takes a second to import
-
-    return holm(ps)
-
-
+# A race is replayed whenever it is asked about.
 @functools.lru_cache(maxsize=4096)
 def _worse(differences: tuple[float, ...], smallest_p: float) -> float:
     """The one-sided p-value of a mean difference that is not above 0."""

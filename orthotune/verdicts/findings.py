@@ -8,13 +8,13 @@ from orthotune.design.ablation import Ablation, Claim
 from orthotune.record.identity import Fingerprints, trial_key
 from orthotune.record.study_definition import Listed, More
 from orthotune.record.trial_record import TrialRecord
+from orthotune.statistics.correction import holm
 from orthotune.statistics.equivalence import equivalence_p, seeds_to_equivalence
 from orthotune.statistics.factorial import factorial_contrasts
 from orthotune.statistics.paired import (
     ArmSummary,
     PairedDifference,
     Verdict,
-    holm,
     paired,
     summarize,
 )

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from orthotune.design.ablation import Ablation, Claim, listed_cell
 from orthotune.record.study_definition import Listed
+from orthotune.statistics.correction import holm
 from orthotune.statistics.equivalence import equivalence_p, paired_beyond
 from orthotune.statistics.interim_looks import level_per_look
 from orthotune.statistics.paired import (
     PairedDifference,
     Verdict,
-    holm,
     judge,
     paired,
 )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from orthotune.statistics.correction import holm
 from orthotune.statistics.interim_looks import level_per_look, looks
 from orthotune.statistics.paired import (
     Verdict,
-    holm,
     judge,
     paired,
 )

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orthotune.statistics.correction import holm
 from orthotune.statistics.paired import (
     PairedTest,
     Verdict,
-    holm,
     judge,
     paired,
     summarize,
@@ -168,21 +168,6 @@ def test_superiority_counts_ties_half():
 
 
 # Claims.
-
-
-def test_holm_agrees_with_the_steps_done_by_hand():
-    # Times 4, 3, 2, 1 from the smallest on, never falling.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_leaves_out_what_was_not_tested():
-    assert holm([None, 0.02, None, 0.5]) == [None, 0.04, None, 0.5]
-    assert holm([None]) == [None]
-    assert holm([]) == []
-
-
-def test_holm_never_exceeds_one():
-    assert holm([0.6, 0.9]) == [1, 1]
 
 
 @pytest.mark.parametrize(
