@@ -1,6 +1,7 @@
 """Ends a study before its last trial, by Ray's Stopper contract."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +107,8 @@ class StudyStopper(tune.Stopper):
         try:
             if self.interrupted:
                 self._end_start(self._starting)
-            yield
+            with _lost_in_silence():
+                yield
             if self.interrupted:  # a callback of Ray's may have lost the error
                 raise InterruptedStartError
         finally:
@@ -127,6 +129,22 @@ class StudyStopper(tune.Stopper):
             raise KeyboardInterrupt
         self.interrupted = True
         note("stopping; once more to stop at once.")
+
+
+@contextmanager
+def _lost_in_silence() -> Iterator[None]:
+    """While Python tells nobody that a callback or a destructor has lost our error."""
+    before = sys.unraisablehook
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(lost.exc_type, InterruptedStartError):
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def all_failed_alike(journal: Journal) -> list[TrialRecord]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 
 import pytest
 
@@ -86,6 +87,29 @@ def test_a_signal_that_came_before_the_start_or_was_lost_in_it_ends_it():
         contextlib.suppress(InterruptedStartError),  # as a callback in C does
     ):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_a_destructor_loses_ends_the_start_without_a_traceback(
+    monkeypatch,
+):
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Broken:
+        def __del__(self):
+            raise ValueError("of somebody else")
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    stopper = StudyStopper()
+    with (
+        stopper.installed(),
+        pytest.raises(InterruptedStartError),
+        stopper.starting(begun=False),
+    ):
+        [Dying(), Broken()].clear()
+    assert told == [ValueError]
 
 
 def test_after_the_start_a_signal_ends_the_study_in_order():
