@@ -241,6 +241,7 @@ def test_trials_of_one_shape_are_compiled_once(compiled):
     assert len(set(results)) == 3
 
 
+@pytest.mark.soak
 def test_every_shape_of_a_study_is_compiled(compiled):
     for width in range(1, 12):  # torch would stop at the ninth
         update, _ = make({"training.compile": True, "model.widths": [width, 12, 12]})

@@ -104,6 +104,7 @@ def assert_schedules_repeat(results, copies=1):
 INTERVALS = {"time_attr": "training_iteration", "perturbation_interval": 1}
 
 
+@pytest.mark.soak
 def test_a_population_of_rays_own_lives_through_what_its_schedules_say(fit):
     halves = PopulationBasedTraining(
         **INTERVALS, hyperparam_mutations=VARIED, quantile_fraction=0.5, synch=True
