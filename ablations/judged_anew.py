@@ -8,6 +8,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from orthotune.ablation.claims_text import claim_table, verdict_text
 from orthotune.ablation.retuning_text import retuned_claim_table
@@ -48,10 +49,7 @@ def _cells(
 ) -> list[TrialRecord]:
     """The trials of a table of cells, after others."""
     fields = {(arm.name, seed): cell for arm, seed, cell in ablation.cells()}
-    with path.open() as file:
-        rows = [
-            (fields[row["arm"], int(row["seed"])], row) for row in csv.DictReader(file)
-        ]
+    rows = _rows(path, fields, "seed")
     return _with(before, rows, ablation.metric)
 
 
@@ -60,15 +58,22 @@ def _tuning(
 ) -> list[TrialRecord]:
     """The trials that tuned the arms, after others."""
     fields = {(arm.name, number): own for arm, number, own in ablation.tuning()}
-    with path.open() as file:
-        rows = [
-            (fields[row["arm"], int(row["draw"])], row) for row in csv.DictReader(file)
-        ]
+    rows = _rows(path, fields, "draw")
     for own, row in rows:
         values = json.loads(row["values"])
         if any(own[name] != value for name, value in values.items()):
             raise ValueError(f"{path} must hold the draws of the file, but has {row}.")
     return _with(before, rows, ablation.metric)
+
+
+def _rows(
+    path: Path, fields: dict[tuple[str, int], dict[str, Any]], column: str
+) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """The rows of a table with the fields of each, by its arm and a column's number."""
+    with path.open() as file:
+        return [
+            (fields[row["arm"], int(row[column])], row) for row in csv.DictReader(file)
+        ]
 
 
 def _with(

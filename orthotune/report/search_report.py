@@ -153,30 +153,24 @@ def _write_schedules(
     """One file for the hyperparameter history of each surviving member."""
     if not study.settings.search.is_population:
         return []
-    metric, paths = study.settings.metric, []
-    for earlier in folder.glob("*.yaml"):  # of an interrupted session
-        earlier.unlink()
-    for record in equal_budget(population(records), metric):
-        folder.mkdir(exist_ok=True)
-        why = (
+    metric = study.settings.metric
+    reasons = [
+        (
+            record,
             f"What trial {record.number} of study {study.settings.name} lived through: "
-            f"{metric} {record.last(metric):.4f} after {record.epoch} epochs."
+            f"{metric} {record.last(metric):.4f} after {record.epoch} epochs.",
         )
-        path = folder / f"trial-{record.number:04d}.yaml"
-        write_config(path, record, why=why, commits=commits)
-        paths.append(path)
-    return paths
+        for record in equal_budget(population(records), metric)
+    ]
+    return _write_configs(folder, reasons, commits)
 
 
 def _write_front(
     study: Study, folder: Path, ranking: Ranking, commits: Sequence[str]
 ) -> list[Path]:
     """One file for the configuration of each trial of a front."""
-    for earlier in folder.glob("*.yaml"):  # of before more trials came
-        earlier.unlink()
-    paths = []
+    reasons = []
     for record in ranking.best if ranking.is_front else []:
-        folder.mkdir(exist_ok=True)
         values = ", ".join(
             f"{name} {number(record.last(name))}" for name in study.settings.objectives
         )
@@ -184,6 +178,21 @@ def _write_front(
             f"Trial {record.number} of the front of study {study.settings.name}: "
             f"{values} after {record.epoch} epochs."
         )
+        reasons.append((record, why))
+    return _write_configs(folder, reasons, commits)
+
+
+def _write_configs(
+    folder: Path,
+    reasons: Sequence[tuple[TrialRecord, str]],
+    commits: Sequence[str],
+) -> list[Path]:
+    """One file for each trial and why it is there, in place of an earlier session's."""
+    for earlier in folder.glob("*.yaml"):
+        earlier.unlink()
+    paths = []
+    for record, why in reasons:
+        folder.mkdir(exist_ok=True)
         path = folder / f"trial-{record.number:04d}.yaml"
         write_config(path, record, why=why, commits=commits)
         paths.append(path)
